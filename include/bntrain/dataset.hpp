@@ -1,0 +1,65 @@
+// Labelled images as bytes, where they come from, and the checks they must pass.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bntrain/shape.hpp"
+
+namespace bntrain {
+
+/// Images of one shape with one label each. Pixels stay bytes until a batch is gathered (pixel / 255).
+struct ImageSet {
+  Shape shape;
+  std::int64_t count = 0;
+  std::vector<std::uint8_t> pixels;  ///< [count][channels][height][width]
+  std::vector<std::uint8_t> labels;  ///< [count], each below Dataset::classes
+};
+
+/// A training and a test set over the same classes.
+struct Dataset {
+  std::string name;    ///< "fashion-mnist", "synthetic", or the folder's name when the digests are unknown
+  std::string source;  ///< the folder, or the synthetic description, as it was resolved
+  std::int64_t classes = 10;
+  ImageSet train;
+  ImageSet test;
+  bool known_digests = false;  ///< all four files carry the published SHA-256 digests
+};
+
+/// Where load_dataset() looks when no folder is named, in this order. The caller resolves the environment.
+struct DataSearch {
+  std::vector<std::filesystem::path> folders;
+};
+
+/// Loads the data set that `data` names:
+///   ""                      the first folder of `search` that holds any of the four IDX files; its digests must
+///                           be Fashion-MNIST's
+///   "synthetic[:key=value,...]"  a generated data set, see parse_synthetic()
+///   anything else           a folder with the four IDX files (raw or gzip, both spellings of the names)
+/// Throws Error(data) that names the file and byte offset; Error(usage) for a malformed synthetic description.
+Dataset load_dataset(const std::string& data, const DataSearch& search);
+
+/// Reads the four IDX files of `folder` (format: LeCun's MNIST page) and checks all of: magic, dimensions,
+/// promised against present bytes, trailing bytes, equal counts, equal image shapes, label range, emptiness.
+Dataset load_idx_dataset(const std::filesystem::path& folder);
+
+/// A generated, learnable data set: each class has a fixed random pattern, each image is its class's pattern
+/// mixed with uniform noise. Bytes depend on these numbers and on nothing else.
+struct SyntheticSpec {
+  Shape shape{1, 12, 12, false};
+  std::int64_t classes = 10;
+  std::int64_t train = 2048;
+  std::int64_t test = 512;
+  std::uint64_t seed = 0;
+  double noise = 0.5;  ///< share of noise in each pixel, 0 to 1
+};
+
+/// Parses "shape=1x12x12,classes=10,train=2048,test=512,seed=0,noise=0.5" (all optional).
+/// Throws Error(usage) that names the key, the value and what is allowed.
+SyntheticSpec parse_synthetic(const std::string& description);
+
+Dataset make_synthetic(const SyntheticSpec& spec);
+
+}  // namespace bntrain

@@ -1,0 +1,83 @@
+// The training loop.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/config.hpp"
+#include "bntrain/dataset.hpp"
+#include "bntrain/metrics.hpp"
+
+namespace bntrain {
+
+/// One finished epoch, or the part of it that was run.
+struct EpochResult {
+  std::int64_t epoch = 0;  ///< from 0
+  std::int64_t steps = 0;  ///< updates since the start of the run
+  AverageMetrics train;    ///< running averages while the epoch trained, before each update
+  AverageMetrics test;     ///< running statistics, after the epoch, the whole test set
+  double train_seconds = 0;
+  double eval_seconds = 0;
+};
+
+/// Where and why training left the finite numbers.
+struct Divergence {
+  std::int64_t epoch = 0;
+  std::int64_t step = 0;  ///< from 0, the first step whose loss was not finite
+  double lr = 0;
+  std::string layer;  ///< the first step of the plan that is not finite, from Executable::first_non_finite()
+};
+
+enum class TrainEnd { finished, interrupted, diverged };
+
+struct TrainResult {
+  TrainEnd end = TrainEnd::finished;
+  std::vector<EpochResult> epochs;
+  std::int64_t steps = 0;
+  std::optional<Divergence> divergence;
+};
+
+/// Is told what happens, in order. The trainer itself prints nothing.
+class TrainObserver {
+ public:
+  virtual ~TrainObserver() = default;
+  /// Steps drained together: the first one's number (from 0) and their metrics. Called at least once an epoch.
+  virtual void on_steps(std::int64_t /*epoch*/, std::int64_t /*first_step*/, const std::vector<StepMetrics>&) {}
+  virtual void on_epoch(const EpochResult&) {}
+};
+
+/// A compiled run: data, network, plan and executable of one TrainConfig.
+class Trainer {
+ public:
+  /// Loads initial values (init or init_from) and compiles. Throws Error(usage) where configuration and data do not
+  /// fit together, Error(data) for a bad init_from file, Error(runtime) from the backend. `dataset` and `backend`
+  /// must outlive the trainer.
+  Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend);
+
+  const Network& network() const { return network_; }
+  const Executable& executable() const { return *executable_; }
+  std::int64_t steps_per_epoch() const;
+  /// Steps of the whole run, `config.steps` respected.
+  std::int64_t total_steps() const;
+
+  /// Runs the epochs; returns early, after the current step, once `stop` is true. May be called once.
+  TrainResult run(TrainObserver& observer, const std::atomic<bool>& stop);
+
+  ModelState save() const { return executable_->save(); }
+  ModelState save_gradients() const { return executable_->save_gradients(); }
+
+ private:
+  AverageMetrics evaluate();
+
+  TrainConfig config_;
+  const Dataset& dataset_;
+  Network network_;
+  std::unique_ptr<Executable> executable_;
+};
+
+}  // namespace bntrain
