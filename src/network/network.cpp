@@ -1,7 +1,7 @@
 // Shape inference and parameters.
 #include "bntrain/network.hpp"
 
-#include <initializer_list>
+#include <algorithm>
 
 #include "bntrain/error.hpp"
 #include "network/text.hpp"
@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t max_numbers = std::int64_t{1} << 40;
 
 /// The product of positive factors, or max_numbers + 1 when it is beyond max_numbers.
-std::int64_t bounded_product(std::initializer_list<std::int64_t> factors) {
+std::int64_t bounded_product(const std::vector<std::int64_t>& factors) {
   std::int64_t product = 1;
   for (const std::int64_t factor : factors) {
     if (factor > max_numbers / product) return max_numbers + 1;
@@ -59,6 +59,52 @@ Shape output_shape(const TextLayer& layer, const Shape& input) {
   return input;
 }
 
+Layer infer_layer(const TextLayer& item, int index, const Shape& input) {
+  return {item.kind,   item.text,    index, item.kernel,
+          item.stride, item.padding, input, output_shape(item, input)};
+}
+
+/// Name, shape, role and fan-in of the layer's parameters.
+std::vector<Parameter> layer_parameters(const Layer& layer) {
+  std::vector<Parameter> parameters;
+  const auto add = [&](const char* name, ParameterRole role, std::int64_t fan_in,
+                       std::vector<std::int64_t> shape) {
+    Parameter parameter;
+    parameter.name = std::to_string(layer.index) + name;
+    parameter.shape = std::move(shape);
+    parameter.role = role;
+    parameter.layer = layer.index;
+    parameter.fan_in = fan_in;
+    parameters.push_back(std::move(parameter));
+  };
+  const std::int64_t from = layer.input.channels, to = layer.output.channels;
+  if (layer.kind == LayerKind::conv) {
+    const std::int64_t fan_in = bounded_product({from, layer.kernel, layer.kernel});
+    add(".weight", ParameterRole::weight, fan_in, {to, from, layer.kernel, layer.kernel});
+    add(".bias", ParameterRole::bias, fan_in, {to});
+  } else if (layer.kind == LayerKind::linear) {
+    add(".weight", ParameterRole::weight, from, {to, from});
+    add(".bias", ParameterRole::bias, from, {to});
+  } else if (layer.kind == LayerKind::batch_norm) {
+    add(".weight", ParameterRole::gamma, 1, {from});
+    add(".bias", ParameterRole::beta, 1, {from});
+  }
+  return parameters;
+}
+
+/// Adds a tensor's size to `numbers` and returns it; the error points at the layer that is too large.
+std::int64_t count_numbers(const std::vector<std::int64_t>& shape, const Layer& layer, const TextLayer& item,
+                           std::int64_t& numbers) {
+  const std::int64_t size = bounded_product(shape);
+  if (size > max_numbers - numbers) {
+    throw_layer_error(item,
+                      "is too large on its input " + to_string(layer.input) +
+                          "; the parameters and the activations of one image may be 2^40 numbers together");
+  }
+  numbers += size;
+  return size;
+}
+
 void check_last_layer(const std::vector<TextLayer>& layers, std::int64_t classes) {
   const std::string wanted = "fc" + std::to_string(classes);
   if (layers.empty()) {
@@ -91,52 +137,34 @@ Network Network::parse(std::string_view text, const Shape& input, std::int64_t c
   network.input_ = input;
   network.classes_ = classes;
   std::int64_t numbers = input.size();  // activations and parameters so far
-  int weighted = 0, norms = 0;
+  Shape shape = input;
+  int weighted = 0;
 
-  const auto count = [&](const TextLayer& item, std::initializer_list<std::int64_t> factors) {
-    const std::int64_t more = bounded_product(factors);
-    if (more > max_numbers - numbers) {
-      throw_layer_error(item, "with its input " + to_string(network.layers_.back().input) +
-                                  " the network needs more than 2^40 numbers");
-    }
-    numbers += more;
-  };
   const auto add_layer = [&](const TextLayer& item) {
-    Layer layer;
-    layer.kind = item.kind;
-    layer.text = item.text;
-    layer.index = static_cast<int>(network.layers_.size());
-    layer.kernel = item.kernel;
-    layer.stride = item.stride;
-    layer.padding = item.padding;
-    layer.input = network.layers_.empty() ? input : network.layers_.back().output;
-    layer.output = output_shape(item, layer.input);
+    const Layer layer = infer_layer(item, static_cast<int>(network.layers_.size()), shape);
+    count_numbers({layer.output.channels, layer.output.height, layer.output.width}, layer, item, numbers);
+    const bool norm_layer = item.kind == LayerKind::batch_norm;
+    for (Parameter& parameter : layer_parameters(layer)) {
+      parameter.ordinal = norm_layer ? static_cast<int>(network.running_.size()) : weighted;
+      parameter.size = count_numbers(parameter.shape, layer, item, numbers);
+      parameter.offset = network.parameter_floats_;
+      network.parameter_floats_ += round_up_to_line(parameter.size);
+      network.parameters_.push_back(std::move(parameter));
+    }
+    if (item.kind == LayerKind::conv || item.kind == LayerKind::linear) ++weighted;
+    if (norm_layer) {
+      const std::int64_t line = round_up_to_line(shape.channels);
+      network.running_.push_back({std::to_string(layer.index), layer.index, shape.channels,
+                                  network.running_floats_, network.running_floats_ + line});
+      network.running_floats_ += 2 * line;
+    }
+    shape = layer.output;
     network.layers_.push_back(layer);
-    count(item, {layer.output.channels, layer.output.height, layer.output.width});
-  };
-  const auto add_parameter = [&](const TextLayer& item, ParameterRole role, int ordinal, std::int64_t fan_in,
-                                 std::vector<std::int64_t> shape) {
-    const bool first = role == ParameterRole::weight || role == ParameterRole::gamma;
-    std::int64_t size = 1;
-    for (const std::int64_t extent : shape) size = bounded_product({size, extent});
-    count(item, {size});
-    Parameter parameter;
-    parameter.layer = network.layers_.back().index;
-    parameter.name = std::to_string(parameter.layer) + (first ? ".weight" : ".bias");
-    parameter.shape = std::move(shape);
-    parameter.role = role;
-    parameter.ordinal = ordinal;
-    parameter.fan_in = fan_in;
-    parameter.size = size;
-    parameter.offset = network.parameter_floats_;
-    network.parameter_floats_ += round_up_to_line(size);
-    network.parameters_.push_back(std::move(parameter));
   };
 
   for (const TextLayer& item : items) {
     network.text_ += (network.text_.empty() ? "" : ",") + item.text;
-    const bool image = network.layers_.empty() ? !input.flat : !network.layers_.back().output.flat;
-    if (item.kind == LayerKind::linear && image) {
+    if (item.kind == LayerKind::linear && !shape.flat) {
       TextLayer flatten;
       flatten.kind = LayerKind::flatten;
       flatten.text = "flatten";
@@ -144,27 +172,6 @@ Network Network::parse(std::string_view text, const Shape& input, std::int64_t c
       add_layer(flatten);
     }
     add_layer(item);
-    const Shape from = network.layers_.back().input;
-    if (item.kind == LayerKind::conv) {
-      const std::int64_t fan_in = bounded_product({from.channels, item.kernel, item.kernel});
-      add_parameter(item, ParameterRole::weight, weighted, fan_in,
-                    {item.outputs, from.channels, item.kernel, item.kernel});
-      add_parameter(item, ParameterRole::bias, weighted++, fan_in, {item.outputs});
-    } else if (item.kind == LayerKind::linear) {
-      add_parameter(item, ParameterRole::weight, weighted, from.channels, {item.outputs, from.channels});
-      add_parameter(item, ParameterRole::bias, weighted++, from.channels, {item.outputs});
-    } else if (item.kind == LayerKind::batch_norm) {
-      add_parameter(item, ParameterRole::gamma, norms, 1, {from.channels});
-      add_parameter(item, ParameterRole::beta, norms++, 1, {from.channels});
-      RunningStatistics running;
-      running.layer = network.layers_.back().index;
-      running.name = std::to_string(running.layer);
-      running.channels = from.channels;
-      running.mean_offset = network.running_floats_;
-      running.var_offset = running.mean_offset + round_up_to_line(from.channels);
-      network.running_floats_ = running.var_offset + round_up_to_line(from.channels);
-      network.running_.push_back(std::move(running));
-    }
   }
   return network;
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
 
 #include "bntrain/error.hpp"
 
@@ -24,6 +23,11 @@ std::string preset(std::string_view name, std::int64_t classes) {
   if (name == "lenet-bn") return "conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu," + last;
   if (name == "mlp-bn") return "fc256,bn,relu,fc128,bn,relu," + last;
   return std::string(name);
+}
+
+/// In quotes, shortened where somebody passed a whole file.
+std::string quoted(std::string_view text) {
+  return "'" + std::string(text.substr(0, max_quoted)) + (text.size() > max_quoted ? "...'" : "'");
 }
 
 std::string_view trim(std::string_view text) {
@@ -58,7 +62,7 @@ class ItemReader {
   }
   void end() const {
     if (!rest_.empty()) {
-      throw_layer_error(layer_, "'" + std::string(rest_) + "' is not understood; layers are " + known_layers);
+      throw_layer_error(layer_, quoted(rest_) + " is not understood; layers are " + known_layers);
     }
   }
 
@@ -78,8 +82,9 @@ TextLayer parse_item(std::string_view item, std::int64_t position) {
   if (reader.take("conv")) {
     layer.kind = LayerKind::conv;
     layer.outputs = reader.number("the number of output channels", 1);
-    layer.kernel =
-        reader.take("x") ? reader.number("the kernel", 1) : reader.number("the x between OUT and K", 1);
+    if (!reader.take("x"))
+      throw_layer_error(layer, std::string("xK, the kernel, is missing; layers are ") + known_layers);
+    layer.kernel = reader.number("the kernel", 1);
     if (reader.take("s")) layer.stride = reader.number("the stride", 1);
     if (reader.take("p")) layer.padding = reader.number("the padding", 0);
     if (layer.padding >= layer.kernel) {
@@ -111,9 +116,8 @@ TextLayer parse_item(std::string_view item, std::int64_t position) {
 }  // namespace
 
 void throw_layer_error(const TextLayer& layer, const std::string& problem) {
-  std::string quoted = layer.text.substr(0, max_quoted);
-  if (quoted.size() < layer.text.size()) quoted += "...";
-  throw Error(ErrorKind::usage, "layer " + std::to_string(layer.position) + " '" + quoted + "': " + problem);
+  throw Error(ErrorKind::usage,
+              "layer " + std::to_string(layer.position) + " " + quoted(layer.text) + ": " + problem);
 }
 
 std::vector<TextLayer> parse_text(std::string_view text, std::int64_t classes) {
