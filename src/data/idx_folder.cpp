@@ -30,7 +30,7 @@ constexpr std::array<IdxName, 4> idx_names = {{
 fs::file_type type_of(const fs::path& path) {
   std::error_code error;
   const fs::file_type type = fs::status(path, error).type();
-  if (type == fs::file_type::none) {
+  if (error && type != fs::file_type::not_found) {
     throw Error(ErrorKind::data, path.string() + ": cannot be examined: " + error.message());
   }
   return type;
