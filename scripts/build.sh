@@ -18,13 +18,16 @@ run() {
 }
 cached() { grep -qsxF "$1" "$build/CMakeCache.txt"; }
 
-mkdir -p "$build"
-# Only a message depends on these times: ninja decides by itself what is to be done.
-if [[ -n $(find "$root"/{CMakeLists.txt,src,include} -newer "$log" -print -quit 2>&1) ]]; then
+# A build folder that came here with a copied or moved tree still points at the old place.
+is_configured() { [[ -e $build/build.ninja ]] && cached "CMAKE_HOME_DIRECTORY:INTERNAL=$root"; }
+# The times matter to the message only: ninja finds out by itself what is to be done.
+is_changed() { [[ -n $(find "$root"/{CMakeLists.txt,src,include} -newer "$log" -print -quit 2>&1) ]]; }
+
+if ! is_configured || is_changed; then
   echo "building build/$preset ..." >&2
 fi
-# A build folder that came here with a copied or moved tree still points at the old place.
-if [[ ! -e $build/build.ninja ]] || ! cached "CMAKE_HOME_DIRECTORY:INTERNAL=$root"; then
+if ! is_configured; then
+  mkdir -p "$build"
   run cmake --fresh -S "$root" --preset "$preset" -DBNTRAIN_TESTS=$tests
 elif [[ $tests == ON ]] && cached BNTRAIN_TESTS:BOOL=OFF; then
   run cmake -S "$root" --preset "$preset" -DBNTRAIN_TESTS=ON

@@ -1,4 +1,5 @@
-// The tutorial's first hand example through the installed library: each column of A becomes -1.2247, 0, 1.2247.
+// The tutorial's first hand example through the installed library: each column of A becomes -1.2247,
+// 0, 1.2247.
 #include <array>
 #include <cmath>
 #include <cstdio>
