@@ -8,7 +8,7 @@ namespace bntrain {
 
 std::vector<CpuIsa> available_cpu_isas() {
   std::vector<CpuIsa> isas{CpuIsa::v2};
-#ifdef BNTRAIN_CPU_v3
+#ifdef __x86_64__
   if (__builtin_cpu_supports("x86-64-v3")) isas.push_back(CpuIsa::v3);
   if (__builtin_cpu_supports("x86-64-v4")) isas.push_back(CpuIsa::v4);
 #endif
@@ -40,7 +40,7 @@ const Kernels& select_kernels(CpuIsa isa) {
     throw Error(ErrorKind::usage, "this processor cannot run the instruction set " + to_string(isa) +
                                       "; it can run:" + list + " (or auto, the best of them)");
   }
-#ifdef BNTRAIN_CPU_v3
+#ifdef __x86_64__
   if (isa == CpuIsa::v4) return v4::kernels();
   if (isa == CpuIsa::v3) return v3::kernels();
 #endif

@@ -144,7 +144,7 @@ inline GradientLayout conv_gradient_layout(const ConvShape& shape, std::int64_t 
   return {shape.out_height * row, row, shape.stride, shape.kernel - 1 - padding};
 }
 
-#if defined(BNTRAIN_CPU_v2) || defined(BNTRAIN_ISA)
+// One table a compiled instruction set; off x86-64 only v2 exists, in the compiler's baseline instructions.
 namespace v2 {
 const Kernels& kernels();
 }
@@ -154,6 +154,5 @@ const Kernels& kernels();
 namespace v4 {
 const Kernels& kernels();
 }
-#endif
 
 }  // namespace bntrain::cpu

@@ -6,6 +6,7 @@
 #include "backend/cpu/kernels.hpp"
 #include "backend/cpu/memory.hpp"
 #include "backend/cpu/thread_team.hpp"
+#include "bntrain/dataset.hpp"
 #include "bntrain/plan.hpp"
 
 namespace bntrain::cpu {

@@ -1,4 +1,5 @@
 // Batch norm's numbers of one channel, in double precision.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
