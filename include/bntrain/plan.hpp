@@ -25,27 +25,27 @@ struct PlanStep {
   int last_layer = 0;  ///< layers [first, last] of the network are fused here
   std::string name;    ///< "0 conv20x5", "1-3 bn+relu+maxpool2", "loss"
 
-  std::int64_t kernel = 1, stride = 1, padding = 0;    // conv
-  std::int64_t weight = -1, bias = -1;                 // conv, linear: offsets into the parameters
-  bool relu = false;                                   // linear, block
-  bool norm = false;                                   // block
-  std::int64_t gamma = -1, beta = -1;                  // block: offsets into the parameters
-  std::int64_t running_mean = -1, running_var = -1;    // block: offsets into the running statistics
-  std::int64_t pool = 1;                               // block: pooling window, 1 = none
+  std::int64_t kernel = 1, stride = 1, padding = 0;  // conv
+  std::int64_t weight = -1, bias = -1;               // conv, linear: offsets into the parameters
+  bool relu = false;                                 // linear, block
+  bool norm = false;                                 // block
+  std::int64_t gamma = -1, beta = -1;                // block: offsets into the parameters
+  std::int64_t running_mean = -1, running_var = -1;  // block: offsets into the running statistics
+  std::int64_t pool = 1;                             // block: pooling window, 1 = none
 };
 
 /// An activation, and in training its gradient. Arena offsets count floats PER IMAGE: the address is
 /// base + offset * batch capacity, so one plan serves every batch size and lane count.
 struct PlanValue {
-  Shape shape;
+  Shape shape;  ///< as its producer writes it; behind a flatten the consumer sees layers()[first_layer].input
   std::int64_t offset = 0;
   std::int64_t gradient_offset = -1;  ///< -1: never materialised
 };
 
 struct PlanOptions {
   bool training = true;
-  /// Leaves out the gradients of convolution outputs that a block follows: the CPU backend rebuilds them group by
-  /// group where they are consumed.
+  /// Leaves out the gradients of convolution outputs that a block follows: the CPU backend rebuilds them
+  /// group by group where they are consumed.
   bool rebuild_conv_gradients = false;
 };
 

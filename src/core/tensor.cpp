@@ -1,0 +1,36 @@
+#include "bntrain/tensor.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "bntrain/error.hpp"
+
+namespace bntrain {
+
+std::int64_t Tensor::size() const {
+  std::int64_t product = 1;
+  for (const std::int64_t extent : shape) {
+    BNTRAIN_EXPECTS(extent >= 0);
+    BNTRAIN_EXPECTS(extent == 0 || product <= std::numeric_limits<std::int64_t>::max() / extent);
+    product *= extent;
+  }
+  return product;
+}
+
+const std::vector<float>& Tensor::floats() const {
+  BNTRAIN_EXPECTS(std::holds_alternative<std::vector<float>>(values));
+  return std::get<std::vector<float>>(values);
+}
+
+std::vector<float>& Tensor::floats() {
+  BNTRAIN_EXPECTS(std::holds_alternative<std::vector<float>>(values));
+  return std::get<std::vector<float>>(values);
+}
+
+const Tensor* ModelState::find(std::string_view name) const {
+  const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                  [name](const Tensor& tensor) { return tensor.name == name; });
+  return found == tensors.end() ? nullptr : &*found;
+}
+
+}  // namespace bntrain
