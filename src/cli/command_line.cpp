@@ -50,7 +50,7 @@ std::string value_source(const CLI::App& app, const Arguments& arguments, const 
   if (parsed.empty()) {
     const std::string word = app.remaining().front();
     throw Error(ErrorKind::usage, "unknown command '" + word + "'" + suggestion(word, command_names(app)) +
-                                      "; the commands are " + list_choices(command_names(app)));
+                                      " (the commands are " + list_names(command_names(app), "and") + ")");
   }
   const CLI::App& command = *parsed.front();
   const Arguments extras = app.remaining(true);
@@ -88,6 +88,10 @@ bool parse(CLI::App& app, const Arguments& arguments) {
     throw Error(ErrorKind::data, std::string("--config: the file cannot be read: ") + error.what());
   } catch (const CLI::ConfigError& error) {
     throw Error(ErrorKind::usage, app.get_config_ptr()->as<std::string>() + ": " + error.what());
+  } catch (const CLI::ConversionError& error) {     // only switches are converted by CLI11
+    const std::string_view message = error.what();  // "Could not convert: --json = maybe"
+    throw Error(ErrorKind::usage, std::string(message.substr(message.find(": ") + 2)) +
+                                      " is not allowed; allowed: true or false");
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string_view message = error.what();  // "--lr: 1 required X missing"
     throw Error(ErrorKind::usage, std::string(message.substr(0, message.find(':'))) + " needs a value");

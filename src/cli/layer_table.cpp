@@ -16,7 +16,8 @@ std::string grouped(std::int64_t number) {
 
 std::string row(const std::string& index, const std::string& layer, const std::string& output,
                 const std::string& parameters) {
-  return fmt::format("{:>3}  {:<14}  {:<22}  {:>12}", index, layer, output, parameters);
+  const std::string text = fmt::format("{:>3}  {:<14}  {:<22}  {:>12}", index, layer, output, parameters);
+  return text.substr(0, text.find_last_not_of(' ') + 1);
 }
 
 }  // namespace

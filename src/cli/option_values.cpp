@@ -118,10 +118,10 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
   return app.add_flag(flag, target, help)->envname(environment_name(flag));
 }
 
-std::string list_choices(const std::vector<std::string>& names) {
+std::string list_names(const std::vector<std::string>& names, const std::string& word) {
   std::string list;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) list += i + 1 == names.size() ? " or " : ", ";
+    if (i > 0) list += i + 1 == names.size() ? " " + word + " " : ", ";
     list += names[i];
   }
   return list;

@@ -63,8 +63,8 @@ CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string
                        const std::string& default_text, const std::string& help,
                        std::function<void(const std::string&)> take);
 
-/// "a, b or c"
-std::string list_choices(const std::vector<std::string>& names);
+/// "a, b or c" with `word` = "or".
+std::string list_names(const std::vector<std::string>& names, const std::string& word);
 
 /// Binds one of several names to a value.
 template <typename Value>
@@ -83,7 +83,7 @@ CLI::Option* add_choice(CLI::App& app, const std::string& flag, Value& target,
         return;
       }
     }
-    throw BadValue(flag, text, "allowed: " + list_choices(names));
+    throw BadValue(flag, text, "allowed: " + list_names(names, "or"));
   };
   return add_value(app, flag, CLI::detail::join(names, "|"), default_name, help, take);
 }
