@@ -12,6 +12,7 @@
 #include "bntrain/error.hpp"
 #include "cli/config_file.hpp"
 #include "cli/flag_names.hpp"
+#include "cli/help_formatter.hpp"
 #include "cli/option_values.hpp"
 #include "cli/suggestion.hpp"
 
@@ -73,7 +74,7 @@ bool parse(CLI::App& app, const Arguments& arguments) {
     app.parse(reversed);
     return true;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
+    fmt::print("{}\n", app.help());
     return false;
   } catch (const CLI::CallForVersion& version) {
     fmt::print("{}\n", version.what());
@@ -108,6 +109,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
       "Trains image classifiers with hand-written batch normalisation.\n"
       "bntrain --epochs 5 --lr 0.2 is short for bntrain train --epochs 5 --lr 0.2.",
       "bntrain");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "bntrain " BNTRAIN_VERSION);
   app.set_config("--config", "", "TOML file with a section for each command, such as [train]")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
