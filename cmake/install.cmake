@@ -1,0 +1,19 @@
+# `cmake --install` and find_package(bntrain): the program, the library bntrain::bntrain, its headers.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS bntrain EXPORT bntrainTargets)
+install(TARGETS bntrain_cli)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# Relative, so that an installed tree still works after it was moved.
+file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+set_target_properties(bntrain_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
+install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bntrainConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/bntrainConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/bntrainConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/bntrainConfig.cmake ${PROJECT_BINARY_DIR}/bntrainConfigVersion.cmake
+  DESTINATION ${package_dir})

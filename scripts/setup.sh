@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing: those of the build and the data set, with --tests also those of
+# the tests, and any PACKAGE named. Says nothing when nothing is missing.
+# usage: scripts/setup.sh [--tests] [PACKAGE...]
+set -euo pipefail
+root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+
+packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
+          dataset-fashion-mnist)
+if [[ ${1-} == --tests ]]; then
+  shift
+  packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy)
+fi
+packages+=("$@")
+
+say() { printf 'setup: %s\n' "$@" >&2; }
+
+if ! type -P dpkg-query >/dev/null; then
+  # Not a Debian: the names are a hint, CMake decides. Said before the first configuration only.
+  [[ -e $root/build/release/build.ninja ]] || say "please provide what these Debian packages hold: ${packages[*]}"
+  exit 0
+fi
+
+# dpkg-query fails for names that it does not know; those are just missing here.
+installed=" $(dpkg-query -W -f '${Package}=${db:Status-Status} ' "${packages[@]}" 2>/dev/null || true)"
+missing=()
+for package in "${packages[@]}"; do
+  [[ $installed == *" $package=installed "* ]] || missing+=("$package")
+done
+((${#missing[@]})) || exit 0
+
+give_up() {
+  say "$1" "missing packages: ${missing[*]}" \
+    "install them with: apt-get install --no-install-recommends ${missing[*]}   (as root)" \
+    "or build with what there is: cmake --preset release -DBNTRAIN_TESTS=OFF && cmake --build build/release"
+  exit 1
+}
+
+type -P apt-get >/dev/null || give_up "there is no apt-get here"
+as_root=(env)
+if [[ $(id -u) != 0 ]]; then
+  sudo -n true 2>/dev/null || give_up "neither root nor sudo without a password"
+  as_root=(sudo -n env)
+fi
+
+say "installing ${missing[*]}"
+apt_get() { "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" 2>&1; }
+# The lists may be absent (a fresh container) or old; where they cannot be fetched the install may still succeed.
+if ! log=$(apt_get update || true; apt_get install -y --no-install-recommends "${missing[@]}"); then
+  printf '%s\n' "$log" >&2
+  give_up "apt-get failed"
+fi

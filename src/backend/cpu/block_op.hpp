@@ -1,0 +1,71 @@
+// Batch norm, ReLU and max pooling as one step.
+#pragma once
+
+#include <vector>
+
+#include "backend/cpu/op.hpp"
+
+namespace bntrain::cpu {
+
+/// Batch statistics of one channel, and what they become.
+struct ChannelStatistics {
+  double mean = 0, var = 0;  ///< var is biased
+};
+
+/// Merges the moments of `groups` groups (stride `stride` apart): mean of means by count, then Chan's
+/// difference form.
+ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std::int64_t groups,
+                               std::int64_t images, int lanes, std::int64_t spatial);
+
+/// Two passes in double precision over [group][spatial][lane], `group_stride` floats apart: for the channel
+/// whose float32 sums left the finite numbers although its values did not.
+ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
+                                   std::int64_t spatial);
+
+/// 1 / sqrt(var + eps); 0 where that is degenerate: var + eps = 0, or a variance beyond float32. NaN stays
+/// NaN.
+float inverse_deviation(double var, double eps);
+
+/// momentum * running + (1 - momentum) * statistic; a weight of zero ignores its term, also when that is
+/// infinite.
+float moving_average(float running, double statistic, double momentum);
+
+/// The variance that the moving average receives, of n values.
+double recorded_variance(double var, std::int64_t n, bool unbiased);
+
+class BlockOp : public Op {
+ public:
+  /// `after_conv`: the convolution in front reduces in its epilogue and asks for its output's gradient group
+  /// by group.
+  BlockOp(Workspace& workspace, const PlanStep& step, bool after_conv);
+
+  void forward(const Pass& pass) override;
+  void backward(const Pass& pass) override;
+
+  /// What the convolution in front must leave for this op.
+  ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
+  /// The gradient of channels [first, last) of this op's input for one group, laid out as asked.
+  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, std::int64_t first,
+                      std::int64_t last, float* out);
+  /// Moves the running statistics; once per applied update.
+  void update_running();
+
+ private:
+  void use_batch_statistics(const Pass& pass);
+  void use_running_statistics();
+  NormCoefficients coefficients();
+  const float* gamma() { return step_.norm ? parameter(step_.gamma) : nullptr; }
+  /// What the pooling chose, before the batch norm: the input itself where nothing is pooled.
+  float* raw(std::int64_t group);
+
+  BlockShape shape_;
+  bool after_conv_;
+  FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with pooling
+  std::vector<Moments> moments_;  ///< [group][channel]
+  std::vector<double> sums_;      ///< [group][channel]{sum(dy), sum(dy * xhat)}
+  std::vector<ChannelStatistics> statistics_;
+  std::vector<float> mean_, invstd_, dbeta_mean_, dgamma_mean_;
+  std::int64_t values_per_channel_ = 0;
+};
+
+}  // namespace bntrain::cpu

@@ -1,0 +1,51 @@
+#include "backend/cpu/isa.hpp"
+
+#include <algorithm>
+
+#include "bntrain/error.hpp"
+
+namespace bntrain {
+
+std::vector<CpuIsa> available_cpu_isas() {
+  std::vector<CpuIsa> isas{CpuIsa::v2};
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("x86-64-v3")) isas.push_back(CpuIsa::v3);
+  if (__builtin_cpu_supports("x86-64-v4")) isas.push_back(CpuIsa::v4);
+#endif
+  return isas;
+}
+
+std::string to_string(CpuIsa isa) {
+  switch (isa) {
+    case CpuIsa::v2:
+      return "v2";
+    case CpuIsa::v3:
+      return "v3";
+    case CpuIsa::v4:
+      return "v4";
+    case CpuIsa::automatic:
+      break;
+  }
+  return "auto";
+}
+
+namespace cpu {
+
+const Kernels& select_kernels(CpuIsa isa) {
+  const std::vector<CpuIsa> isas = available_cpu_isas();
+  if (isa == CpuIsa::automatic) isa = isas.back();
+  if (std::find(isas.begin(), isas.end(), isa) == isas.end()) {
+    std::string list;
+    for (const CpuIsa each : isas) list += " " + to_string(each);
+    throw Error(ErrorKind::usage, "this processor cannot run the instruction set " + to_string(isa) +
+                                      "; it can run:" + list + " (or auto, the best of them)");
+  }
+#ifdef __x86_64__
+  if (isa == CpuIsa::v4) return v4::kernels();
+  if (isa == CpuIsa::v3) return v3::kernels();
+#endif
+  return v2::kernels();
+}
+
+}  // namespace cpu
+}  // namespace bntrain

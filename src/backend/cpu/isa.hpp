@@ -1,0 +1,13 @@
+// Choice of the kernels for this processor.
+#pragma once
+
+#include "backend/cpu/kernels.hpp"
+#include "bntrain/cpu_isa.hpp"
+
+namespace bntrain::cpu {
+
+/// The kernels of that instruction set, `automatic` being the best that this processor runs. Throws
+/// Error(usage) that lists the available ones when it cannot run them.
+const Kernels& select_kernels(CpuIsa isa);
+
+}  // namespace bntrain::cpu

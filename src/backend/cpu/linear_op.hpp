@@ -1,0 +1,25 @@
+// A fully connected layer, with its ReLU, as one step.
+#pragma once
+
+#include "backend/cpu/op.hpp"
+
+namespace bntrain::cpu {
+
+class LinearOp : public Op {
+ public:
+  LinearOp(Workspace& workspace, const PlanStep& step);
+
+  void forward(const Pass& pass) override;
+  void backward(const Pass& pass) override;
+  std::int64_t pack_tasks() const override { return row_blocks(); }
+  void pack(std::int64_t task) override;
+
+ private:
+  std::int64_t row_blocks() const;
+
+  std::int64_t in_, out_;
+  FloatBuffer
+      transposed_;  ///< [in][out]: the weights of one input side by side, as panel_product() reads them
+};
+
+}  // namespace bntrain::cpu

@@ -1,0 +1,58 @@
+// Batch norm's numbers of one channel, in double precision.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/block_op.hpp"
+
+namespace bntrain::cpu {
+
+ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std::int64_t groups,
+                               std::int64_t images, int lanes, std::int64_t spatial) {
+  const auto images_of = [&](std::int64_t group) {
+    return static_cast<double>(std::min<std::int64_t>(lanes, images - group * lanes));
+  };
+  double mean = 0;
+  for (std::int64_t g = 0; g < groups; ++g) mean += moments[g * stride].mean * images_of(g);
+  mean /= static_cast<double>(images);
+  double m2 = 0;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const double d = moments[g * stride].mean - mean;
+    m2 += moments[g * stride].m2 + d * d * images_of(g) * static_cast<double>(spatial);
+  }
+  return {mean, m2 / (static_cast<double>(images) * static_cast<double>(spatial))};
+}
+
+ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
+                                   std::int64_t spatial) {
+  const auto sum = [&](const auto& term) {
+    double total = 0;
+    for (std::int64_t n = 0; n < images; ++n)
+      for (std::int64_t s = 0; s < spatial; ++s)
+        total += term(static_cast<double>(x[n / lanes * group_stride + s * lanes + n % lanes]));
+    return total / (static_cast<double>(images) * static_cast<double>(spatial));
+  };
+  const double mean = sum([](double v) { return v; });
+  return {mean, sum([mean](double v) { return (v - mean) * (v - mean); })};
+}
+
+float inverse_deviation(double var, double eps) {
+  if (var > static_cast<double>(std::numeric_limits<float>::max()) || var + eps == 0) return 0;
+  return static_cast<float>(1.0 / std::sqrt(var + eps));
+}
+
+float moving_average(float running, double statistic, double momentum) {
+  const double old_term = momentum == 0 ? 0 : momentum * static_cast<double>(running);
+  const double new_term = momentum == 1 ? 0 : (1 - momentum) * statistic;
+  const double value = old_term + new_term;
+  constexpr double kLargest = static_cast<double>(std::numeric_limits<float>::max());
+  if (std::abs(value) > kLargest)
+    return std::copysign(std::numeric_limits<float>::infinity(), static_cast<float>(value > 0 ? 1 : -1));
+  return static_cast<float>(value);
+}
+
+double recorded_variance(double var, std::int64_t n, bool unbiased) {
+  return unbiased && n > 1 ? var * (static_cast<double>(n) / static_cast<double>(n - 1)) : var;
+}
+
+}  // namespace bntrain::cpu

@@ -1,0 +1,54 @@
+#include "backend/cpu/thread_team.hpp"
+
+#include "bntrain/error.hpp"
+
+namespace bntrain::cpu {
+
+ThreadTeam::ThreadTeam(int threads) {
+  BNTRAIN_EXPECTS(threads >= 1);
+  workers_.reserve(static_cast<std::size_t>(threads - 1));
+  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+}
+
+ThreadTeam::~ThreadTeam() {
+  stop_ = true;
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadTeam::run(std::int64_t count, const void* task, Call call) {
+  task_ = task;
+  call_ = call;
+  count_ = count;
+  next_.store(0, std::memory_order_relaxed);
+  if (!workers_.empty() && count > 1) {
+    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    take_tasks(0);
+    for (int busy = busy_.load(std::memory_order_acquire); busy != 0;
+         busy = busy_.load(std::memory_order_acquire))
+      busy_.wait(busy, std::memory_order_acquire);
+  } else {
+    take_tasks(0);
+  }
+}
+
+void ThreadTeam::take_tasks(int thread) {
+  for (std::int64_t number = next_.fetch_add(1, std::memory_order_relaxed); number < count_;
+       number = next_.fetch_add(1, std::memory_order_relaxed))
+    call_(task_, number, thread);
+}
+
+void ThreadTeam::work(int thread) {
+  for (std::uint32_t seen = 0;;) {
+    round_.wait(seen, std::memory_order_acquire);
+    ++seen;
+    if (stop_) return;
+    take_tasks(thread);
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+  }
+}
+
+}  // namespace bntrain::cpu

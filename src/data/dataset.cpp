@@ -1,0 +1,55 @@
+#include "bntrain/dataset.hpp"
+
+#include <utility>
+
+#include "bntrain/error.hpp"
+#include "data/idx_folder.hpp"
+
+namespace bntrain {
+namespace {
+
+void check_fashion_mnist(const IdxFolder& folder) {
+  for (std::size_t i = 0; i < folder.files.size(); ++i) {
+    if (folder.digests[i] == fashion_mnist_digests[i]) continue;
+    throw Error(ErrorKind::data, folder.files[i].string() +
+                                     ": this is not Fashion-MNIST: the SHA-256 of the unpacked contents is " +
+                                     folder.digests[i] + ", published is " +
+                                     std::string(fashion_mnist_digests[i]) +
+                                     "; to train on it all the same, name the folder: --data " +
+                                     folder.files[i].parent_path().string());
+  }
+}
+
+Dataset search_fashion_mnist(const DataSearch& search) {
+  std::string looked_in;
+  for (const std::filesystem::path& folder : search.folders) {
+    if (folder.empty()) continue;  // else the current folder would be searched
+    if (has_idx_files(folder)) {
+      IdxFolder found = read_idx_folder(folder);
+      check_fashion_mnist(found);
+      return std::move(found.dataset);
+    }
+    looked_in += "\n  " + folder.string();
+  }
+  throw Error(ErrorKind::data,
+              "no data: there is no train-images-idx3-ubyte, raw or .gz, in any of these folders:" +
+                  (looked_in.empty() ? "\n  (none to search)" : looked_in) + "\n" + how_to_get_fashion_mnist +
+                  "\n(or --data FOLDER for files elsewhere, --data synthetic for no files at all)");
+}
+
+}  // namespace
+
+Dataset load_dataset(const std::string& data, const DataSearch& search) {
+  const std::string synthetic = "synthetic";
+  if (data.empty()) return search_fashion_mnist(search);
+  if (data == synthetic) return make_synthetic(SyntheticSpec{});
+  if (data.starts_with(synthetic + ":"))
+    return make_synthetic(parse_synthetic(data.substr(synthetic.size() + 1)));
+  return load_idx_dataset(data);
+}
+
+Dataset load_idx_dataset(const std::filesystem::path& folder) {
+  return read_idx_folder(folder).dataset;
+}
+
+}  // namespace bntrain
