@@ -22,7 +22,8 @@ struct BatchRange {
 };
 
 /// What may change from step to step. g = (gradient summed over the batch) * gradient_scale, then as
-/// torch.optim.SGD: g += weight_decay * w; buffer = momentum * buffer + g (the first step: g); w -= lr * buffer.
+/// torch.optim.SGD: g += weight_decay * w; buffer = momentum * buffer + g (the first step: g); w -= lr *
+/// buffer.
 struct StepParams {
   double lr = 0.2;
   double momentum = 0.0;
@@ -38,8 +39,9 @@ class Executable {
   /// The order in which training images are visited, once per epoch: indices into the training set.
   virtual void set_order(std::span<const std::int64_t> order) = 0;
 
-  /// Forward, backward and update on these positions of the order; count <= the plan's batch size. Enqueues only.
-  /// Once a loss was not finite, this and every later step leaves parameters and running statistics alone.
+  /// Forward, backward and update on these positions of the order; count <= the plan's batch size. Enqueues
+  /// only. Once a loss was not finite, this and every later step leaves parameters and running statistics
+  /// alone.
   virtual void train_step(BatchRange range, const StepParams& params) = 0;
 
   /// Forward with running statistics on these images of the test set, in the set's own order.
@@ -48,8 +50,8 @@ class Executable {
   /// The metrics of every step since the last call, in order. The only synchronisation.
   virtual std::vector<StepMetrics> drain_metrics() = 0;
 
-  /// One diagnostic training-mode forward pass that changes nothing. Returns the name of the first plan step whose
-  /// parameters or output are not finite, or "" when all are.
+  /// One diagnostic training-mode forward pass that changes nothing. Returns the name of the first plan step
+  /// whose parameters or output are not finite, or "" when all are.
   virtual std::string first_non_finite(BatchRange range) = 0;
 
   /// Parameters and running statistics, by PyTorch's names; `num_batches_tracked` counts the applied updates.

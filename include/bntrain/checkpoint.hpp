@@ -15,8 +15,8 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads and checks a file: header length, JSON, types, shapes, offsets that overlap or leave gaps, truncation.
-/// Throws Error(data) that names the file, the tensor or byte, and what was expected.
+/// Reads and checks a file: header length, JSON, types, shapes, offsets that overlap or leave gaps,
+/// truncation. Throws Error(data) that names the file, the tensor or byte, and what was expected.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
 /// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.

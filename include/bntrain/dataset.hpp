@@ -34,11 +34,13 @@ struct DataSearch {
 };
 
 /// Loads the data set that `data` names:
-///   ""                      the first folder of `search` that holds any of the four IDX files; its digests must
+///   ""                      the first folder of `search` that holds any of the four IDX files; its digests
+///   must
 ///                           be Fashion-MNIST's
 ///   "synthetic[:key=value,...]"  a generated data set, see parse_synthetic()
 ///   anything else           a folder with the four IDX files (raw or gzip, both spellings of the names)
-/// Throws Error(data) that names the file and byte offset; Error(usage) for a malformed synthetic description.
+/// Throws Error(data) that names the file and byte offset; Error(usage) for a malformed synthetic
+/// description.
 Dataset load_dataset(const std::string& data, const DataSearch& search);
 
 /// Reads the four IDX files of `folder` (format: LeCun's MNIST page) and checks all of: magic, dimensions,

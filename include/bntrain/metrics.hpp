@@ -16,8 +16,8 @@ struct StepMetrics {
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }
 };
 
-/// Averages over batches, by image and, as the 2017 tutorial printed them, as means of batch means (there a short
-/// last batch weighs as much as a full one).
+/// Averages over batches, by image and, as the 2017 tutorial printed them, as means of batch means (there a
+/// short last batch weighs as much as a full one).
 struct AverageMetrics {
   double loss = 0;
   double accuracy = 0;

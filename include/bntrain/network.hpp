@@ -32,8 +32,8 @@ struct Parameter {
   std::string name;  ///< PyTorch's: "0.weight", "1.bias"
   std::vector<std::int64_t> shape;
   ParameterRole role = ParameterRole::weight;
-  int layer = 0;            ///< position in Network::layers()
-  int ordinal = 0;          ///< among the conv and fc layers, or among the batch norms: keys the random numbers
+  int layer = 0;    ///< position in Network::layers()
+  int ordinal = 0;  ///< among the conv and fc layers, or among the batch norms: keys the random numbers
   std::int64_t fan_in = 1;  ///< inputs per output of its layer (1 for batch norm)
   std::int64_t size = 0;
   std::int64_t offset = 0;  ///< in floats; a multiple of 16, so that every tensor starts on a cache line
@@ -56,10 +56,12 @@ class Network {
  public:
   /// Parses a preset's name ("lenet-bn", "mlp-bn") or a text such as
   ///   conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu,fc10
-  /// conv OUTxK with optional sSTRIDE and pPAD, maxpoolK (stride K, floor), fcOUT, bn, relu, flatten (put in front
-  /// of the first fc when it is not written). A preset's last layer takes `classes` outputs; a text must have them.
-  /// Throws Error(usage) that points at the layer: its number, text, input shape, and what would be allowed.
-  static Network parse(std::string_view text, const Shape& input, std::int64_t classes, Norm norm = Norm::batch);
+  /// conv OUTxK with optional sSTRIDE and pPAD, maxpoolK (stride K, floor), fcOUT, bn, relu, flatten (put in
+  /// front of the first fc when it is not written). A preset's last layer takes `classes` outputs; a text
+  /// must have them. Throws Error(usage) that points at the layer: its number, text, input shape, and what
+  /// would be allowed.
+  static Network parse(std::string_view text, const Shape& input, std::int64_t classes,
+                       Norm norm = Norm::batch);
 
   const std::string& text() const { return text_; }  ///< canonical text, presets expanded, norms removed
   const Shape& input() const { return input_; }
@@ -67,7 +69,7 @@ class Network {
   const std::vector<Layer>& layers() const { return layers_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const std::vector<RunningStatistics>& running() const { return running_; }
-  std::int64_t parameter_count() const;                                  ///< trainable numbers
+  std::int64_t parameter_count() const;                                ///< trainable numbers
   std::int64_t parameter_floats() const { return parameter_floats_; }  ///< length of the flat buffer
   std::int64_t running_floats() const { return running_floats_; }
 
@@ -89,12 +91,12 @@ class Network {
 ///             (He et al. 2015, arXiv 1502.01852)
 enum class Init { tutorial, gluon, torch, he };
 
-/// Initial parameters and running statistics. Random numbers are keyed by (seed, role, ordinal), so the conv and
-/// fc weights are the same with Norm::none.
+/// Initial parameters and running statistics. Random numbers are keyed by (seed, role, ordinal), so the conv
+/// and fc weights are the same with Norm::none.
 ModelState initial_state(const Network& network, Init init, std::uint64_t seed);
 
-/// Checks that `state` has exactly the tensors of `network`; throws Error(data) that names every unknown, missing
-/// or misshapen tensor, prefixed by `where` (a file's name).
+/// Checks that `state` has exactly the tensors of `network`; throws Error(data) that names every unknown,
+/// missing or misshapen tensor, prefixed by `where` (a file's name).
 void check_state(const Network& network, const ModelState& state, const std::string& where);
 
 }  // namespace bntrain

@@ -1,4 +1,5 @@
-// Counter-based random numbers: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+// Counter-based random numbers: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+// 3".
 #pragma once
 
 #include <array>
@@ -8,12 +9,22 @@
 namespace bntrain {
 
 /// The block cipher itself: four 32-bit words for a counter and a key.
-std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key);
 
-/// What a stream of random numbers is for. The values are part of every file format and result: never renumber.
-enum class RandomPurpose : std::uint32_t { weight = 1, bias = 2, gamma = 3, beta = 4, shuffle = 5, synthetic = 6 };
+/// What a stream of random numbers is for. The values are part of every file format and result: never
+/// renumber.
+enum class RandomPurpose : std::uint32_t {
+  weight = 1,
+  bias = 2,
+  gamma = 3,
+  beta = 4,
+  shuffle = 5,
+  synthetic = 6
+};
 
-/// A stream keyed by (seed, purpose, ordinal). Streams never overlap; equal keys give equal numbers everywhere.
+/// A stream keyed by (seed, purpose, ordinal). Streams never overlap; equal keys give equal numbers
+/// everywhere.
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, RandomPurpose purpose, std::uint64_t ordinal);
@@ -36,6 +47,7 @@ class RandomStream {
 };
 
 /// The visiting order of one epoch: a Fisher-Yates shuffle of 0..count-1 keyed by (seed, epoch).
-std::vector<std::int64_t> epoch_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch, bool shuffle);
+std::vector<std::int64_t> epoch_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch,
+                                      bool shuffle);
 
 }  // namespace bntrain

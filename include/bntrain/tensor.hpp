@@ -23,7 +23,8 @@ struct Tensor {
 };
 
 /// Tensors in a fixed order, by PyTorch's names and layouts: convolution weights OIHW, linear weights
-/// [out, in], batch norm `weight` (gamma), `bias` (beta), `running_mean`, `running_var`, `num_batches_tracked`.
+/// [out, in], batch norm `weight` (gamma), `bias` (beta), `running_mean`, `running_var`,
+/// `num_batches_tracked`.
 struct ModelState {
   std::vector<Tensor> tensors;
 

@@ -20,7 +20,7 @@ struct EpochResult {
   std::int64_t epoch = 0;  ///< from 0
   std::int64_t steps = 0;  ///< updates since the start of the run
   AverageMetrics train;    ///< running averages while the epoch trained, before each update
-  AverageMetrics test;     ///< running statistics, after the epoch, the whole test set
+  AverageMetrics test;  ///< running statistics, after the epoch, the whole test set; zeros when interrupted
   double train_seconds = 0;
   double eval_seconds = 0;
 };
@@ -46,17 +46,19 @@ struct TrainResult {
 class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
-  /// Steps drained together: the first one's number (from 0) and their metrics. Called at least once an epoch.
-  virtual void on_steps(std::int64_t /*epoch*/, std::int64_t /*first_step*/, const std::vector<StepMetrics>&) {}
+  /// Steps drained together: the first one's number (from 0) and their metrics. Called at least once an
+  /// epoch. The last call of a run that diverged ends with the step whose loss is not finite.
+  virtual void on_steps(std::int64_t /*epoch*/, std::int64_t /*first_step*/,
+                        const std::vector<StepMetrics>&) {}
   virtual void on_epoch(const EpochResult&) {}
 };
 
 /// A compiled run: data, network, plan and executable of one TrainConfig.
 class Trainer {
  public:
-  /// Loads initial values (init or init_from) and compiles. Throws Error(usage) where configuration and data do not
-  /// fit together, Error(data) for a bad init_from file, Error(runtime) from the backend. `dataset` and `backend`
-  /// must outlive the trainer.
+  /// Loads initial values (init or init_from) and compiles. Throws Error(usage) where configuration and data
+  /// do not fit together, Error(data) for a bad init_from file, Error(runtime) from the backend. `dataset`
+  /// and `backend` must outlive the trainer.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend);
 
   const Network& network() const { return network_; }
@@ -72,6 +74,10 @@ class Trainer {
   ModelState save_gradients() const { return executable_->save_gradients(); }
 
  private:
+  std::int64_t drain_interval() const;
+  /// The metrics of the steps that were run; the last one is not finite when the epoch diverged.
+  std::vector<StepMetrics> train_epoch(std::int64_t epoch, std::int64_t first_step, TrainObserver& observer,
+                                       const std::atomic<bool>& stop);
   AverageMetrics evaluate();
 
   TrainConfig config_;

@@ -11,13 +11,12 @@ namespace {
 void check_fashion_mnist(const IdxFolder& folder) {
   for (std::size_t i = 0; i < folder.files.size(); ++i) {
     if (folder.digests[i] == fashion_mnist_digests[i]) continue;
-    throw Error(ErrorKind::data,
-                folder.files[i].string() +
-                    ": this is not Fashion-MNIST: the SHA-256 of the unpacked contents (byte 0 to the "
-                    "end) is " +
-                    folder.digests[i] + ", published is " + std::string(fashion_mnist_digests[i]) +
-                    "; to train on it all the same, name the folder: --data " +
-                    folder.files[i].parent_path().string());
+    throw Error(ErrorKind::data, folder.files[i].string() +
+                                     ": this is not Fashion-MNIST: the SHA-256 of the unpacked contents is " +
+                                     folder.digests[i] + ", published is " +
+                                     std::string(fashion_mnist_digests[i]) +
+                                     "; to train on it all the same, name the folder: --data " +
+                                     folder.files[i].parent_path().string());
   }
 }
 

@@ -147,7 +147,10 @@ class IdxReader {
 
   std::string promise(std::int64_t values) const {
     std::string sizes;
-    for (const std::int64_t size : idx_.sizes) sizes += (sizes.empty() ? "" : "x") + std::to_string(size);
+    for (const std::int64_t size : idx_.sizes) {
+      if (!sizes.empty()) sizes += 'x';
+      sizes += std::to_string(size);
+    }
     return "the header promises " + sizes + " " + name_of(kind_) + " (" +
            std::to_string(header_bytes(idx_.sizes.size()) + values) + " bytes with the header)";
   }

@@ -1,5 +1,7 @@
 #include "data/idx.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -119,6 +121,26 @@ TEST(Idx, RefusesAPromiseThatTheFileCannotHold) {
                 IsDataError(packed.string() + ": byte 4 after unpacking: the header promises " + promised));
     EXPECT_THAT(error_of([&] { read_idx(packed, IdxKind::images); }), IsDataError("cannot hold them"));
   }
+}
+
+/// The most memory that this process has had, in bytes.
+std::int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+TEST(Idx, TakesMemoryOnlyForWhatIsThere) {
+  const TempFolder folder;
+  Bytes noise(5'000'000);  // hardly compressible: deflate might well unpack so large a file to 4 GB
+  std::uint32_t state = 1;
+  for (std::uint8_t& byte : noise)
+    byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+  const auto path = folder.write("f.gz", gzip(words({0x803, 250, 4000, 4000}) + noise));
+  const std::int64_t before = peak_memory();
+  EXPECT_THAT(error_of([&] { read_idx(path, IdxKind::images); }),
+              IsDataError(": byte 5000016 after unpacking: the file ends here"));
+  EXPECT_LT(peak_memory() - before, std::int64_t{1} << 30);
 }
 
 TEST(Idx, RefusesASetThatIsTooLargeForMemory) {

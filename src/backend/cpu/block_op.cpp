@@ -6,8 +6,9 @@ namespace bntrain::cpu {
 
 BlockOp::BlockOp(Workspace& workspace, const PlanStep& step, bool after_conv)
     : Op(workspace, step), after_conv_(after_conv) {
-  const Shape& in = w_.shape(step.input);
   const Shape& out = w_.shape(step.output);
+  Shape in = w_.shape(step.input);
+  if (out.flat) in = {in.size(), 1, 1, true};  // behind a flatten every element is a channel
   shape_ = {in.channels, in.height, in.width, out.height, out.width, step.pool, step.norm, step.relu};
   if (step.pool > 1) pooled_ = FloatBuffer(out.size() * w_.capacity);
   if (!step.norm) return;
@@ -110,17 +111,17 @@ void BlockOp::backward(const Pass& pass) {
     }
   }
   if (after_conv_ || step_.input == 0) return;
-  const Shape& in = w_.shape(step_.input);
-  const GradientLayout dense{in.spatial(), in.width, 1, 0};
+  const GradientLayout dense{shape_.in_height * shape_.in_width, shape_.in_width, 1, 0};
   w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-    backward_input(pass, group, dense, w_.gradient(step_.input, group));
+    backward_input(pass, group, dense, 0, shape_.channels, w_.gradient(step_.input, group));
   });
 }
 
-void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out) {
+void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout,
+                             std::int64_t first, std::int64_t last, float* out) {
   w_.kernels.block_backward_input(shape_, w_.value(step_.input, group), raw(group),
                                   w_.value(step_.output, group), w_.gradient(step_.output, group),
-                                  coefficients(), pass.valid(group), layout, out);
+                                  coefficients(), pass.valid(group), layout, first, last, out);
 }
 
 }  // namespace bntrain::cpu

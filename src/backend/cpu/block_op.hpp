@@ -44,8 +44,9 @@ class BlockOp : public Op {
 
   /// What the convolution in front must leave for this op.
   ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
-  /// The gradient of this op's input for one group, laid out as asked.
-  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out);
+  /// The gradient of channels [first, last) of this op's input for one group, laid out as asked.
+  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, std::int64_t first,
+                      std::int64_t last, float* out);
   /// Moves the running statistics; once per applied update.
   void update_running();
 

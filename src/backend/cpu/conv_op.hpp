@@ -25,8 +25,10 @@ class ConvOp : public Op {
   BlockOp* block_;
   bool input_gradient_;  ///< false for the first layer
   bool bias_gradient_;  ///< false in front of a batch norm, which takes any bias out again: its gradient is 0
-  std::int64_t
-      slices_;  ///< parts of the batch with their own sum of weight gradients; independent of the threads
+  /// Output channels whose gradient is rebuilt and used before the next ones.
+  std::int64_t chunk_ = 0;
+  /// Parts of the batch with their own sum of weight gradients; independent of the threads.
+  std::int64_t slices_;
   FloatBuffer packed_, backward_packed_;
   FloatBuffer partials_;  ///< [slice][weights, biases]
   FloatBuffer padded_;    ///< [thread][in_channels][in_height][in_width][lane], border zero

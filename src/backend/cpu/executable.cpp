@@ -45,22 +45,26 @@ CpuExecutable::CpuExecutable(const Plan& plan, const Dataset& dataset, const Ker
 
 void CpuExecutable::build_ops() {
   const std::vector<PlanStep>& steps = plan_.steps;
+  // The next step works on this one's channels: no flatten lies between them.
+  const auto conv_feeds_block = [&](std::size_t i) {
+    return steps[i].kind == StepKind::conv && steps[i + 1].kind == StepKind::block &&
+           steps[i + 1].first_layer == steps[i].last_layer + 1;
+  };
   // Backwards, because a convolution wants to know the block behind it.
   ops_.resize(steps.size());
   for (std::size_t i = steps.size(); i-- > 0;) {
     const PlanStep& step = steps[i];
     switch (step.kind) {
       case StepKind::conv: {
-        const bool followed = i + 1 < steps.size() && steps[i + 1].kind == StepKind::block;
-        ops_[i] =
-            std::make_unique<ConvOp>(w_, step, followed ? static_cast<BlockOp*>(ops_[i + 1].get()) : nullptr);
+        ops_[i] = std::make_unique<ConvOp>(
+            w_, step, conv_feeds_block(i) ? static_cast<BlockOp*>(ops_[i + 1].get()) : nullptr);
         break;
       }
       case StepKind::linear:
         ops_[i] = std::make_unique<LinearOp>(w_, step);
         break;
       case StepKind::block: {
-        auto block = std::make_unique<BlockOp>(w_, step, i > 0 && steps[i - 1].kind == StepKind::conv);
+        auto block = std::make_unique<BlockOp>(w_, step, i > 0 && conv_feeds_block(i - 1));
         if (step.norm) norms_.push_back(block.get());
         ops_[i] = std::move(block);
         break;

@@ -66,44 +66,36 @@ void block_backward_sums(const BlockShape& b, const float* raw, const float* y, 
   }
 }
 
-/// Where the backward pass of one channel gets its numbers from.
+/// Where the backward pass of one channel gets its numbers from. Without norm, only `relu` counts.
 struct ChannelBackward {
   Vec mean, slope, offset, scale;
-  IntVec mask;
-  bool norm, relu, constant;
+  bool relu;
 };
 
-/// The gradient that arrives at the raw pooled value, times gamma * invstd.
-BNTRAIN_INLINE Vec incoming(const ChannelBackward& k, const float* y, const float* dy) {
-  Vec g = load(dy);
-  if (k.relu) g = load(y) <= 0 ? Vec{} : g;
-  return k.norm ? g * k.scale : g;
-}
-
-/// dx of one element: the winner's share g plus what comes through the statistics.
-BNTRAIN_INLINE Vec outgoing(const ChannelBackward& k, Vec x, Vec g) {
-  if (!k.norm) return g;
-  const Vec v = (g - k.offset) - (x - k.mean) * k.slope;
-  return k.mask ? (k.constant ? Vec{} : v) : Vec{};
-}
-
-/// One window; the first element equal to the raw value takes the gradient.
-template <int Pool>
+/// dx of the first element equal to `best` and of all others in one window: the winner's share of dy, and
+/// what comes through the statistics.
+template <int Pool, bool Norm>
 BNTRAIN_INLINE void window_backward(const ChannelBackward& k, std::int64_t pool, const float* x,
                                     std::int64_t row, Vec best, Vec g, std::int64_t out_row,
                                     std::int64_t out_column, float* dx) {
   if (Pool != 0) pool = Pool;
+  const Vec win = Norm ? g * k.scale - k.offset : g;
+  const Vec lose = Norm ? -k.offset : Vec{};
   IntVec open = ~IntVec{};
   for (std::int64_t wy = 0; wy < pool; ++wy)
     for (std::int64_t wx = 0; wx < pool; ++wx) {
       const Vec v = load(x + wy * row + wx * kLanes);
-      const IntVec wins = (v == best) & open;
-      open &= ~wins;
-      store(dx + wy * out_row + wx * out_column, outgoing(k, v, wins ? g : Vec{}));
+      Vec d = win;
+      if (Pool != 1) {
+        const IntVec wins = (v == best) & open;
+        open &= ~wins;
+        d = wins ? win : lose;
+      }
+      store(dx + wy * out_row + wx * out_column, Norm ? d - (v - k.mean) * k.slope : d);
     }
 }
 
-template <int Pool>
+template <int Pool, bool Norm>
 static void plane_backward(const BlockShape& b, const ChannelBackward& k, const float* x, const float* raw,
                            const float* y, const float* dy, const GradientLayout& layout, float* dx) {
   const std::int64_t row = b.in_width * kLanes;
@@ -112,37 +104,58 @@ static void plane_backward(const BlockShape& b, const ChannelBackward& k, const 
   for (std::int64_t oy = 0; oy < b.out_height; ++oy)
     for (std::int64_t ox = 0; ox < b.out_width; ++ox) {
       const std::int64_t i = (oy * b.out_width + ox) * kLanes;
-      window_backward<Pool>(k, b.pool, x + oy * b.pool * row + ox * b.pool * kLanes, row, load(raw + i),
-                            incoming(k, y + i, dy + i), out_row, out_column,
-                            dx + oy * b.pool * out_row + ox * b.pool * out_column);
+      Vec g = load(dy + i);
+      if (k.relu) g = load(y + i) <= 0 ? Vec{} : g;
+      window_backward<Pool, Norm>(k, b.pool, x + oy * b.pool * row + ox * b.pool * kLanes, row, load(raw + i),
+                                  g, out_row, out_column,
+                                  dx + oy * b.pool * out_row + ox * b.pool * out_column);
     }
+  if (Pool == 1) return;
   // Pixels that no window covers took part in the statistics alone.
   for (std::int64_t iy = 0; iy < b.in_height; ++iy)
-    for (std::int64_t ix = iy < b.out_height * b.pool ? b.out_width * b.pool : 0; ix < b.in_width; ++ix)
-      store(dx + iy * out_row + ix * out_column, outgoing(k, load(x + iy * row + ix * kLanes), Vec{}));
+    for (std::int64_t ix = iy < b.out_height * b.pool ? b.out_width * b.pool : 0; ix < b.in_width; ++ix) {
+      const Vec v = load(x + iy * row + ix * kLanes);
+      store(dx + iy * out_row + ix * out_column, Norm ? -k.offset - (v - k.mean) * k.slope : Vec{});
+    }
+}
+
+/// dx &= mask over one plane.
+static void keep_lanes(const BlockShape& b, IntVec mask, const GradientLayout& layout, float* dx) {
+  for (std::int64_t y = 0; y < b.in_height; ++y)
+    for (std::int64_t x = 0; x < b.in_width; ++x) {
+      float* p = dx + (y * layout.row + x * layout.column) * kLanes;
+      store(p, mask ? load(p) : Vec{});
+    }
 }
 
 void block_backward_input(const BlockShape& b, const float* x, const float* raw, const float* y,
                           const float* dy, const NormCoefficients& n, int valid, const GradientLayout& layout,
-                          float* dx) {
+                          std::int64_t first, std::int64_t last, float* dx) {
   const std::int64_t in_plane = b.in_height * b.in_width * kLanes;
   const std::int64_t out_plane = b.out_height * b.out_width * kLanes;
+  const auto with_norm = b.pool == 1   ? plane_backward<1, true>
+                         : b.pool == 2 ? plane_backward<2, true>
+                                       : plane_backward<0, true>;
+  const auto without = b.pool == 1   ? plane_backward<1, false>
+                       : b.pool == 2 ? plane_backward<2, false>
+                                     : plane_backward<0, false>;
   ChannelBackward k{};
-  k.norm = b.norm;
   k.relu = b.relu;
-  k.mask = first_lanes(valid);
-  for (std::int64_t c = 0; c < b.channels; ++c) {
+  for (std::int64_t c = first; c < last; ++c) {
     if (b.norm) {
       const float scale = n.gamma[c] * n.invstd[c];
-      k.constant = n.invstd[c] == 0;
       k.mean = splat(n.mean[c]);
       k.scale = splat(scale);
       k.offset = splat(scale * n.dbeta_mean[c]);
       k.slope = splat(scale * n.invstd[c] * n.dgamma_mean[c]);
     }
-    const auto plane = b.pool == 1 ? plane_backward<1> : b.pool == 2 ? plane_backward<2> : plane_backward<0>;
-    plane(b, k, x + c * in_plane, raw + c * out_plane, y + c * out_plane, dy + c * out_plane, layout,
-          dx + (c * layout.channel + layout.origin) * kLanes);
+    float* out = dx + (c * layout.channel + layout.origin) * kLanes;
+    (b.norm ? with_norm : without)(b, k, x + c * in_plane, raw + c * out_plane, y + c * out_plane,
+                                   dy + c * out_plane, layout, out);
+    // Lanes without an image would feed the statistics' share into the weights; a degenerate channel has no
+    // gradient.
+    if (b.norm && (valid < kLanes || n.invstd[c] == 0))
+      keep_lanes(b, first_lanes(n.invstd[c] == 0 ? 0 : valid), layout, out);
   }
 }
 

@@ -109,7 +109,11 @@ static void pool_rows(const BlockShape& b, const float* plane, std::int64_t firs
 /// alone.
 BNTRAIN_INLINE void reduce_rows(const BlockShape& b, const float* plane, std::int64_t top,
                                 std::int64_t bottom, float gamma, LaneMoments* moments, float* pooled) {
-  if (moments != nullptr) add_chunk(plane + top * b.in_width * kLanes, (bottom - top) * b.in_width, *moments);
+  // Wide rows are cut further: float32 sums stay short and the second pass stays in the cache.
+  constexpr std::int64_t kLongest = 128;
+  const std::int64_t end = bottom * b.in_width;
+  for (std::int64_t i = top * b.in_width; moments != nullptr && i < end; i += kLongest)
+    add_chunk(plane + i * kLanes, i + kLongest < end ? kLongest : end - i, *moments);
   if (b.pool == 1) return;
   const std::int64_t first = top / b.pool;
   const std::int64_t last = bottom / b.pool;

@@ -6,14 +6,6 @@
 
 namespace bntrain::cpu::BNTRAIN_ISA {
 
-#if defined(__AVX512F__)
-constexpr int kTileChannels = 5, kTileTaps = 5;
-#elif defined(__AVX2__)
-constexpr int kTileChannels = 3, kTileTaps = 4;
-#else
-constexpr int kTileChannels = 2, kTileTaps = 4;
-#endif
-
 /// Strides in floats.
 struct WeightTileArguments {
   std::int64_t height, width;
@@ -25,37 +17,38 @@ struct WeightTileArguments {
 /// sums[o][t] += sum over positions and lanes of dout[o] * in[tap t], for one tile.
 static void weight_tile(const WeightTileArguments& a, const float* dout, const float* in,
                         const std::int64_t* tap_offsets, float* dweights, std::int64_t dweights_stride) {
-  Vec sum[kTileChannels][kTileTaps] = {};
-  std::int64_t channel[kTileChannels];
-  std::int64_t tap[kTileTaps];
+  Vec sum[kWeightTileChannels][kWeightTileTaps] = {};
+  std::int64_t channel[kWeightTileChannels];
+  std::int64_t tap[kWeightTileTaps];
 #pragma GCC unroll 8
-  for (int o = 0; o < kTileChannels; ++o) channel[o] = o < a.channels ? o * a.dout_channel : 0;
+  for (int o = 0; o < kWeightTileChannels; ++o) channel[o] = o < a.channels ? o * a.dout_channel : 0;
 #pragma GCC unroll 8
-  for (int t = 0; t < kTileTaps; ++t) tap[t] = tap_offsets[t < a.taps ? t : 0];
+  for (int t = 0; t < kWeightTileTaps; ++t) tap[t] = tap_offsets[t < a.taps ? t : 0];
   for (std::int64_t y = 0; y < a.height; ++y) {
     const float* g = dout + y * a.dout_row;
     const float* v = in + y * a.in_row;
     for (std::int64_t x = 0; x < a.width; ++x, g += a.dout_column, v += a.in_column) {
-      Vec d[kTileChannels];
+      Vec d[kWeightTileChannels];
 #pragma GCC unroll 8
-      for (int o = 0; o < kTileChannels; ++o) d[o] = load(g + channel[o]);
+      for (int o = 0; o < kWeightTileChannels; ++o) d[o] = load(g + channel[o]);
 #pragma GCC unroll 8
-      for (int t = 0; t < kTileTaps; ++t) {
+      for (int t = 0; t < kWeightTileTaps; ++t) {
         const Vec input = load(v + tap[t]);
 #pragma GCC unroll 8
-        for (int o = 0; o < kTileChannels; ++o) sum[o][t] += d[o] * input;
+        for (int o = 0; o < kWeightTileChannels; ++o) sum[o][t] += d[o] * input;
       }
     }
   }
 #pragma GCC unroll 8
-  for (int o = 0; o < kTileChannels; ++o)
+  for (int o = 0; o < kWeightTileChannels; ++o)
 #pragma GCC unroll 8
-    for (int t = 0; t < kTileTaps; ++t)
+    for (int t = 0; t < kWeightTileTaps; ++t)
       if (o < a.channels && t < a.taps) dweights[o * dweights_stride + t] += lane_sum(sum[o][t]);
 }
 
 void conv_backward_weights(const ConvShape& s, const float* in, const float* dout,
-                           const GradientLayout& layout, float* dweights, float* dbias) {
+                           const GradientLayout& layout, std::int64_t first, std::int64_t last,
+                           float* dweights, float* dbias) {
   const std::int64_t taps = s.in_channels * s.kernel * s.kernel;
   WeightTileArguments a{s.out_height,
                         s.out_width,
@@ -67,12 +60,12 @@ void conv_backward_weights(const ConvShape& s, const float* in, const float* dou
                         0,
                         0};
   dout += layout.origin * kLanes;
-  for (std::int64_t o = 0; o < s.out_channels; o += kTileChannels) {
-    a.channels = s.out_channels - o;
-    for (std::int64_t t = 0; t < taps; t += kTileTaps) {
+  for (std::int64_t o = first; o < last; o += kWeightTileChannels) {
+    a.channels = last - o;
+    for (std::int64_t t = 0; t < taps; t += kWeightTileTaps) {
       a.taps = taps - t;
-      std::int64_t offsets[kTileTaps] = {};
-      for (std::int64_t i = 0; i < kTileTaps && t + i < taps; ++i) {
+      std::int64_t offsets[kWeightTileTaps] = {};
+      for (std::int64_t i = 0; i < kWeightTileTaps && t + i < taps; ++i) {
         const std::int64_t c = (t + i) / (s.kernel * s.kernel);
         const std::int64_t ky = (t + i) / s.kernel % s.kernel;
         const std::int64_t kx = (t + i) % s.kernel;
@@ -82,7 +75,7 @@ void conv_backward_weights(const ConvShape& s, const float* in, const float* dou
     }
   }
   if (dbias == nullptr) return;
-  for (std::int64_t o = 0; o < s.out_channels; ++o) {
+  for (std::int64_t o = first; o < last; ++o) {
     Vec sum{};
     for (std::int64_t y = 0; y < s.out_height; ++y)
       for (std::int64_t x = 0; x < s.out_width; ++x)

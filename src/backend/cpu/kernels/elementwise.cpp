@@ -81,26 +81,4 @@ void sgd(std::int64_t size, const float* gradient, float lr, float momentum, flo
   }
 }
 
-const Kernels& kernels() {
-  static constexpr Kernels table {
-    .lanes = kLanes,
-#define BNTRAIN_STRING(x) #x
-#define BNTRAIN_NAME(x) BNTRAIN_STRING(x)
-#if defined(__x86_64__)
-    .name = "x86-64-" BNTRAIN_NAME(BNTRAIN_ISA),
-#else
-    .name = "generic",
-#endif
-    .gather = gather, .pad = pad, .conv_packed_floats = conv_packed_floats, .conv_pack = conv_pack,
-    .conv_backward_packed_floats = conv_backward_packed_floats, .conv_backward_pack = conv_backward_pack,
-    .conv_forward = conv_forward, .conv_backward_weights = conv_backward_weights,
-    .conv_backward_input = conv_backward_input, .block_reduce = block_reduce, .block_forward = block_forward,
-    .block_backward_sums = block_backward_sums, .block_backward_input = block_backward_input,
-    .relayout = relayout, .panel_product = panel_product, .panel_outer = panel_outer,
-    .relu_backward = relu_backward, .softmax_cross_entropy = softmax_cross_entropy, .merge = merge,
-    .sgd = sgd, .transpose = transpose,
-  };
-  return table;
-}
-
 }  // namespace bntrain::cpu::BNTRAIN_ISA

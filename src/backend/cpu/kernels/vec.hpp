@@ -7,12 +7,14 @@
 
 namespace bntrain::cpu::BNTRAIN_ISA {
 
+// The register tile of the weight gradients: channels * taps sums, the channels and one tap, of 32 or 16
+// registers.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16;
+constexpr int kLanes = 16, kWeightTileChannels = 5, kWeightTileTaps = 5;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8;
+constexpr int kLanes = 8, kWeightTileChannels = 3, kWeightTileTaps = 4;
 #else
-constexpr int kLanes = 4;
+constexpr int kLanes = 4, kWeightTileChannels = 2, kWeightTileTaps = 4;
 #endif
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));

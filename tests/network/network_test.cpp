@@ -1,0 +1,221 @@
+#include "bntrain/network.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "support/error_message.hpp"
+
+namespace bntrain {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const Shape fashion{1, 28, 28, false};
+
+std::vector<std::string> parameter_names(const Network& network) {
+  std::vector<std::string> names;
+  for (const Parameter& parameter : network.parameters()) names.push_back(parameter.name);
+  return names;
+}
+
+std::vector<std::string> shapes(const Network& network, std::int64_t batch) {
+  std::vector<std::string> result;
+  for (const Layer& layer : network.layers())
+    result.push_back(layer.text + " " + to_string(layer.output, batch));
+  return result;
+}
+
+TEST(Network, TheReference) {
+  const Network network = Network::parse("lenet-bn", fashion, 10);
+  EXPECT_EQ(network.text(), "conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu,fc10");
+  EXPECT_EQ(network.parameter_count(), 171'128);
+  EXPECT_EQ(network.classes(), 10);
+  EXPECT_EQ(network.input(), fashion);
+  EXPECT_THAT(shapes(network, 256),
+              ElementsAre("conv20x5 (256, 20, 24, 24)", "bn (256, 20, 24, 24)", "relu (256, 20, 24, 24)",
+                          "maxpool2 (256, 20, 12, 12)", "conv50x3 (256, 50, 10, 10)", "bn (256, 50, 10, 10)",
+                          "relu (256, 50, 10, 10)", "maxpool2 (256, 50, 5, 5)", "flatten (256, 1250)",
+                          "fc128 (256, 128)", "relu (256, 128)", "fc10 (256, 10)"));
+  EXPECT_THAT(parameter_names(network),
+              ElementsAre("0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias", "5.weight",
+                          "5.bias", "9.weight", "9.bias", "11.weight", "11.bias"));
+  ASSERT_EQ(network.running().size(), 2u);
+  EXPECT_EQ(network.running()[1].name, "5");
+  EXPECT_EQ(network.running()[1].layer, 5);
+  EXPECT_EQ(network.running()[1].channels, 50);
+}
+
+TEST(Network, TheReferenceParameters) {
+  const Network network = Network::parse("lenet-bn", fashion, 10);
+  const Parameter& conv = network.parameters()[4];
+  EXPECT_EQ(conv.shape, (std::vector<std::int64_t>{50, 20, 3, 3}));
+  EXPECT_EQ(conv.size, 9000);
+  EXPECT_EQ(conv.fan_in, 180);
+  EXPECT_EQ(conv.ordinal, 1);
+  EXPECT_EQ(conv.layer, 4);
+  EXPECT_EQ(conv.role, ParameterRole::weight);
+  const Parameter& beta = network.parameters()[7];
+  EXPECT_EQ(beta.role, ParameterRole::beta);
+  EXPECT_EQ(beta.ordinal, 1);
+  EXPECT_EQ(beta.fan_in, 1);
+  const Parameter& bias = network.parameters()[9];
+  EXPECT_EQ(bias.role, ParameterRole::bias);
+  EXPECT_EQ(bias.shape, std::vector<std::int64_t>{128});
+  EXPECT_EQ(bias.fan_in, 1250);
+  EXPECT_EQ(bias.ordinal, 2);
+}
+
+TEST(Network, OffsetsAreCacheLinesWithoutOverlap) {
+  const Network network = Network::parse("lenet-bn", fashion, 10);
+  std::int64_t end = 0;
+  for (const Parameter& parameter : network.parameters()) {
+    EXPECT_EQ(parameter.offset % 16, 0);
+    EXPECT_GE(parameter.offset, end);
+    EXPECT_LT(parameter.offset, end + 16);
+    end = parameter.offset + parameter.size;
+  }
+  EXPECT_GE(network.parameter_floats(), end);
+  EXPECT_LT(network.parameter_floats(), end + 16);
+  const RunningStatistics& second = network.running()[1];
+  EXPECT_EQ(second.mean_offset, 64);  // behind two times 20 rounded up to 32
+  EXPECT_EQ(second.var_offset, 128);
+  EXPECT_EQ(network.running_floats(), 192);
+}
+
+TEST(Network, WithoutNorm) {
+  const Network network = Network::parse("lenet-bn", fashion, 10, Norm::none);
+  EXPECT_EQ(network.text(), "conv20x5,relu,maxpool2,conv50x3,relu,maxpool2,fc128,relu,fc10");
+  EXPECT_THAT(parameter_names(network), ElementsAre("0.weight", "0.bias", "3.weight", "3.bias", "7.weight",
+                                                    "7.bias", "9.weight", "9.bias"));
+  EXPECT_EQ(network.parameter_count(), 170'988);
+  EXPECT_TRUE(network.running().empty());
+  EXPECT_EQ(network.running_floats(), 0);
+  EXPECT_EQ(Network::parse("fc10", fashion, 10, Norm::none).text(), "fc10");
+}
+
+TEST(Network, MlpPresetBeginsWithFlatten) {
+  const Network network = Network::parse("mlp-bn", {3, 8, 8, false}, 7);
+  EXPECT_THAT(shapes(network, 2),
+              ElementsAre("flatten (2, 192)", "fc256 (2, 256)", "bn (2, 256)", "relu (2, 256)",
+                          "fc128 (2, 128)", "bn (2, 128)", "relu (2, 128)", "fc7 (2, 7)"));
+  EXPECT_EQ(network.parameters()[0].name, "1.weight");
+  EXPECT_EQ(network.parameters()[0].fan_in, 192);
+}
+
+TEST(Network, PresetsTakeTheClassesOfTheData) {
+  EXPECT_EQ(Network::parse("lenet-bn", fashion, 3).layers().back().text, "fc3");
+}
+
+TEST(Network, StrideAndPadding) {
+  const Network network = Network::parse("conv8x3s2p1,maxpool3,fc10", {3, 28, 27, false}, 10);
+  EXPECT_EQ(network.layers()[0].output, (Shape{8, 14, 14, false}));
+  EXPECT_EQ(network.layers()[0].stride, 2);
+  EXPECT_EQ(network.layers()[0].padding, 1);
+  EXPECT_EQ(network.layers()[1].output, (Shape{8, 4, 4, false}));  // floor
+  EXPECT_EQ(network.layers()[1].stride, 3);
+  EXPECT_EQ(network.layers()[3].input, (Shape{128, 1, 1, true}));
+}
+
+TEST(Network, TheTextIsCanonicalAndParsesToItself) {
+  const Network network = Network::parse(" conv008x3s1p0 ,\tbn,bn, flatten,bn , fc010", fashion, 10);
+  EXPECT_EQ(network.text(), "conv8x3,bn,bn,flatten,bn,fc10");
+  EXPECT_EQ(network.parameters()[2].ordinal, 0);
+  EXPECT_EQ(network.parameters()[4].ordinal, 1);
+  EXPECT_EQ(network.parameters()[6].shape, std::vector<std::int64_t>{8 * 26 * 26});
+  for (const char* text :
+       {"conv8x3,bn,bn,flatten,bn,fc10", "lenet-bn", "mlp-bn", "conv4x3s2p1,fc5,flatten,fc10"}) {
+    const Network once = Network::parse(text, fashion, 10);
+    const Network twice = Network::parse(once.text(), fashion, 10);
+    EXPECT_EQ(once.text(), twice.text());
+    EXPECT_EQ(parameter_names(once), parameter_names(twice));
+  }
+}
+
+TEST(Network, NormOnTheInputAndAFlatInput) {
+  EXPECT_EQ(Network::parse("bn,fc10", fashion, 10).running()[0].channels, 1);
+  const Network flat = Network::parse("fc10", {30, 1, 1, true}, 10);
+  EXPECT_EQ(flat.layers().size(), 1u);
+  EXPECT_EQ(flat.parameters()[0].name, "0.weight");
+}
+
+struct BadText {
+  const char* text;
+  std::vector<const char*> message;
+  Norm norm = Norm::batch;
+};
+
+class NetworkText : public testing::TestWithParam<BadText> {};
+
+TEST_P(NetworkText, IsRefusedAtItsLayer) {
+  const std::string message = error_message(ErrorKind::usage, [] {
+    Network::parse(GetParam().text, {20, 4, 4, false}, 10, GetParam().norm);
+  });
+  for (const char* part : GetParam().message) EXPECT_THAT(message, HasSubstr(part));
+}
+
+const char* const allowed = "convOUTxK";
+
+INSTANTIATE_TEST_SUITE_P(
+    Wrong, NetworkText,
+    testing::Values(
+        BadText{"", {"layer 1 ''", "is empty", allowed}},
+        BadText{"bn,,fc10", {"layer 2 ''", "is empty", allowed}},
+        BadText{"fc10,", {"layer 2 ''", "is empty"}},
+        BadText{"bn,tanh,fc10", {"layer 2 'tanh'", "not understood", allowed, "lenet-bn, mlp-bn"}},
+        BadText{"bn,lenet-bn", {"layer 2 'lenet-bn'", "not understood"}},
+        BadText{"BN,fc10", {"layer 1 'BN'", "not understood"}},
+        BadText{"bn2,fc10", {"layer 1 'bn2'", "'2' is not understood"}},
+        BadText{"conv,fc10", {"layer 1 'conv'", "number of output channels is missing"}},
+        BadText{"conv8,fc10", {"layer 1 'conv8'", "xK, the kernel, is missing"}},
+        BadText{"conv8x,fc10", {"layer 1 'conv8x'", "the kernel is missing"}},
+        BadText{"conv0x3,fc10", {"layer 1 'conv0x3'", "must be 1 to 16777216"}},
+        BadText{"conv8x0,fc10", {"the kernel must be 1 to"}},
+        BadText{"conv8x-3,fc10", {"the kernel is missing"}},
+        BadText{"conv8x3s,fc10", {"the stride is missing"}},
+        BadText{"conv8x3s0,fc10", {"the stride must be 1 to"}},
+        BadText{"conv8x3p,fc10", {"the padding is missing"}},
+        BadText{"conv8x3p3,fc10", {"the padding must be smaller than the kernel 3"}},
+        BadText{"conv8x3p1s2,fc10", {"'s2' is not understood"}},
+        BadText{"conv8x3.5,fc10", {"'.5' is not understood"}},
+        BadText{"fc99999999999999999999", {"number of outputs must be 1 to"}},
+        BadText{"fc16777217", {"number of outputs must be 1 to 16777216"}},
+        BadText{"fc", {"outputs is missing"}}, BadText{"maxpool,fc10", {"the window is missing"}},
+        BadText{"maxpool1,fc10", {"the window must be 2 to"}},
+        BadText{"bn,relu,conv20x9,fc10",
+                {"layer 3 'conv20x9': the kernel 9 does not fit its input (20, 4, 4)", "the largest is 4"}},
+        BadText{"conv20x9p1,fc10", {"does not fit its input", "the largest is 6"}},
+        BadText{"maxpool5,fc10", {"layer 1 'maxpool5': the kernel 5 does not fit"}},
+        BadText{"flatten,conv2x1,fc10", {"layer 2 'conv2x1'", "its input (320) is flat", "before flatten"}},
+        BadText{"fc5,maxpool2,fc10", {"layer 2 'maxpool2'", "its input (5) is flat"}},
+        BadText{"fc12", {"layer 1 'fc12'", "10 classes", "write 'fc10'"}},
+        BadText{"fc10,relu", {"layer 2 'relu'", "must end with one output a class", "append ',fc10'"}},
+        BadText{"conv20x3", {"layer 1 'conv20x3'", "append ',fc10'"}},
+        BadText{"bn,bn", {"no layer left without its bn", "'fc10'"}, Norm::none},
+        BadText{"bn,conv20x9,fc10", {"layer 2 'conv20x9'"}, Norm::none},
+        BadText{"fc16777216,fc16777216,fc10", {"layer 2 'fc16777216'", "too large", "2^40"}},
+        BadText{"conv16777216x1,bn,conv16777216x4p3,fc10", {"layer 3 'conv16777216x4p3'", "2^40"}},
+        BadText{"conv1x16777216p16777215,fc10", {"layer 1", "2^40"}}));
+
+TEST(NetworkLimits, LongTexts) {
+  std::string text;
+  for (int i = 0; i < 9'999; ++i) text += "relu,";
+  EXPECT_EQ(Network::parse(text + "fc10", fashion, 10).layers().size(), 10'001u);
+  EXPECT_THAT(error_message(ErrorKind::usage, [&] { Network::parse(text + "relu,fc10", fashion, 10); }),
+              AllOf(HasSubstr("10001 layers"), HasSubstr("at most 10000")));
+  const std::string noise(100'000, 'x');
+  EXPECT_LT(error_message(ErrorKind::usage, [&] { Network::parse(noise, fashion, 10); }).size(), 500u);
+}
+
+TEST(NetworkLimits, BrokenPreconditions) {
+  EXPECT_THROW(Network::parse("fc10", {0, 4, 4, false}, 10), std::logic_error);
+  EXPECT_THROW(Network::parse("fc10", {1, std::int64_t{1} << 32, std::int64_t{1} << 32, false}, 10),
+               std::logic_error);
+  EXPECT_THROW(Network::parse("fc10", fashion, 0), std::logic_error);
+}
+
+}  // namespace
+}  // namespace bntrain
