@@ -25,7 +25,10 @@ ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std:
     const double d = moments[g * stride].mean - mean;
     m2 += moments[g * stride].m2 + d * d * images_of(g) * static_cast<double>(spatial);
   }
-  return {mean, m2 / (static_cast<double>(images) * static_cast<double>(spatial))};
+  const double var = m2 / (static_cast<double>(images) * static_cast<double>(spatial));
+  // A constant channel leaves the rounding of the merges, of either sign. Numbers that differ, even one in
+  // 1e10 by its last bit, have a larger variance than this.
+  return {mean, var < 1e-26 * mean * mean ? 0 : var};
 }
 
 ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
