@@ -40,7 +40,11 @@ struct Channels {
   int valid(std::int64_t group) const {
     return static_cast<int>(std::min<std::int64_t>(kernels.lanes, shape.batch - group * kernels.lanes));
   }
-  void read(const float* tensor, std::int64_t channel, FloatBuffer& plane) const {
+  /// The lanes beyond the batch get `rest`, which must be harmless: a backward pass wants 0 for dy, and for x
+  /// the mean, as (0 - mean) * invstd can be infinite and that times 0 NaN.
+  void read(const float* tensor, std::int64_t channel, float rest, FloatBuffer& plane) const {
+    if (shape.batch % kernels.lanes != 0)
+      std::fill_n(plane.data() + (groups - 1) * group_floats, group_floats, rest);
     visit(channel, [&](std::int64_t at, std::int64_t in_plane) { plane.data()[in_plane] = tensor[at]; });
   }
   void write(const FloatBuffer& plane, std::int64_t channel, float* tensor) const {
@@ -117,7 +121,7 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
   FloatBuffer plane = c.plane();
   std::vector<Moments> moments(static_cast<std::size_t>(c.groups));
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    c.read(x, channel, plane);
+    c.read(x, channel, 0, plane);
     const ChannelStatistics s = statistics(c, plane, shape, moments);
     mean[channel] = static_cast<float>(s.mean);
     var[channel] = to_float(s.var);
@@ -141,8 +145,8 @@ void batch_norm_backward(const float* x, const float* dy, const float* gamma, co
   FloatBuffer dy_plane = c.plane();
   const auto n = static_cast<double>(shape.batch * shape.spatial);
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    c.read(x, channel, x_plane);
-    c.read(dy, channel, dy_plane);
+    c.read(x, channel, mean[channel], x_plane);
+    c.read(dy, channel, 0, dy_plane);
     const float invstd = cpu::inverse_deviation(var[channel], options.eps);
     NormCoefficients norm{mean + channel, &invstd, gamma + channel, nullptr, nullptr, nullptr};
     const GradientSums sums = gradient_sums(c, x_plane, dy_plane, norm);
@@ -168,7 +172,7 @@ void batch_norm_inference(const float* x, const float* gamma, const float* beta,
   const Channels c(shape, isa);
   FloatBuffer plane = c.plane();
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    c.read(x, channel, plane);
+    c.read(x, channel, 0, plane);
     const float invstd = cpu::inverse_deviation(running_var[channel], options.eps);
     normalize(c, channel,
               {running_mean + channel, &invstd, gamma + channel, beta + channel, nullptr, nullptr}, plane, y);
@@ -182,10 +186,10 @@ void batch_norm_inference_backward(const float* x, const float* dy, const float*
   if (check(shape, {x, dy, gamma, running_mean, running_var, dx, dgamma, dbeta})) return;
   const Channels c(shape, isa);
   FloatBuffer x_plane = c.plane();
+  FloatBuffer dy_plane = c.plane();
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    FloatBuffer dy_plane = c.plane();
-    c.read(x, channel, x_plane);
-    c.read(dy, channel, dy_plane);
+    c.read(x, channel, running_mean[channel], x_plane);
+    c.read(dy, channel, 0, dy_plane);
     const float invstd = cpu::inverse_deviation(running_var[channel], options.eps);
     const GradientSums sums = gradient_sums(
         c, x_plane, dy_plane, {running_mean + channel, &invstd, gamma + channel, nullptr, nullptr, nullptr});
