@@ -20,7 +20,7 @@ struct EpochResult {
   std::int64_t epoch = 0;  ///< from 0
   std::int64_t steps = 0;  ///< updates since the start of the run
   AverageMetrics train;    ///< running averages while the epoch trained, before each update
-  AverageMetrics test;     ///< running statistics, after the epoch, the whole test set
+  AverageMetrics test;  ///< running statistics, after the epoch, the whole test set; zeros when interrupted
   double train_seconds = 0;
   double eval_seconds = 0;
 };
@@ -47,7 +47,7 @@ class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
   /// Steps drained together: the first one's number (from 0) and their metrics. Called at least once an
-  /// epoch.
+  /// epoch. The last call of a run that diverged ends with the step whose loss is not finite.
   virtual void on_steps(std::int64_t /*epoch*/, std::int64_t /*first_step*/,
                         const std::vector<StepMetrics>&) {}
   virtual void on_epoch(const EpochResult&) {}
@@ -74,6 +74,10 @@ class Trainer {
   ModelState save_gradients() const { return executable_->save_gradients(); }
 
  private:
+  std::int64_t drain_interval() const;
+  /// The metrics of the steps that were run; the last one is not finite when the epoch diverged.
+  std::vector<StepMetrics> train_epoch(std::int64_t epoch, std::int64_t first_step, TrainObserver& observer,
+                                       const std::atomic<bool>& stop);
   AverageMetrics evaluate();
 
   TrainConfig config_;

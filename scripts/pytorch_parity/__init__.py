@@ -1,0 +1,1 @@
+"""Compares bntrain with PyTorch; the program is scripts/compare_pytorch.py."""

@@ -1,0 +1,124 @@
+#include "cli/command_line.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bntrain/error.hpp"
+#include "cli/config_file.hpp"
+#include "cli/flag_names.hpp"
+#include "cli/help_formatter.hpp"
+#include "cli/option_values.hpp"
+#include "cli/suggestion.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+Arguments with_command(int argc, const char* const* argv) {
+  Arguments arguments(argv + 1, argv + argc);
+  const bool help =
+      !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
+  const bool named = !arguments.empty() && !arguments[0].starts_with('-');
+  if (!named && !help) arguments.insert(arguments.begin(), "train");
+  return arguments;
+}
+
+bool is_given(const Arguments& arguments, const std::string& flag) {
+  return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+    return argument == flag || argument.starts_with(flag + "=");
+  });
+}
+
+/// CLI11 does not say which of the three sources a value came from.
+std::string value_source(const CLI::App& app, const Arguments& arguments, const BadValue& bad) {
+  if (is_given(arguments, bad.flag())) return "";
+  const std::string name = environment_name(bad.flag());
+  const char* value = std::getenv(name.c_str());
+  if (value != nullptr && bad.value() == value) return " (from the environment variable " + name + ")";
+  return " (from the configuration file " + app.get_config_ptr()->as<std::string>() + ")";
+}
+
+/// What is left over when everything known was taken.
+[[noreturn]] void refuse_extras(const CLI::App& app) {
+  const auto parsed = app.get_subcommands();
+  if (parsed.empty()) {
+    const std::string word = app.remaining().front();
+    throw Error(ErrorKind::usage, "unknown command '" + word + "'" + suggestion(word, command_names(app)) +
+                                      " (the commands are " + list_names(command_names(app), "and") + ")");
+  }
+  const CLI::App& command = *parsed.front();
+  const Arguments extras = app.remaining(true);
+  const auto flag = std::find_if(extras.begin(), extras.end(), [](const std::string& extra) {
+    return extra.size() > 1 && extra[0] == '-';
+  });
+  if (flag == extras.end()) {
+    throw Error(ErrorKind::usage, "unexpected argument '" + extras.front() + "': " + command.get_name() +
+                                      " takes only flags, see bntrain " + command.get_name() + " --help");
+  }
+  const std::string name = flag->substr(0, flag->find('='));
+  throw Error(ErrorKind::usage, "unknown flag " + name + suggestion(name, flag_names(command, "--")) +
+                                    " (bntrain " + command.get_name() + " --help lists all)");
+}
+
+/// True when there is a command to run; false when help or version was printed.
+bool parse(CLI::App& app, const Arguments& arguments) {
+  try {
+    Arguments reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+    return true;
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}\n", app.help());
+    return false;
+  } catch (const CLI::CallForVersion& version) {
+    fmt::print("{}\n", version.what());
+    return false;
+  } catch (const CLI::ExtrasError&) {
+    refuse_extras(app);
+  } catch (const CLI::RequiredError&) {  // no command: the first argument is none of them
+    refuse_extras(app);
+  } catch (const BadValue& bad) {
+    throw Error(ErrorKind::usage, bad.what() + value_source(app, arguments, bad));
+  } catch (const CLI::FileError& error) {
+    throw Error(ErrorKind::data, std::string("--config: the file cannot be read: ") + error.what());
+  } catch (const CLI::ConfigError& error) {
+    throw Error(ErrorKind::usage, app.get_config_ptr()->as<std::string>() + ": " + error.what());
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string_view message = error.what();  // "--lr: 1 required X missing"
+    throw Error(ErrorKind::usage, std::string(message.substr(0, message.find(':'))) + " needs a value");
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorKind::usage, error.what());
+  }
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  CommandLine line;
+  CLI::App app(
+      "Trains image classifiers with hand-written batch normalisation.\n"
+      "bntrain --epochs 5 --lr 0.2 is short for bntrain train --epochs 5 --lr 0.2.",
+      "bntrain");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("--version", "bntrain " BNTRAIN_VERSION);
+  app.set_config("--config", "", "TOML file with a section for each command, such as [train]")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->type_name("FILE");
+  app.config_formatter(std::make_shared<ConfigFile>(app));
+  app.require_subcommand(1);
+  app.footer("bntrain COMMAND --help lists the flags of a command.");
+  setup_train(app, line.train);
+  setup_info(app, line.info);
+
+  if (!parse(app, with_command(argc, argv))) return line;
+  line.command = app.got_subcommand("train") ? Command::train : Command::info;
+  return line;
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,26 @@
+// Configuration files: one TOML section per command, whose keys are the flags without the dashes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <istream>
+#include <vector>
+
+namespace bntrain::cli {
+
+/// Reads the part of TOML that flags need: comments, [section], key = value with "text", 'text', numbers,
+/// true and false. Everything else is an error with its line number, as are unknown sections, unknown keys
+/// and keys given twice. CLI11's own reader is not used because it skips what it does not understand, cuts
+/// values at a `#` inside quotes and knows no line numbers.
+class ConfigFile : public CLI::ConfigTOML {
+ public:
+  /// `app` says which sections and keys exist; it must outlive this object.
+  explicit ConfigFile(const CLI::App& app) : app_(app) {}
+
+  /// Throws CLI::ConfigError whose message is "line 3: ...".
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
+
+ private:
+  const CLI::App& app_;
+};
+
+}  // namespace bntrain::cli

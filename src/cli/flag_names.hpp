@@ -1,0 +1,16 @@
+// What a command understands, for suggestions and checks.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace bntrain::cli {
+
+/// The long flags of `app`, each behind `prefix` ("--" or "").
+std::vector<std::string> flag_names(const CLI::App& app, const std::string& prefix);
+
+/// The sub-commands of `app`.
+std::vector<std::string> command_names(const CLI::App& app);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,76 @@
+#include "cli/info_command.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/dataset.hpp"
+#include "bntrain/error.hpp"
+#include "cli/data_search.hpp"
+#include "cli/train_report.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+std::string describe_backend(Device device) {
+  std::string note;
+  try {
+    BackendOptions options;
+    options.device = device;
+    return make_backend(options, note)->description();
+  } catch (const Error& error) {
+    return std::string("not available: ") + error.what();
+  }
+}
+
+std::string describe_data(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder)) return folder.string() + ": no such folder";
+  try {
+    const Dataset dataset = load_idx_dataset(folder);
+    return fmt::format("{}: {}, {} training and {} test images{}", folder.string(), dataset.name,
+                       dataset.train.count, dataset.test.count,
+                       dataset.known_digests ? ", published digests" : ", unknown digests");
+  } catch (const Error& error) {
+    return folder.string() + ": unusable: " + error.what();
+  }
+}
+
+std::string describe_isas() {
+  std::string text;
+  for (const CpuIsa isa : available_cpu_isas()) text += (text.empty() ? "" : " ") + to_string(isa);
+  return text;
+}
+
+}  // namespace
+
+void setup_info(CLI::App& app, InfoOptions& options) {
+  CLI::App& info =
+      *app.add_subcommand("info", "show the version, the build, the devices and the data sets found");
+  info.add_flag("--json", options.json, "one JSON object instead of text");
+}
+
+int run_info(const InfoOptions& options) {
+  std::vector<std::pair<std::string, std::string>> facts = {
+      {"version", BNTRAIN_VERSION},  {"compiler", "g++ " __VERSION__},
+      {"build", BNTRAIN_BUILD_TYPE}, {"cpu", describe_backend(Device::cpu)},
+      {"cpu-isa", describe_isas()},  {"cuda", describe_backend(Device::cuda)}};
+  Json data = Json::array();
+  for (const auto& folder : default_data_search().folders) data.push_back(describe_data(folder));
+
+  if (options.json) {
+    Json record;
+    for (const auto& [name, text] : facts) record[name] = text;
+    record["data"] = data;
+    print_result(record.dump());
+    return 0;
+  }
+  for (const auto& place : data) facts.emplace_back("data", place.get<std::string>());
+  for (const auto& [name, text] : facts) print_result(fmt::format("{:<9} {}", name, text));
+  return 0;
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,15 @@
+// bntrain info: what this build and this machine have.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace bntrain::cli {
+
+struct InfoOptions {
+  bool json = false;
+};
+
+void setup_info(CLI::App& app, InfoOptions& options);
+int run_info(const InfoOptions& options);
+
+}  // namespace bntrain::cli

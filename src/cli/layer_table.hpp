@@ -1,0 +1,16 @@
+// The network as a table for people.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bntrain/network.hpp"
+
+namespace bntrain::cli {
+
+/// A heading, one line a layer (index, text, output shape with the batch, trainable parameters), and their
+/// total.
+std::vector<std::string> layer_table(const Network& network, std::int64_t batch_size);
+
+}  // namespace bntrain::cli

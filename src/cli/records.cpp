@@ -1,0 +1,161 @@
+#include "cli/records.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace bntrain::cli {
+namespace {
+
+double rate(std::int64_t count, double seconds) {
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
+double nine_digits(double value) {
+  return std::strtod(fmt::format("{:.9g}", value).c_str(), nullptr);
+}
+
+Json configuration(const TrainOptions& options) {
+  const TrainConfig& config = options.config;
+  return {{"data", config.data},
+          {"network", config.network},
+          {"norm", config.norm == Norm::batch ? "batch" : "none"},
+          {"init", to_string(config.init)},
+          {"bn-momentum", config.batch_norm.momentum},
+          {"bn-eps", config.batch_norm.eps},
+          {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
+          {"epochs", config.epochs},
+          {"steps", config.steps},
+          {"batch-size", config.batch_size},
+          {"lr", config.lr},
+          {"momentum", config.momentum},
+          {"weight-decay", config.weight_decay},
+          {"seed", config.seed},
+          {"shuffle", config.shuffle ? "on" : "none"},
+          {"device", to_string(config.backend.device)},
+          {"threads", config.backend.threads},
+          {"cpu-isa", to_string(config.backend.cpu_isa)},
+          {"precision", "fp32"},
+          {"init-from", config.init_from},
+          {"save", config.save},
+          {"save-gradients", config.save_gradients},
+          {"metrics", config.metrics},
+          {"log-every", config.log_every}};
+}
+
+}  // namespace
+
+std::string to_string(Init init) {
+  switch (init) {
+    case Init::tutorial:
+      return "tutorial";
+    case Init::gluon:
+      return "gluon";
+    case Init::torch:
+      return "torch";
+    case Init::he:
+      return "he";
+  }
+  return "";
+}
+
+std::string to_string(Device device) {
+  switch (device) {
+    case Device::automatic:
+      return "auto";
+    case Device::cpu:
+      return "cpu";
+    case Device::cuda:
+      return "cuda";
+  }
+  return "";
+}
+
+double images_per_second(const EpochResult& epoch) {
+  return rate(epoch.train.count, epoch.train_seconds);
+}
+
+Json start_record(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer,
+                  const std::string& backend) {
+  return {{"event", "start"},
+          {"config", configuration(options)},
+          {"seed", options.config.seed},
+          {"versions", {{"bntrain", BNTRAIN_VERSION}, {"compiler", __VERSION__}}},
+          {"backend", backend},
+          {"variant", trainer.executable().variant()},
+          {"network", trainer.network().text()},
+          {"parameters", trainer.network().parameter_count()},
+          {"dataset",
+           {{"name", dataset.name},
+            {"source", dataset.source},
+            {"known_digests", dataset.known_digests},
+            {"image", bntrain::to_string(dataset.train.shape)},
+            {"classes", dataset.classes},
+            {"train", dataset.train.count},
+            {"test", dataset.test.count}}},
+          {"steps_per_epoch", trainer.steps_per_epoch()},
+          {"total_steps", trainer.total_steps()}};
+}
+
+Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metrics) {
+  return {{"event", "step"},
+          {"epoch", epoch},
+          {"step", step},
+          {"loss", nine_digits(metrics.loss())},
+          {"accuracy", metrics.accuracy()}};
+}
+
+Json epoch_record(const EpochResult& epoch) {
+  const bool tested = epoch.test.count > 0;
+  const auto test = [&](double value) { return tested ? Json(value) : Json(nullptr); };
+  return {{"event", "epoch"},
+          {"epoch", epoch.epoch},
+          {"steps", epoch.steps},
+          {"train_loss", epoch.train.loss},
+          {"train_accuracy", epoch.train.accuracy},
+          {"test_loss", test(epoch.test.loss)},
+          {"test_accuracy", test(epoch.test.accuracy)},
+          {"train_loss_batch_mean", epoch.train.loss_batch_mean},
+          {"train_accuracy_batch_mean", epoch.train.accuracy_batch_mean},
+          {"test_loss_batch_mean", test(epoch.test.loss_batch_mean)},
+          {"test_accuracy_batch_mean", test(epoch.test.accuracy_batch_mean)},
+          {"seconds", epoch.train_seconds},
+          {"images_per_second", images_per_second(epoch)},
+          {"eval_seconds", test(epoch.eval_seconds)},
+          {"eval_images_per_second", test(rate(epoch.test.count, epoch.eval_seconds))}};
+}
+
+Json end_record(const TrainResult& result) {
+  const char* status = result.end == TrainEnd::finished      ? "finished"
+                       : result.end == TrainEnd::interrupted ? "interrupted"
+                                                             : "diverged";
+  Json record = {{"event", "end"},
+                 {"status", status},
+                 {"steps", result.steps},
+                 {"best_test_accuracy", nullptr},
+                 {"best_epoch", nullptr},
+                 {"last_test_accuracy", nullptr},
+                 {"last_train_loss", nullptr},
+                 {"divergence", nullptr}};
+  double best = -1;
+  for (const EpochResult& epoch : result.epochs) {
+    record["last_train_loss"] = epoch.train.loss;
+    if (epoch.test.count == 0) continue;
+    record["last_test_accuracy"] = epoch.test.accuracy;
+    if (epoch.test.accuracy <= best) continue;
+    best = epoch.test.accuracy;
+    record["best_test_accuracy"] = best;
+    record["best_epoch"] = epoch.epoch;
+  }
+  if (const auto& divergence = result.divergence) {
+    record["divergence"] = {{"epoch", divergence->epoch},
+                            {"step", divergence->step},
+                            {"lr", divergence->lr},
+                            {"layer", divergence->layer}};
+  }
+  return record;
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,36 @@
+// The JSON objects of --json and --metrics. Numbers that are not finite become null.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/dataset.hpp"
+#include "bntrain/trainer.hpp"
+#include "cli/train_command.hpp"
+
+namespace bntrain::cli {
+
+using Json = nlohmann::ordered_json;
+
+/// The whole resolved configuration, by flag names, with what the bits of a run depend on besides it.
+Json start_record(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer,
+                  const std::string& backend);
+
+/// The loss has 9 significant digits: all that a float32 has.
+Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metrics);
+
+/// Test fields are null when the epoch was interrupted.
+Json epoch_record(const EpochResult& epoch);
+
+Json end_record(const TrainResult& result);
+
+/// `text` of a flag's value: "tutorial", "batch", "auto" ...
+std::string to_string(Init init);
+std::string to_string(Device device);
+
+/// Training images per second of training, without evaluation.
+double images_per_second(const EpochResult& epoch);
+
+}  // namespace bntrain::cli

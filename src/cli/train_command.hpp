@@ -1,0 +1,30 @@
+// bntrain train: the training run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "bntrain/config.hpp"
+
+namespace bntrain::cli {
+
+enum class Precision { fp32 };
+
+struct TrainOptions {
+  TrainConfig config;
+  Precision precision = Precision::fp32;
+  std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this
+  bool summary = false;                   ///< print the layers and end
+  bool json = false;                      ///< JSON objects instead of text lines on stdout
+  bool quiet = false;                     ///< no information and no progress bar on stderr
+  bool no_color = false;
+};
+
+/// Adds the sub-command to `app`, its flags bound to `options`.
+void setup_train(CLI::App& app, TrainOptions& options);
+
+/// Returns the exit code; throws Error.
+int run_train(const TrainOptions& options);
+
+}  // namespace bntrain::cli

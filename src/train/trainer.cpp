@@ -1,0 +1,174 @@
+#include "bntrain/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "bntrain/checkpoint.hpp"
+#include "bntrain/error.hpp"
+#include "bntrain/plan.hpp"
+#include "bntrain/random.hpp"
+
+namespace bntrain {
+namespace {
+
+// Often enough for a progress bar, seldom enough that the synchronisation costs nothing.
+constexpr std::int64_t default_drain_interval = 50;
+// A backend keeps the metrics of undrained steps, so their number must have a bound.
+constexpr std::int64_t longest_drain_interval = 1000;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::int64_t batches(std::int64_t images, std::int64_t batch_size) {
+  return (images + batch_size - 1) / batch_size;
+}
+
+BatchRange nth_batch(std::int64_t index, std::int64_t images, std::int64_t batch_size) {
+  const std::int64_t first = index * batch_size;
+  return {first, std::min(batch_size, images - first)};
+}
+
+void check_fit(const TrainConfig& config, const Dataset& dataset) {
+  BNTRAIN_EXPECTS(config.epochs >= 0 && config.steps >= 0 && config.log_every >= 0);
+  BNTRAIN_EXPECTS(dataset.train.count > 0 && dataset.test.count > 0);
+  if (config.batch_size < 1 || config.batch_size > dataset.train.count) {
+    throw Error(ErrorKind::usage, "--batch-size " + std::to_string(config.batch_size) +
+                                      " does not fit the data set " + dataset.name + ": allowed are 1 to " +
+                                      std::to_string(dataset.train.count) +
+                                      ", the number of its training images");
+  }
+}
+
+ModelState starting_state(const TrainConfig& config, const Network& network) {
+  if (config.init_from.empty()) return initial_state(network, config.init, config.seed);
+  ModelState state = read_safetensors(config.init_from).state;
+  // A checkpoint holds the model and, under this prefix, what only a resumed run needs.
+  std::erase_if(state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  check_state(network, state, config.init_from);
+  return state;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend)
+    : config_(config), dataset_(dataset) {
+  check_fit(config, dataset);
+  network_ = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+  const ModelState state = starting_state(config, network_);
+  const Plan plan = make_plan(network_, config.batch_norm, config.batch_size, backend.plan_options());
+  executable_ = backend.compile(plan, dataset);
+  executable_->load(state);
+}
+
+std::int64_t Trainer::steps_per_epoch() const {
+  return batches(dataset_.train.count, config_.batch_size);
+}
+
+std::int64_t Trainer::total_steps() const {
+  return config_.steps > 0 ? config_.steps : config_.epochs * steps_per_epoch();
+}
+
+std::int64_t Trainer::drain_interval() const {
+  return config_.log_every > 0 ? std::min(config_.log_every, longest_drain_interval) : default_drain_interval;
+}
+
+TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop) {
+  TrainResult result;
+  const auto diverged_at = [&](std::int64_t epoch, std::int64_t step, std::string layer) {
+    result.end = TrainEnd::diverged;
+    result.steps = step;
+    result.divergence = Divergence{epoch, step, config_.lr, std::move(layer)};
+    return result;
+  };
+
+  for (std::int64_t epoch = 0; result.steps < total_steps(); ++epoch) {
+    if (stop) {
+      result.end = TrainEnd::interrupted;
+      return result;
+    }
+    const std::int64_t first_step = result.steps;
+    const auto start = Clock::now();
+    const auto order = epoch_order(dataset_.train.count, config_.seed, epoch, config_.shuffle);
+    executable_->set_order(order);
+    const std::vector<StepMetrics> steps = train_epoch(epoch, first_step, observer, stop);
+
+    EpochResult part;
+    part.epoch = epoch;
+    part.train_seconds = seconds_since(start);
+    if (!std::isfinite(steps.back().loss_sum)) {
+      const auto bad = static_cast<std::int64_t>(steps.size()) - 1;
+      const BatchRange batch = nth_batch(bad, dataset_.train.count, config_.batch_size);
+      return diverged_at(epoch, first_step + bad, executable_->first_non_finite(batch));
+    }
+    result.steps += static_cast<std::int64_t>(steps.size());
+    part.steps = result.steps;
+    part.train = average(steps);
+    const bool interrupted = stop && result.steps < total_steps();
+    if (!interrupted) {
+      const auto eval_start = Clock::now();
+      part.test = evaluate();
+      part.eval_seconds = seconds_since(eval_start);
+    }
+    result.epochs.push_back(part);
+    observer.on_epoch(part);
+    if (interrupted) {
+      result.end = TrainEnd::interrupted;
+      return result;
+    }
+    // The update after the last finite loss may have left the finite numbers. No further step of this epoch
+    // would tell, and after the last epoch nothing would.
+    if (!std::isfinite(part.test.loss)) {
+      const BatchRange batch = nth_batch(0, dataset_.train.count, config_.batch_size);
+      const std::string layer = executable_->first_non_finite(batch);
+      if (!layer.empty()) return diverged_at(epoch, result.steps, layer);
+    }
+  }
+  return result;
+}
+
+std::vector<StepMetrics> Trainer::train_epoch(std::int64_t epoch, std::int64_t first_step,
+                                              TrainObserver& observer, const std::atomic<bool>& stop) {
+  const StepParams params{config_.lr, config_.momentum, config_.weight_decay,
+                          1.0 / static_cast<double>(config_.batch_size)};
+  const std::int64_t steps = std::min(steps_per_epoch(), total_steps() - first_step);
+  std::vector<StepMetrics> measured;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    executable_->train_step(nth_batch(step, dataset_.train.count, config_.batch_size), params);
+    const bool last = step + 1 == steps || stop;
+    if (!last && (step + 1) % drain_interval() != 0) continue;
+
+    std::vector<StepMetrics> drained = executable_->drain_metrics();
+    const auto bad = std::find_if(drained.begin(), drained.end(), [](const StepMetrics& metrics) {
+      return !std::isfinite(metrics.loss_sum);
+    });
+    const bool diverged = bad != drained.end();
+    if (diverged) drained.erase(bad + 1, drained.end());
+    observer.on_steps(epoch, first_step + static_cast<std::int64_t>(measured.size()), drained);
+    measured.insert(measured.end(), drained.begin(), drained.end());
+    if (diverged) break;
+    BNTRAIN_EXPECTS(static_cast<std::int64_t>(measured.size()) == step + 1);
+    if (last) break;
+  }
+  return measured;
+}
+
+AverageMetrics Trainer::evaluate() {
+  const std::int64_t steps = batches(dataset_.test.count, config_.batch_size);
+  std::vector<StepMetrics> measured;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    executable_->eval_step(nth_batch(step, dataset_.test.count, config_.batch_size));
+    if (step + 1 < steps && (step + 1) % longest_drain_interval != 0) continue;
+    const std::vector<StepMetrics> drained = executable_->drain_metrics();
+    measured.insert(measured.end(), drained.begin(), drained.end());
+  }
+  BNTRAIN_EXPECTS(static_cast<std::int64_t>(measured.size()) == steps);
+  return average(measured);
+}
+
+}  // namespace bntrain

@@ -1,0 +1,48 @@
+// Runs the real bntrain and looks at what a user would see.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace bntrain::test {
+
+struct ProgramResult {
+  int exit_code = -1;  ///< 128 + n when a signal killed it
+  std::string out;
+  std::string err;
+};
+
+struct ProgramSetup {
+  std::map<std::string, std::string>
+      environment;  ///< in place of all BNTRAIN_* that the tests were started with
+  int signal = 0;   ///< sent when the first whole line is on stdout
+};
+
+ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup = {});
+
+std::vector<std::string> lines(const std::string& text);
+std::string read_text(const std::filesystem::path& path);
+void write_text(const std::filesystem::path& path, const std::string& text);
+/// Every line as a JSON object.
+std::vector<nlohmann::json> json_lines(const std::string& text);
+
+/// A folder of its own for each test, removed afterwards.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Flags of a run that takes milliseconds, with `more` behind them.
+std::vector<std::string> small_run(const std::vector<std::string>& more = {});
+
+}  // namespace bntrain::test

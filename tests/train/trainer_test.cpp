@@ -1,0 +1,328 @@
+#include "bntrain/trainer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "bntrain/checkpoint.hpp"
+#include "bntrain/error.hpp"
+#include "bntrain/random.hpp"
+
+namespace bntrain {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr double nan_loss = std::numeric_limits<double>::quiet_NaN();
+
+/// What the trainer asked of the fake device.
+struct Recording {
+  std::vector<std::vector<std::int64_t>> orders;
+  std::vector<std::pair<std::int64_t, std::int64_t>> train_ranges, eval_ranges, diagnosed_ranges;
+  std::vector<StepParams> params;
+  std::vector<std::size_t> drained;  // number of steps of each drain
+  ModelState loaded;
+};
+
+/// The loss of training step i (from 0), a sum over its images.
+using Script = std::function<double(std::int64_t step)>;
+
+class FakeExecutable : public Executable {
+ public:
+  FakeExecutable(Recording& recording, Script script, double test_loss)
+      : recording_(recording), script_(std::move(script)), test_loss_(test_loss) {}
+  void set_order(std::span<const std::int64_t> order) override {
+    recording_.orders.emplace_back(order.begin(), order.end());
+  }
+  void train_step(BatchRange range, const StepParams& params) override {
+    const auto step = static_cast<std::int64_t>(recording_.train_ranges.size());
+    recording_.train_ranges.emplace_back(range.first, range.count);
+    recording_.params.push_back(params);
+    pending_.push_back({script_(step), 1, range.count});
+  }
+  void eval_step(BatchRange range) override {
+    recording_.eval_ranges.emplace_back(range.first, range.count);
+    pending_.push_back({test_loss_, 2, range.count});
+  }
+  std::vector<StepMetrics> drain_metrics() override {
+    recording_.drained.push_back(pending_.size());
+    return std::exchange(pending_, {});
+  }
+  std::string first_non_finite(BatchRange range) override {
+    recording_.diagnosed_ranges.emplace_back(range.first, range.count);
+    return "0 fc3 (output)";
+  }
+  ModelState save() const override { return recording_.loaded; }
+  ModelState save_gradients() const override { return {}; }
+  void load(const ModelState& state) override { recording_.loaded = state; }
+  std::string variant() const override { return "fake"; }
+
+ private:
+  Recording& recording_;
+  Script script_;
+  double test_loss_;
+  std::vector<StepMetrics> pending_;
+};
+
+class FakeBackend : public Backend {
+ public:
+  PlanOptions plan_options() const override { return {}; }
+  std::unique_ptr<Executable> compile(const Plan&, const Dataset&) override {
+    return std::make_unique<FakeExecutable>(recording, script, test_loss);
+  }
+  std::string description() const override { return "fake"; }
+
+  Recording recording;
+  Script script = [](std::int64_t) { return 1.0; };
+  double test_loss = 1.0;
+};
+
+struct RecordingObserver : TrainObserver {
+  void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override {
+    calls.emplace_back(epoch, first_step, steps.size());
+    if (during_steps) during_steps();
+  }
+  void on_epoch(const EpochResult& epoch) override { epochs.push_back(epoch.epoch); }
+  std::vector<std::tuple<std::int64_t, std::int64_t, std::size_t>> calls;
+  std::vector<std::int64_t> epochs;
+  std::function<void()> during_steps;
+};
+
+ImageSet images(std::int64_t count) {
+  ImageSet set;
+  set.shape = Shape{1, 2, 2, false};
+  set.count = count;
+  set.pixels.resize(static_cast<std::size_t>(count * 4));
+  set.labels.resize(static_cast<std::size_t>(count));
+  return set;
+}
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  TrainerTest() {
+    dataset.name = "fake";
+    dataset.classes = 3;
+    dataset.train = images(10);
+    dataset.test = images(6);
+    config.network = "fc3";
+    config.batch_size = 4;
+    config.epochs = 2;
+  }
+  TrainResult run() { return Trainer(config, dataset, backend).run(observer, stop); }
+
+  Dataset dataset;
+  TrainConfig config;
+  FakeBackend backend;
+  RecordingObserver observer;
+  std::atomic<bool> stop{false};
+};
+
+TEST_F(TrainerTest, RunsEveryBatchOfEveryEpochWithItsShortLastOne) {
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::finished);
+  EXPECT_EQ(result.steps, 6);
+  using Pairs = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  EXPECT_EQ(backend.recording.train_ranges, (Pairs{{0, 4}, {4, 4}, {8, 2}, {0, 4}, {4, 4}, {8, 2}}));
+  EXPECT_EQ(backend.recording.eval_ranges, (Pairs{{0, 4}, {4, 2}, {0, 4}, {4, 2}}));
+  EXPECT_THAT(observer.epochs, ElementsAre(0, 1));
+}
+
+TEST_F(TrainerTest, SetsTheOrderOfEachEpochOnce) {
+  config.seed = 7;
+  run();
+  EXPECT_THAT(backend.recording.orders,
+              ElementsAre(epoch_order(10, 7, 0, true), epoch_order(10, 7, 1, true)));
+  EXPECT_NE(backend.recording.orders[0], backend.recording.orders[1]);
+}
+
+TEST_F(TrainerTest, KeepsTheDataOrderWithoutShuffling) {
+  config.shuffle = false;
+  run();
+  std::vector<std::int64_t> in_order(10);
+  std::iota(in_order.begin(), in_order.end(), 0);
+  EXPECT_THAT(backend.recording.orders, ElementsAre(in_order, in_order));
+}
+
+TEST_F(TrainerTest, ScalesByTheNominalBatchSizeAlsoInTheShortLastBatch) {
+  config.lr = 0.5;
+  config.momentum = 0.9;
+  config.weight_decay = 0.01;
+  run();
+  for (const StepParams& params : backend.recording.params) {
+    EXPECT_EQ(params.gradient_scale, 0.25);
+    EXPECT_EQ(params.lr, 0.5);
+    EXPECT_EQ(params.momentum, 0.9);
+    EXPECT_EQ(params.weight_decay, 0.01);
+  }
+}
+
+TEST_F(TrainerTest, DrainsOncePerIntervalAndAtTheEndOfAnEpoch) {
+  config.epochs = 1;
+  config.batch_size = 2;  // 5 training and 3 test steps
+  config.log_every = 2;
+  run();
+  EXPECT_THAT(backend.recording.drained, ElementsAre(2, 2, 1, 3));
+  EXPECT_THAT(observer.calls, ElementsAre(std::tuple(0, 0, 2), std::tuple(0, 2, 2), std::tuple(0, 4, 1)));
+}
+
+TEST_F(TrainerTest, DrainsEveryFiftyStepsWhenNothingIsLogged) {
+  dataset.train = images(120);
+  config.epochs = 1;
+  config.batch_size = 1;
+  run();
+  EXPECT_THAT(backend.recording.drained, ElementsAre(50, 50, 20, 6));
+}
+
+TEST_F(TrainerTest, AveragesBySampleAndByBatch) {
+  config.epochs = 1;
+  backend.script = [](std::int64_t step) { return step == 2 ? 8.0 : 4.0; };  // losses 1, 1 and 4
+  backend.test_loss = 2.0;                                                   // losses 0.5 and 1
+  const TrainResult result = run();
+  ASSERT_EQ(result.epochs.size(), 1U);
+  const EpochResult& epoch = result.epochs[0];
+  EXPECT_DOUBLE_EQ(epoch.train.loss, 16.0 / 10);
+  EXPECT_DOUBLE_EQ(epoch.train.loss_batch_mean, 2.0);
+  EXPECT_DOUBLE_EQ(epoch.train.accuracy, 3.0 / 10);
+  EXPECT_DOUBLE_EQ(epoch.test.loss, 4.0 / 6);
+  EXPECT_DOUBLE_EQ(epoch.test.loss_batch_mean, 0.75);
+  EXPECT_EQ(epoch.train.count, 10);
+  EXPECT_EQ(epoch.test.count, 6);
+  EXPECT_GE(epoch.train_seconds, 0);
+}
+
+TEST_F(TrainerTest, StepsEndTheRunInsideAnEpochWithAnEvaluation) {
+  config.steps = 4;
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::finished);
+  EXPECT_EQ(result.steps, 4);
+  ASSERT_EQ(result.epochs.size(), 2U);
+  EXPECT_EQ(result.epochs[1].steps, 4);
+  EXPECT_EQ(result.epochs[1].train.count, 4);
+  EXPECT_EQ(result.epochs[1].test.count, 6);
+}
+
+TEST_F(TrainerTest, StepsReplaceEpochs) {
+  config.steps = 8;  // 2 epochs have 6
+  EXPECT_EQ(run().steps, 8);
+  EXPECT_THAT(observer.epochs, ElementsAre(0, 1, 2));
+}
+
+TEST_F(TrainerTest, NoEpochsTrainNothing) {
+  config.epochs = 0;
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::finished);
+  EXPECT_TRUE(result.epochs.empty());
+  EXPECT_TRUE(backend.recording.train_ranges.empty());
+}
+
+TEST_F(TrainerTest, DivergenceEndsTheRunAndDiagnosesExactlyThatBatch) {
+  backend.script = [](std::int64_t step) { return step >= 4 ? nan_loss : 1.0; };
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::diverged);
+  ASSERT_TRUE(result.divergence.has_value());
+  EXPECT_EQ(result.divergence->epoch, 1);
+  EXPECT_EQ(result.divergence->step, 4);
+  EXPECT_EQ(result.divergence->lr, config.lr);
+  EXPECT_EQ(result.divergence->layer, "0 fc3 (output)");
+  EXPECT_EQ(result.steps, 4);
+  EXPECT_THAT(backend.recording.diagnosed_ranges, ElementsAre(std::pair(4, 4)));
+  EXPECT_EQ(result.epochs.size(), 1U);
+  // The observer sees the step that is not finite and none behind it.
+  EXPECT_THAT(observer.calls, ElementsAre(std::tuple(0, 0, 3), std::tuple(1, 3, 2)));
+}
+
+TEST_F(TrainerTest, DivergenceOfTheShortLastBatchIsDiagnosedOnIt) {
+  backend.script = [](std::int64_t step) {
+    return step == 2 ? std::numeric_limits<double>::infinity() : 1.0;
+  };
+  run();
+  EXPECT_THAT(backend.recording.diagnosed_ranges, ElementsAre(std::pair(8, 2)));
+}
+
+TEST_F(TrainerTest, AnUpdateThatRuinsTheWeightsAfterTheLastLossIsADivergence) {
+  config.epochs = 1;
+  backend.test_loss = nan_loss;
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::diverged);
+  EXPECT_EQ(result.divergence.value().step, 3);
+}
+
+TEST_F(TrainerTest, StopEndsAfterTheStepWithoutAnEvaluation) {
+  backend.script = [&](std::int64_t step) {
+    if (step == 4) stop = true;
+    return 1.0;
+  };
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::interrupted);
+  EXPECT_EQ(result.steps, 5);
+  ASSERT_EQ(result.epochs.size(), 2U);
+  EXPECT_EQ(result.epochs[1].train.count, 8);
+  EXPECT_EQ(result.epochs[1].test.count, 0);
+  EXPECT_EQ(backend.recording.eval_ranges.size(), 2U);  // those of epoch 0
+  EXPECT_THAT(observer.epochs, ElementsAre(0, 1));
+}
+
+TEST_F(TrainerTest, StopBeforeTheFirstStepTrainsNothing) {
+  stop = true;
+  const TrainResult result = run();
+  EXPECT_EQ(result.end, TrainEnd::interrupted);
+  EXPECT_TRUE(backend.recording.train_ranges.empty());
+}
+
+TEST_F(TrainerTest, LoadsTheInitialStateOfTheSeed) {
+  config.seed = 3;
+  const Trainer trainer(config, dataset, backend);
+  const ModelState expected = initial_state(trainer.network(), Init::tutorial, 3);
+  ASSERT_EQ(backend.recording.loaded.tensors.size(), expected.tensors.size());
+  for (const Tensor& tensor : expected.tensors) {
+    ASSERT_NE(backend.recording.loaded.find(tensor.name), nullptr) << tensor.name;
+    EXPECT_EQ(backend.recording.loaded.find(tensor.name)->floats(), tensor.floats()) << tensor.name;
+  }
+}
+
+TEST_F(TrainerTest, InitFromTakesAModelAndIgnoresWhatOnlyAResumeNeeds) {
+  const Network network = Network::parse("fc3", dataset.train.shape, 3);
+  ModelState state = initial_state(network, Init::he, 1);
+  const std::vector<float> weight = state.tensors[0].floats();
+  state.tensors.push_back({"bntrain.epoch", {}, std::vector<std::int64_t>{4}});
+  config.init_from = ::testing::TempDir() + "trainer_init_from.safetensors";
+  write_safetensors(config.init_from, {state, {}});
+  const Trainer trainer(config, dataset, backend);
+  EXPECT_EQ(backend.recording.loaded.find(state.tensors[0].name)->floats(), weight);
+  EXPECT_EQ(backend.recording.loaded.find("bntrain.epoch"), nullptr);
+}
+
+void expect_error(ErrorKind kind, const std::string& part, const std::function<void()>& action) {
+  try {
+    action();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr(part));
+  }
+}
+
+TEST_F(TrainerTest, RefusesABatchLargerThanTheTrainingSet) {
+  config.batch_size = 11;
+  expect_error(ErrorKind::usage, "--batch-size 11", [&] { Trainer(config, dataset, backend); });
+}
+
+TEST_F(TrainerTest, RefusesANetworkThatDoesNotFitTheClasses) {
+  config.network = "fc4";
+  expect_error(ErrorKind::usage, "fc4", [&] { Trainer(config, dataset, backend); });
+}
+
+TEST_F(TrainerTest, RefusesAModelOfAnotherNetwork) {
+  const Network other = Network::parse("fc5,relu,fc3", dataset.train.shape, 3);
+  config.init_from = ::testing::TempDir() + "trainer_other_network.safetensors";
+  write_safetensors(config.init_from, {initial_state(other, Init::he, 1), {}});
+  expect_error(ErrorKind::data, "trainer_other_network", [&] { Trainer(config, dataset, backend); });
+}
+
+}  // namespace
+}  // namespace bntrain
