@@ -36,7 +36,7 @@ double length(std::span<const double> values) {
 testing::AssertionResult within_rounding(const std::vector<float>& actual, const reference::Values& exact,
                                          const reference::Values& rounded, double magnitude) {
   const double allowed =
-      10 * distance(rounded, exact) + bound(kFloatEps, 64, length(exact)) + kFloatEps * magnitude;
+      10 * distance(rounded, exact) + bound(kFloatEps, 64, length(exact)) + bound(kFloatEps, 1, magnitude);
   const double error =
       actual.size() == exact.size() ? distance(reference::widen(actual), exact) : std::nan("");
   if (error <= allowed) return testing::AssertionSuccess();  // not for NaN
