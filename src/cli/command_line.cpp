@@ -89,10 +89,6 @@ bool parse(CLI::App& app, const Arguments& arguments) {
     throw Error(ErrorKind::data, std::string("--config: the file cannot be read: ") + error.what());
   } catch (const CLI::ConfigError& error) {
     throw Error(ErrorKind::usage, app.get_config_ptr()->as<std::string>() + ": " + error.what());
-  } catch (const CLI::ConversionError& error) {     // only switches are converted by CLI11
-    const std::string_view message = error.what();  // "Could not convert: --json = maybe"
-    throw Error(ErrorKind::usage, std::string(message.substr(message.find(": ") + 2)) +
-                                      " is not allowed; allowed: true or false");
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string_view message = error.what();  // "--lr: 1 required X missing"
     throw Error(ErrorKind::usage, std::string(message.substr(0, message.find(':'))) + " needs a value");

@@ -115,7 +115,12 @@ CLI::Option* add_text(CLI::App& app, const std::string& flag, std::string& targe
 }
 
 CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, const std::string& help) {
-  return app.add_flag(flag, target, help)->envname(environment_name(flag));
+  // CLI11 alone would take "7x" for true.
+  const auto check = [flag](const std::string& text) -> std::string {
+    if (text == "true" || text == "false" || text == "1" || text == "0") return "";
+    throw BadValue(flag, text, "allowed: true or false");
+  };
+  return app.add_flag(flag, target, help)->check(check)->envname(environment_name(flag));
 }
 
 std::string list_names(const std::vector<std::string>& names, const std::string& word) {

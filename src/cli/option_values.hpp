@@ -12,10 +12,11 @@ namespace bntrain::cli {
 
 /// A value that an option refuses. CLI11 passes it through from the command line, the environment and the
 /// configuration file alike, so it carries what is needed to say where the value came from.
-class BadValue : public CLI::ValidationError {
+class BadValue : public CLI::ParseError {
  public:
   BadValue(const std::string& flag, const std::string& value, const std::string& allowed)
-      : CLI::ValidationError(flag, "'" + value + "' is not allowed; " + allowed),
+      : CLI::ParseError(flag + ": '" + value + "' is not allowed; " + allowed,
+                        CLI::ExitCodes::ValidationError),
         flag_(flag),
         value_(value) {}
   const std::string& flag() const { return flag_; }

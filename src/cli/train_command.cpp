@@ -26,7 +26,7 @@ void check_output_files(const TrainConfig& config) {
                                    {"--save-gradients", config.save_gradients},
                                    {"--metrics", config.metrics}}) {
     if (path.empty()) continue;
-    expect_writable(flag, path);
+    expect_writable(flag, path, flag == "--metrics" ? OutputKind::appended : OutputKind::replaced);
     if (!paths.insert(path).second) {
       throw Error(ErrorKind::usage,
                   flag + ": " + path + " is also what another flag writes; name another file");

@@ -152,8 +152,6 @@ void place_values(Plan& plan, const PlanOptions& options) {
     use(activations, step.input, backward);
     // A ReLU's mask and a pool's winner are found again from the output.
     if (step.kind == StepKind::block || step.relu) use(activations, step.output, backward);
-    // The softmax may leave its gradient in the forward pass, where the probabilities are at hand.
-    if (step.kind == StepKind::loss) use(gradients, step.input, i);
     if (step.input != 0) use(gradients, step.input, backward);
     use(gradients, step.output, backward);
     if (rebuilds_gradient(plan, static_cast<std::size_t>(i), options)) {

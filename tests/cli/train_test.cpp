@@ -251,12 +251,12 @@ TEST_F(TrainTest, ResultsThatCannotBeWrittenAreAnError) {
 }
 
 TEST_F(TrainTest, TrainsOnTheRealFashionMnist) {
-  const ProgramResult result = run_bntrain({"--steps", "20", "--init", "he", "--json"});
+  const ProgramResult result = run_bntrain({"--steps", "20", "--init", "torch", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const nlohmann::json epoch = json_lines(result.out).at(0);
   EXPECT_EQ(epoch.at("steps"), 20);
-  EXPECT_LT(epoch.at("train_loss").get<double>(), 1.6);
-  EXPECT_GT(epoch.at("train_accuracy").get<double>(), 0.4);
+  EXPECT_LT(epoch.at("train_loss").get<double>(), 1.9);  // chance is 2.303
+  EXPECT_GT(epoch.at("train_accuracy").get<double>(), 0.35);
   EXPECT_THAT(result.err,
               AllOf(HasSubstr("fashion-mnist"), HasSubstr("60000 training and 10000 test images")));
 }

@@ -65,6 +65,9 @@ TEST(PlanArena, FillsTheGapBelow) {
   EXPECT_EQ(plan_arena({{100, 0, 9}, {50, 0, 4}, {30, 5, 9}, {20, 5, 9}}, total),
             (std::vector<std::int64_t>{0, 100, 100, 130}));
   EXPECT_EQ(total, 150);
+  // a gap between two buffers that fits exactly
+  EXPECT_EQ(plan_arena({{100, 0, 9}, {80, 0, 4}, {80, 0, 9}, {80, 5, 9}}, total),
+            (std::vector<std::int64_t>{0, 100, 180, 100}));
 }
 
 TEST(PlanArena, TheLastMomentIsIncluded) {

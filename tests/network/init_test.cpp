@@ -29,8 +29,9 @@ double mean(const std::vector<float>& numbers) {
 }
 
 double deviation(const std::vector<float>& numbers) {
+  const double middle = mean(numbers);
   double sum = 0;
-  for (const float number : numbers) sum += std::pow(number - mean(numbers), 2);
+  for (const float number : numbers) sum += (number - middle) * (number - middle);
   return std::sqrt(sum / static_cast<double>(numbers.size()));
 }
 

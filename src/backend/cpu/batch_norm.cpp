@@ -40,7 +40,11 @@ struct Channels {
   int valid(std::int64_t group) const {
     return static_cast<int>(std::min<std::int64_t>(kernels.lanes, shape.batch - group * kernels.lanes));
   }
-  void read(const float* tensor, std::int64_t channel, FloatBuffer& plane) const {
+  /// The lanes beyond the batch get `rest`, which must be harmless: a backward pass wants 0 for dy, and for x
+  /// the mean, as (0 - mean) * invstd can be infinite and that times 0 NaN.
+  void read(const float* tensor, std::int64_t channel, float rest, FloatBuffer& plane) const {
+    if (shape.batch % kernels.lanes != 0)
+      std::fill_n(plane.data() + (groups - 1) * group_floats, group_floats, rest);
     visit(channel, [&](std::int64_t at, std::int64_t in_plane) { plane.data()[in_plane] = tensor[at]; });
   }
   void write(const FloatBuffer& plane, std::int64_t channel, float* tensor) const {
@@ -88,42 +92,22 @@ void normalize(const Channels& c, std::int64_t channel, const NormCoefficients& 
   c.write(plane, channel, y);
 }
 
-/// Both backward passes: through the batch's statistics, or with statistics that are constants.
-void backward(const float* x, const float* dy, const float* gamma, const float* mean, const float* var,
-              const BatchNormShape& shape, const BatchNormOptions& options, float* dx, float* dgamma,
-              float* dbeta, CpuIsa isa, bool through_statistics) {
-  if (check(shape, {x, dy, gamma, mean, var, dx, dgamma, dbeta})) return;
-  const Channels c(shape, isa);
-  FloatBuffer x_plane = c.plane();
-  FloatBuffer dy_plane = c.plane();
-  for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    c.read(x, channel, x_plane);
-    c.read(dy, channel, dy_plane);
-    const float invstd = cpu::inverse_deviation(var[channel], options.eps);
-    const float zero = 0;
-    NormCoefficients norm{mean + channel, &invstd, gamma + channel, &zero, &zero, &zero};
-    double sum = 0;
-    double sum_xhat = 0;
-    for (std::int64_t g = 0; g < c.groups; ++g) {
-      double sums[2];
-      const float* group = x_plane.data() + g * c.group_floats;
-      c.kernels.block_backward_sums(c.block, group, group, dy_plane.data() + g * c.group_floats, norm, sums);
-      sum += sums[0];
-      sum_xhat += sums[1];
-    }
-    dbeta[channel] = static_cast<float>(sum);
-    dgamma[channel] = static_cast<float>(sum_xhat);
-    const auto n = static_cast<double>(shape.batch * shape.spatial);
-    const float dbeta_mean = static_cast<float>(sum / n);
-    const float dgamma_mean = static_cast<float>(sum_xhat / n);
-    if (through_statistics) norm.dbeta_mean = &dbeta_mean, norm.dgamma_mean = &dgamma_mean;
-    for (std::int64_t g = 0; g < c.groups; ++g) {
-      float* group = x_plane.data() + g * c.group_floats;
-      c.kernels.block_backward_input(c.block, group, group, group, dy_plane.data() + g * c.group_floats, norm,
-                                     c.valid(g), c.layout, 0, 1, group);
-    }
-    c.write(x_plane, channel, dx);
+/// dbeta and dgamma of one channel.
+struct GradientSums {
+  double dbeta = 0, dgamma = 0;
+};
+
+GradientSums gradient_sums(const Channels& c, const FloatBuffer& x, const FloatBuffer& dy,
+                           const NormCoefficients& norm) {
+  GradientSums total;
+  for (std::int64_t g = 0; g < c.groups; ++g) {
+    double sums[2];
+    const float* group = x.data() + g * c.group_floats;
+    c.kernels.block_backward_sums(c.block, group, group, dy.data() + g * c.group_floats, norm, sums);
+    total.dbeta += sums[0];
+    total.dgamma += sums[1];
   }
+  return total;
 }
 
 }  // namespace
@@ -137,7 +121,7 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
   FloatBuffer plane = c.plane();
   std::vector<Moments> moments(static_cast<std::size_t>(c.groups));
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    c.read(x, channel, plane);
+    c.read(x, channel, 0, plane);
     const ChannelStatistics s = statistics(c, plane, shape, moments);
     mean[channel] = static_cast<float>(s.mean);
     var[channel] = to_float(s.var);
@@ -155,7 +139,30 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
 void batch_norm_backward(const float* x, const float* dy, const float* gamma, const float* mean,
                          const float* var, const BatchNormShape& shape, const BatchNormOptions& options,
                          float* dx, float* dgamma, float* dbeta, CpuIsa isa) {
-  backward(x, dy, gamma, mean, var, shape, options, dx, dgamma, dbeta, isa, true);
+  if (check(shape, {x, dy, gamma, mean, var, dx, dgamma, dbeta})) return;
+  const Channels c(shape, isa);
+  FloatBuffer x_plane = c.plane();
+  FloatBuffer dy_plane = c.plane();
+  const auto n = static_cast<double>(shape.batch * shape.spatial);
+  for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
+    c.read(x, channel, mean[channel], x_plane);
+    c.read(dy, channel, 0, dy_plane);
+    const float invstd = cpu::inverse_deviation(var[channel], options.eps);
+    NormCoefficients norm{mean + channel, &invstd, gamma + channel, nullptr, nullptr, nullptr};
+    const GradientSums sums = gradient_sums(c, x_plane, dy_plane, norm);
+    dbeta[channel] = static_cast<float>(sums.dbeta);
+    dgamma[channel] = static_cast<float>(sums.dgamma);
+    const float dbeta_mean = static_cast<float>(sums.dbeta / n);
+    const float dgamma_mean = static_cast<float>(sums.dgamma / n);
+    norm.dbeta_mean = &dbeta_mean;
+    norm.dgamma_mean = &dgamma_mean;
+    for (std::int64_t g = 0; g < c.groups; ++g) {
+      float* group = x_plane.data() + g * c.group_floats;
+      c.kernels.block_backward_input(c.block, group, group, group, dy_plane.data() + g * c.group_floats, norm,
+                                     c.valid(g), c.layout, 0, 1, group);
+    }
+    c.write(x_plane, channel, dx);
+  }
 }
 
 void batch_norm_inference(const float* x, const float* gamma, const float* beta, const float* running_mean,
@@ -165,7 +172,7 @@ void batch_norm_inference(const float* x, const float* gamma, const float* beta,
   const Channels c(shape, isa);
   FloatBuffer plane = c.plane();
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-    c.read(x, channel, plane);
+    c.read(x, channel, 0, plane);
     const float invstd = cpu::inverse_deviation(running_var[channel], options.eps);
     normalize(c, channel,
               {running_mean + channel, &invstd, gamma + channel, beta + channel, nullptr, nullptr}, plane, y);
@@ -176,7 +183,22 @@ void batch_norm_inference_backward(const float* x, const float* dy, const float*
                                    const float* running_mean, const float* running_var,
                                    const BatchNormShape& shape, const BatchNormOptions& options, float* dx,
                                    float* dgamma, float* dbeta, CpuIsa isa) {
-  backward(x, dy, gamma, running_mean, running_var, shape, options, dx, dgamma, dbeta, isa, false);
+  if (check(shape, {x, dy, gamma, running_mean, running_var, dx, dgamma, dbeta})) return;
+  const Channels c(shape, isa);
+  FloatBuffer x_plane = c.plane();
+  FloatBuffer dy_plane = c.plane();
+  for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
+    c.read(x, channel, running_mean[channel], x_plane);
+    c.read(dy, channel, 0, dy_plane);
+    const float invstd = cpu::inverse_deviation(running_var[channel], options.eps);
+    const GradientSums sums = gradient_sums(
+        c, x_plane, dy_plane, {running_mean + channel, &invstd, gamma + channel, nullptr, nullptr, nullptr});
+    dbeta[channel] = static_cast<float>(sums.dbeta);
+    dgamma[channel] = static_cast<float>(sums.dgamma);
+    // What is left of the forward pass when nothing is subtracted or added; x plays no part, NaN or not.
+    const float zero = 0;
+    normalize(c, channel, {&zero, &invstd, gamma + channel, &zero, nullptr, nullptr}, dy_plane, dx);
+  }
 }
 
 }  // namespace bntrain

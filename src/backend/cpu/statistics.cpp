@@ -6,6 +6,11 @@
 #include "backend/cpu/block_op.hpp"
 
 namespace bntrain::cpu {
+namespace {
+
+constexpr double kLargest = static_cast<double>(std::numeric_limits<float>::max());
+
+}  // namespace
 
 ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std::int64_t groups,
                                std::int64_t images, int lanes, std::int64_t spatial) {
@@ -20,7 +25,10 @@ ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std:
     const double d = moments[g * stride].mean - mean;
     m2 += moments[g * stride].m2 + d * d * images_of(g) * static_cast<double>(spatial);
   }
-  return {mean, m2 / (static_cast<double>(images) * static_cast<double>(spatial))};
+  const double var = m2 / (static_cast<double>(images) * static_cast<double>(spatial));
+  // A constant channel leaves the rounding of the merges, of either sign. Numbers that differ, even one in
+  // 1e10 by its last bit, have a larger variance than this.
+  return {mean, var < 1e-26 * mean * mean ? 0 : var};
 }
 
 ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
@@ -37,7 +45,7 @@ ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, st
 }
 
 float inverse_deviation(double var, double eps) {
-  if (var > static_cast<double>(std::numeric_limits<float>::max()) || var + eps == 0) return 0;
+  if (var > kLargest || var + eps == 0) return 0;
   return static_cast<float>(1.0 / std::sqrt(var + eps));
 }
 
@@ -45,13 +53,14 @@ float moving_average(float running, double statistic, double momentum) {
   const double old_term = momentum == 0 ? 0 : momentum * static_cast<double>(running);
   const double new_term = momentum == 1 ? 0 : (1 - momentum) * statistic;
   const double value = old_term + new_term;
-  constexpr double kLargest = static_cast<double>(std::numeric_limits<float>::max());
   if (std::abs(value) > kLargest)
     return std::copysign(std::numeric_limits<float>::infinity(), static_cast<float>(value > 0 ? 1 : -1));
   return static_cast<float>(value);
 }
 
 double recorded_variance(double var, std::int64_t n, bool unbiased) {
+  // What normalised with y = beta is recorded as infinite even if its share in the average would be finite.
+  if (var > kLargest) return std::numeric_limits<double>::infinity();
   return unbiased && n > 1 ? var * (static_cast<double>(n) / static_cast<double>(n - 1)) : var;
 }
 

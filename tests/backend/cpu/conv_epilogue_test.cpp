@@ -1,0 +1,80 @@
+// What the convolution leaves for the block behind it: the same bits as reducing its output afterwards.
+#include <algorithm>
+#include <bit>
+
+#include "backend/cpu/conv_problem.hpp"
+
+namespace bntrain::cpu {
+namespace {
+
+using support::Guarded;
+
+struct Reduced {
+  std::vector<Moments> moments;
+  Guarded pooled;
+};
+
+class ConvEpilogueTest : public KernelTest {};
+
+bool same_bits(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
+
+TEST_P(ConvEpilogueTest, GivesTheBitsOfBlockReduceAndLeavesTheOutputAlone) {
+  const std::vector<ConvCase> cases = {
+      {1, 5, 5, 1, 0, 24, 24, 0},  // the reference network's
+      {3, 7, 3, 1, 1, 9, 11, 0},   // odd, several chunks
+      {2, 4, 1, 1, 0, 7, 40, 0},   // a row longer than a chunk
+      {1, 20, 2, 2, 0, 3, 3, 1},  {4, 50, 3, 1, 0, 2, 2, 0}, {1, 1, 1, 1, 0, 5, 150, 0},
+  };
+  int i = 0;
+  for (const ConvCase& c : cases)
+    for (std::int64_t pool = 1; pool <= 3; ++pool) {
+      if (c.out_height < pool) continue;
+      for (const bool norm : {true, false}) {
+        SCOPED_TRACE(c.name() + ", pool " + std::to_string(pool) + (norm ? ", norm" : ""));
+        const int valid = 1 + i++ % k.lanes;
+        const ConvProblem p =
+            make_problem(c, valid, [this](std::int64_t size) { return random(size, 0.5f); });
+        std::vector<float> gamma = random(c.out_channels);
+        gamma[0] = 0;
+        const BlockShape block{c.out_channels,     c.out_height, c.out_width, c.out_height / pool,
+                               c.out_width / pool, pool,         norm,        true};
+        const auto pooled_size = at(block.channels * block.out_height * block.out_width * k.lanes);
+        Reduced fused{std::vector<Moments>(at(c.out_channels), Moments{-1, -1}), Guarded(pooled_size)};
+        Reduced separate{std::vector<Moments>(at(c.out_channels)), Guarded(pooled_size)};
+
+        const Guarded in = p.padded_lanes(k.lanes, 1e3f);
+        std::vector<float> weights(at(k.conv_packed_floats(p.shape)));
+        k.conv_pack(p.shape, p.weight.data(), weights.data());
+        const auto out_size = at(p.output().size() * k.lanes);
+        Guarded out(out_size), plain(out_size);
+        const Guarded aligned(weights);
+        k.conv_forward(p.shape, in.data(), aligned.data(), p.bias.data(), plain.data(), ConvEpilogue{});
+        k.conv_forward(p.shape, in.data(), aligned.data(), p.bias.data(), out.data(),
+                       {&block, norm ? gamma.data() : nullptr, norm ? fused.moments.data() : nullptr,
+                        fused.pooled.data(), valid});
+        k.block_reduce(block, plain.data(), norm ? gamma.data() : nullptr, valid,
+                       norm ? separate.moments.data() : nullptr, separate.pooled.data());
+
+        EXPECT_TRUE(out.complete());
+        EXPECT_TRUE(std::ranges::equal(out.values(), plain.values()));
+        if (pool == 1) {
+          EXPECT_TRUE(fused.pooled.untouched());
+        } else {
+          EXPECT_TRUE(fused.pooled.complete());
+          EXPECT_TRUE(std::ranges::equal(fused.pooled.values(), separate.pooled.values()));
+        }
+        if (!norm) continue;
+        for (std::size_t channel = 0; channel < fused.moments.size(); ++channel) {
+          EXPECT_TRUE(same_bits(fused.moments[channel].mean, separate.moments[channel].mean)) << channel;
+          EXPECT_TRUE(same_bits(fused.moments[channel].m2, separate.moments[channel].m2)) << channel;
+        }
+      }
+    }
+}
+
+BNTRAIN_FOR_EVERY_ISA(ConvEpilogueTest);
+
+}  // namespace
+}  // namespace bntrain::cpu

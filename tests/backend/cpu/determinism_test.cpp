@@ -1,0 +1,115 @@
+// The bits depend on seed, shapes and instruction set, and on nothing else.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "backend/cpu/small_training.hpp"
+#include "bntrain/random.hpp"
+
+namespace bntrain::cpu {
+namespace {
+
+class DeterminismTest : public testing::TestWithParam<CpuIsa> {
+ protected:
+  static ModelState after_five_steps(const TrainingSetup& setup) {
+    SmallTraining training(setup);
+    training->set_order(epoch_order(setup.train, 9, 0, true));
+    const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-4, .gradient_scale = 1.0 / 64};
+    for (std::int64_t step = 0; step < 5; ++step)
+      training->train_step({step * 64, step == 4 ? 37 : 64}, params);
+    return training->save();
+  }
+  static TrainingSetup setup_of(const char* text) {
+    TrainingSetup setup;
+    setup.text = text;
+    setup.batch = 64;
+    setup.train = 64 * 4 + 37;
+    setup.isa = GetParam();
+    return setup;
+  }
+};
+
+TEST_P(DeterminismTest, ThreadsDoNotShowAndNeitherDoRuns) {
+  for (const char* text : {"conv6x3,bn,relu,maxpool2,conv8x3p1,bn,relu,fc40,relu,fc4",
+                           "bn,conv6x3,relu,conv5x2s2,fc4", "fc70,bn,relu,fc33,bn,relu,fc4"}) {
+    SCOPED_TRACE(text);
+    TrainingSetup setup = setup_of(text);
+    const ModelState one = after_five_steps(setup);
+    for (const int threads : {1, 2, 3, 5}) {
+      setup.threads = threads;
+      EXPECT_TRUE(same_bits(one, after_five_steps(setup))) << threads << " threads";
+    }
+  }
+}
+
+TEST_P(DeterminismTest, TheOrderIsTheOneThatWasSet) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  const std::vector<std::int64_t> order = epoch_order(setup.train, 2, 1, true);
+  SmallTraining ordered(setup), plain(setup);
+  ordered->set_order(order);
+  for (SmallTraining* training : {&ordered, &plain})
+    for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}}) (*training)->train_step(range, {});
+  EXPECT_FALSE(same_bits(ordered->save(), plain->save()));
+
+  // The same images one batch at a time, each brought to the front by an order of its own.
+  SmallTraining moved(setup);
+  for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}}) {
+    moved->set_order(
+        std::vector<std::int64_t>(order.begin() + range.first, order.begin() + range.first + range.count));
+    moved->train_step({0, range.count}, {});
+  }
+  EXPECT_TRUE(same_bits(ordered->save(), moved->save()));
+}
+
+TEST_P(DeterminismTest, AnOrderThatLeavesTheSetIsRefused) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  SmallTraining training(setup);
+  EXPECT_THROW(training->set_order(std::vector<std::int64_t>{0, setup.train}), std::logic_error);
+  EXPECT_THROW(training->train_step({setup.train - 1, 2}, {}), std::logic_error);
+  EXPECT_THROW(training->train_step({0, setup.batch + 1}, {}), std::logic_error);
+}
+
+TEST_P(DeterminismTest, WithoutNormTheWeightsStartTheSame) {
+  for (const Init init : {Init::tutorial, Init::gluon, Init::torch, Init::he}) {
+    TrainingSetup setup;
+    setup.text = "conv4x3,bn,relu,maxpool2,conv3x2,bn,fc8,bn,relu,fc4";
+    setup.isa = GetParam();
+    setup.init = init;
+    SmallTraining with(setup);
+    setup.norm = Norm::none;
+    SmallTraining without(setup);
+    const auto weights = [](SmallTraining& training) {
+      std::vector<std::vector<float>> values;
+      for (const Parameter& p : training.network().parameters())
+        if (p.role == ParameterRole::weight || p.role == ParameterRole::bias)
+          values.push_back(training->save().find(p.name)->floats());
+      return values;
+    };
+    EXPECT_EQ(weights(with), weights(without));
+    EXPECT_EQ(weights(with).size(), 8u);
+  }
+}
+
+TEST_P(DeterminismTest, LoadingBringsEverythingBackButTheMomentum) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  const StepParams params{.lr = 0.1, .momentum = 0.9};
+  SmallTraining training(setup), fresh(setup);
+  training->train_step({0, 16}, params);
+  const ModelState saved = training->save();
+  EXPECT_EQ(std::get<std::vector<std::int64_t>>(saved.find("1.num_batches_tracked")->values).at(0), 1);
+  training->train_step({16, 16}, params);
+  training->load(saved);
+  EXPECT_TRUE(same_bits(training->save(), saved));
+  fresh->load(saved);
+  training->train_step({16, 16}, params);
+  fresh->train_step({16, 16}, params);
+  EXPECT_TRUE(same_bits(training->save(), fresh->save()));
+}
+
+BNTRAIN_FOR_EVERY_ISA(DeterminismTest);
+
+}  // namespace
+}  // namespace bntrain::cpu

@@ -1,0 +1,106 @@
+// Gathering, borders, layouts, merging, the update.
+#include <algorithm>
+#include <numeric>
+
+#include "backend/cpu/kernel_test.hpp"
+
+namespace bntrain::cpu {
+namespace {
+
+using support::Guarded;
+
+class ElementwiseTest : public KernelTest {};
+
+TEST_P(ElementwiseTest, GatherDividesBy255) {
+  constexpr std::int64_t kImages = 40, kPixels = 256;
+  std::vector<std::uint8_t> pixels(at(kImages * kPixels));
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+  std::vector<std::int64_t> indices;
+  for (int lane = 0; lane < k.lanes; ++lane) indices.push_back((lane * 17 + 5) % kImages);
+  for (int valid = 1; valid <= k.lanes; ++valid) {
+    Guarded out(at(kPixels * k.lanes));
+    // No index behind the last image may be read.
+    const std::vector<std::int64_t> exact(indices.begin(), indices.begin() + valid);
+    k.gather(pixels.data(), kPixels, exact.data(), valid, out.data());
+    EXPECT_TRUE(out.complete());
+    for (std::int64_t p = 0; p < kPixels; ++p)
+      for (int lane = 0; lane < valid; ++lane)
+        ASSERT_EQ(out.data()[p * k.lanes + lane],
+                  static_cast<float>(pixels[at(exact[at(lane)] * kPixels + p)]) / 255.0f);
+    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_TRUE(std::isfinite(out.data()[i]));
+  }
+}
+
+TEST_P(ElementwiseTest, PadWritesTheMiddle) {
+  for (const std::int64_t padding : {1, 2, 4}) {
+    const Planes in{3, 4, 5}, out{3, 4 + 2 * padding, 5 + 2 * padding};
+    const auto x = random(in.size() * k.lanes);
+    Guarded result(std::vector<float>(at(out.size() * k.lanes), 0.0f));
+    k.pad(Guarded(x).data(), in.channels, in.height, in.width, padding, result.data());
+    const GradientLayout middle{out.height * out.width, out.width, 1, padding * out.width + padding};
+    EXPECT_TRUE(std::ranges::equal(result.values(), spread(x, in, middle, out.size(), k.lanes, 0)));
+    EXPECT_TRUE(result.intact());
+  }
+}
+
+TEST_P(ElementwiseTest, RelayoutLeavesTheGapsAlone) {
+  const Planes planes{3, 4, 5};
+  const auto x = random(planes.size() * k.lanes);
+  for (const GradientLayout& layout :
+       {dense(planes), GradientLayout{4 * 13, 13, 2, 1}, GradientLayout{4 * 17, 17, 3, 2}}) {
+    const std::int64_t vectors = planes.channels * layout.channel;
+    Guarded out(std::vector<float>(at(vectors * k.lanes), 7.0f));
+    k.relayout(planes.channels, planes.height, planes.width, Guarded(x).data(), layout, out.data());
+    EXPECT_TRUE(std::ranges::equal(out.values(), spread(x, planes, layout, vectors, k.lanes, 7)));
+    EXPECT_TRUE(out.intact());
+  }
+}
+
+TEST_P(ElementwiseTest, MergeAddsInOrder) {
+  for (const std::int64_t size : {1, 3, 16, 100}) {
+    const std::int64_t stride = size + 5;
+    auto partials = random(4 * stride);
+    partials[0] = 1e8f;  // the order shows
+    partials[at(stride)] = 1;
+    partials[at(2 * stride)] = -1e8f;
+    for (std::int64_t count = 1; count <= 4; ++count) {
+      std::vector<float> expected(partials.begin(), partials.begin() + size);
+      for (std::int64_t p = 1; p < count; ++p)
+        for (std::int64_t i = 0; i < size; ++i) expected[at(i)] += partials[at(p * stride + i)];
+      Guarded sum(at(size));
+      k.merge(partials.data(), count, stride, size, sum.data());
+      EXPECT_TRUE(std::ranges::equal(sum.values(), expected));
+      EXPECT_TRUE(sum.intact());
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, SgdWithMomentumAndWeightDecay) {
+  for (const double momentum : {0.0, 0.9})
+    for (const double decay : {0.0, 0.01})
+      for (const std::int64_t size : {1, 5, 64, 131}) {
+        const auto start = random(size);
+        Guarded weights(start), velocity(std::vector<float>(at(size), 0.0f));
+        reference::Values expected = reference::widen(start), buffer;
+        for (int step = 0; step < 3; ++step) {
+          const auto gradient = random(size);
+          k.sgd(size, gradient.data(), 0.1f, static_cast<float>(momentum), static_cast<float>(decay),
+                weights.data(), momentum != 0 ? velocity.data() : nullptr);
+          reference::sgd_step(expected, reference::widen(gradient), buffer,
+                              {.lr = 0.1, .momentum = momentum, .weight_decay = decay, .gradient_scale = 1});
+          EXPECT_TRUE(support::close(weights.values(), expected,
+                                     support::bound(support::kFloatEps, 9, support::largest(expected))));
+        }
+        if (momentum != 0) {
+          EXPECT_TRUE(support::close(velocity.values(), buffer,
+                                     support::bound(support::kFloatEps, 9, support::largest(buffer))));
+        }
+        EXPECT_TRUE(weights.intact());
+        EXPECT_TRUE(velocity.intact());
+      }
+}
+
+BNTRAIN_FOR_EVERY_ISA(ElementwiseTest);
+
+}  // namespace
+}  // namespace bntrain::cpu

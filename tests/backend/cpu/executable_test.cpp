@@ -1,0 +1,282 @@
+// Whole training steps of many networks against the layer-by-layer reference in double, one step at a time
+// from the same state: training amplifies rounding, so free runs would drift apart.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "backend/cpu/small_training.hpp"
+#include "bntrain/random.hpp"
+#include "support/gradcheck.hpp"
+#include "support/plan_reference.hpp"
+#include "support/tolerance.hpp"
+
+namespace bntrain::cpu {
+namespace {
+
+using support::bound;
+using support::close;
+using support::kFloatEps;
+
+// Longest chain of roundings from the pixels to a gradient: the sums of all layers, forward and backward.
+constexpr std::int64_t kLength = 1024;
+
+const Shape kImage{2, 13, 11, false};
+
+TrainingSetup setup_of(std::string text, std::int64_t batch, Shape shape = kImage) {
+  TrainingSetup setup;
+  setup.text = std::move(text);
+  setup.shape = shape;
+  setup.batch = batch;
+  setup.train = 2 * batch + (batch + 2) / 3;  // two full batches and a short one
+  return setup;
+}
+
+std::vector<TrainingSetup> networks() {
+  const std::string lenet = "conv5x5,bn,relu,maxpool2,conv7x3,bn,relu,maxpool2,fc12,relu,fc4";
+  std::vector<TrainingSetup> all;
+  for (const std::int64_t batch : {1, 3, 7, 16, 17, 100})
+    all.push_back(setup_of(lenet, batch, {1, 15, 14, false}));
+  all.push_back(setup_of("lenet-bn", 5, {1, 12, 12, false}));
+  all.push_back(setup_of("lenet-bn", 5, {1, 12, 12, false}));
+  all.back().norm = Norm::none;
+  all.push_back(setup_of("mlp-bn", 17, {1, 5, 5, false}));
+  all.push_back(setup_of("conv4x3s2p1,bn,relu,conv6x3s2p1,relu,fc4", 16));
+  all.push_back(setup_of("conv3x5s3p2,conv9x2s2p1,bn,fc4", 7));
+  all.push_back(setup_of("conv3x3,conv5x2p1,fc4", 17));
+  all.push_back(setup_of("bn,conv4x3,bn,relu,fc4", 16));
+  all.push_back(setup_of("relu,maxpool2,conv4x3,fc4", 7));
+  all.push_back(setup_of("conv4x3,bn,bn,relu,fc4", 7));
+  all.push_back(setup_of("conv4x3,relu,bn,conv3x3,relu,bn,fc4", 17));
+  all.push_back(setup_of("conv4x3,maxpool2,bn,relu,conv3x2,maxpool2,bn,fc4", 16));
+  all.push_back(setup_of("conv4x3p2,bn,relu,maxpool3,conv5x3,bn,maxpool2,fc4", 17));
+  all.push_back(setup_of("conv4x3,relu,maxpool2,conv4x2,maxpool3,fc4", 7));
+  all.push_back(setup_of("fc9,bn,relu,fc4", 100));
+  all.push_back(setup_of("fc9,relu,bn,fc4", 16));
+  all.push_back(setup_of("fc9,relu,fc7,fc4", 3));
+  all.push_back(setup_of("fc4", 1));
+  all.push_back(setup_of("flatten,bn,fc4", 17));
+  all.push_back(setup_of("conv3x3,flatten,bn,relu,fc4", 16));
+  all.push_back(setup_of("conv3x3,maxpool2,flatten,bn,bn,relu,fc4", 7));
+  all.push_back(setup_of("conv3x3,flatten,relu,fc4", 7));
+  return all;
+}
+
+/// Gammas of both signs and 0, betas and running statistics away from their defaults.
+ModelState varied(ModelState state, const Network& network) {
+  for (const Parameter& p : network.parameters()) {
+    if (p.role != ParameterRole::gamma && p.role != ParameterRole::beta) continue;
+    RandomStream random(5, RandomPurpose::gamma, static_cast<std::uint64_t>(p.offset));
+    for (Tensor& tensor : state.tensors)
+      if (tensor.name == p.name)
+        for (float& value : tensor.floats())
+          value =
+              static_cast<float>(p.role == ParameterRole::gamma ? random.normal() : 0.3 * random.normal());
+    for (Tensor& tensor : state.tensors)
+      if (tensor.name == p.name && p.role == ParameterRole::gamma) tensor.floats().back() = 0;
+  }
+  for (const RunningStatistics& r : network.running())
+    for (Tensor& tensor : state.tensors) {
+      if (tensor.name == r.name + ".running_mean") std::ranges::fill(tensor.floats(), 0.25f);
+      if (tensor.name == r.name + ".running_var") std::ranges::fill(tensor.floats(), 0.75f);
+    }
+  return state;
+}
+
+std::vector<std::int64_t> part(const std::vector<std::int64_t>& order, BatchRange range) {
+  return {order.begin() + range.first, order.begin() + range.first + range.count};
+}
+
+class ExecutableTest : public testing::TestWithParam<CpuIsa> {
+ protected:
+  /// Three steps of `setup`, each compared with the reference from the state before it.
+  void compare_steps(TrainingSetup setup) {
+    setup.isa = GetParam();
+    SmallTraining training(setup);
+    const Network& network = training.network();
+    training->load(varied(initial_state(network, setup.init, 1), network));
+    const std::vector<std::int64_t> order = epoch_order(setup.train, 3, 0, true);
+    training->set_order(order);
+    const StepParams params{.lr = 0.05,
+                            .momentum = 0.9,
+                            .weight_decay = 1e-3,
+                            .gradient_scale = 1 / static_cast<double>(setup.batch)};
+    const reference::SgdOptions sgd{params.lr, params.momentum, params.weight_decay, params.gradient_scale};
+
+    reference::State momentum, momentum_error;
+    for (std::int64_t first = 0; first < setup.train; first += setup.batch) {
+      const BatchRange range{first, std::min(setup.batch, setup.train - first)};
+      SCOPED_TRACE("images " + std::to_string(first) + " to " + std::to_string(first + range.count));
+      reference::State expected = reference::widen(training->save());
+      const reference::Batch batch = reference::read_batch(training.data().train, part(order, range));
+      const reference::Step step =
+          reference::train_step(network, setup.batch_norm, sgd, batch, expected, momentum);
+      training->train_step(range, params);
+
+      const std::vector<StepMetrics> metrics = training->drain_metrics();
+      ASSERT_EQ(metrics.size(), 1u);
+      EXPECT_NEAR(metrics[0].loss_sum, step.loss_sum, bound(kFloatEps, kLength, step.loss_magnitude));
+      EXPECT_EQ(metrics[0].correct, step.correct);
+      EXPECT_EQ(metrics[0].count, range.count);
+
+      const ModelState gradients = training->save_gradients(), state = training->save();
+      for (const Parameter& p : network.parameters()) {
+        SCOPED_TRACE(p.name);
+        reference::Values allowed = step.magnitudes.at(p.name);
+        for (double& value : allowed) value = bound(kFloatEps, kLength, value);
+        EXPECT_TRUE(close(gradients.find(p.name)->floats(), step.gradients.at(p.name), allowed));
+        reference::Values& error = momentum_error[p.name];
+        error.resize(allowed.size());
+        for (std::size_t i = 0; i < allowed.size(); ++i) {
+          error[i] = params.momentum * error[i] + allowed[i];
+          allowed[i] = params.lr * error[i] + bound(kFloatEps, 1, std::abs(expected.at(p.name)[i]));
+        }
+        EXPECT_TRUE(close(state.find(p.name)->floats(), expected.at(p.name), allowed));
+      }
+      for (const RunningStatistics& r : network.running())
+        for (const std::string& name : {r.name + ".running_mean", r.name + ".running_var"}) {
+          SCOPED_TRACE(name);
+          reference::Values allowed = step.magnitudes.at(name);
+          for (double& value : allowed) value = bound(kFloatEps, kLength, value);
+          EXPECT_TRUE(close(state.find(name)->floats(), expected.at(name), allowed));
+        }
+      compare_evaluation(training, setup, BatchRange{first % 5, std::min<std::int64_t>(setup.batch, 11)});
+      if (HasFailure()) return;
+    }
+  }
+
+  void compare_evaluation(SmallTraining& training, const TrainingSetup& setup, BatchRange range) {
+    SCOPED_TRACE("evaluation");
+    const ModelState before = training->save();
+    std::vector<std::int64_t> order(at(setup.test));
+    std::iota(order.begin(), order.end(), 0);
+    const reference::Loss expected = reference::evaluate(
+        training.network(), setup.batch_norm, reference::read_batch(training.data().test, part(order, range)),
+        reference::widen(before));
+    training->eval_step(range);
+    const std::vector<StepMetrics> metrics = training->drain_metrics();
+    ASSERT_EQ(metrics.size(), 1u);
+    EXPECT_NEAR(metrics[0].loss_sum, expected.sum, bound(kFloatEps, kLength, 2 * expected.sum));
+    EXPECT_EQ(metrics[0].correct, expected.correct);
+    EXPECT_EQ(metrics[0].count, range.count);
+    EXPECT_TRUE(same_bits(before, training->save()));
+  }
+
+  static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+};
+
+TEST_P(ExecutableTest, StepsAreThoseOfTheReference) {
+  for (const TrainingSetup& setup : networks()) {
+    SCOPED_TRACE(setup.text + (setup.norm == Norm::none ? " without norm" : "") + ", batches of " +
+                 std::to_string(setup.batch));
+    compare_steps(setup);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(ExecutableTest, BatchNormOptionsAreObeyed) {
+  TrainingSetup setup = setup_of("conv4x3,bn,relu,maxpool2,fc5,bn,fc4", 7);
+  setup.batch_norm = {.eps = 0.1, .momentum = 0.5, .unbiased = true};
+  compare_steps(setup);
+}
+
+TEST_P(ExecutableTest, SeveralThreadsAreComparedToo) {
+  TrainingSetup setup = setup_of("conv5x3,bn,relu,maxpool2,conv3x3p1,relu,fc4", 100);
+  setup.threads = 3;
+  compare_steps(setup);
+}
+
+TEST_P(ExecutableTest, EveryInitialisationTakesAStep) {
+  for (const Init init : {Init::tutorial, Init::gluon, Init::torch, Init::he}) {
+    TrainingSetup setup;
+    setup.init = init;
+    setup.isa = GetParam();
+    SmallTraining training(setup);
+    const auto& data = training.data().train;
+    std::vector<std::int64_t> indices(16);
+    std::iota(indices.begin(), indices.end(), 0);
+    training->train_step({0, 16}, {});
+    reference::State state = reference::widen(initial_state(training.network(), init, 1)), momentum;
+    const reference::Step step =
+        reference::train_step(training.network(), {}, {.lr = 0.2, .gradient_scale = 1.0 / 256},
+                              reference::read_batch(data, indices), state, momentum);
+    EXPECT_NEAR(training->drain_metrics().at(0).loss_sum, step.loss_sum,
+                bound(kFloatEps, kLength, step.loss_magnitude));
+    const ModelState gradients = training->save_gradients();
+    for (const auto& [name, gradient] : step.gradients) {
+      reference::Values allowed = step.magnitudes.at(name);
+      for (double& value : allowed) value = bound(kFloatEps, kLength, value);
+      EXPECT_TRUE(close(gradients.find(name)->floats(), gradient, allowed)) << name;
+    }
+  }
+}
+
+TEST_P(ExecutableTest, GradientsAreCentralDifferencesOfTheLoss) {
+  for (const char* text :
+       {"conv3x3,bn,relu,maxpool2,conv4x2,bn,relu,maxpool2,fc6,relu,fc4", "fc6,bn,relu,fc5,relu,fc4"}) {
+    TrainingSetup setup = setup_of(text, 6, {1, 9, 8, false});
+    setup.isa = GetParam();
+    SmallTraining training(setup);
+    const Network& network = training.network();
+    const ModelState start = initial_state(network, Init::torch, 1);
+    std::vector<std::int64_t> indices(6);
+    std::iota(indices.begin(), indices.end(), 0);
+    const reference::Batch batch = reference::read_batch(training.data().train, indices);
+    training->train_step({0, 6}, {.lr = 0.1, .gradient_scale = 1});
+    const ModelState gradients = training->save_gradients();
+    const reference::State state = reference::widen(start);
+    for (const Parameter& p : network.parameters()) {
+      const auto loss = [&](const reference::Values& values) {
+        reference::State moved = state;
+        moved[p.name] = values;
+        return reference::training_loss(network, setup.batch_norm, batch, moved);
+      };
+      EXPECT_TRUE(support::is_gradient(reference::widen(gradients.find(p.name)->floats()), loss,
+                                       state.at(p.name), 2e-5))
+          << p.name;
+    }
+  }
+}
+
+TEST_P(ExecutableTest, ABiasInFrontOfABatchNormHasNoGradient) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  SmallTraining training(setup);
+  training->train_step({0, 16}, {});
+  const ModelState gradients = training->save_gradients();
+  for (const float value : gradients.find("0.bias")->floats()) EXPECT_EQ(value, 0);
+}
+
+TEST_P(ExecutableTest, OneValuePerChannelHasNoGradient) {
+  TrainingSetup setup;
+  setup.text = "fc6,bn,relu,fc4";
+  setup.isa = GetParam();
+  SmallTraining training(setup);
+  training->train_step({0, 1}, {});
+  const ModelState gradients = training->save_gradients();
+  for (const float value : gradients.find("1.weight")->floats()) ASSERT_EQ(value, 0);
+  for (const float value : gradients.find("2.weight")->floats()) ASSERT_EQ(value, 0);
+}
+
+TEST_P(ExecutableTest, APlanWithoutTrainingEvaluatesTheSame) {
+  for (const char* text : {"conv4x3p1,bn,relu,maxpool2,fc8,relu,fc4", "conv4x3,relu,maxpool2,fc8,bn,fc4"}) {
+    TrainingSetup setup;
+    setup.text = text;
+    setup.isa = GetParam();
+    SmallTraining training(setup);
+    training->train_step({0, 16}, {});
+    training->drain_metrics();
+    training->eval_step({2, 13});
+    const auto backend = make_cpu_backend(2, GetParam());
+    const auto inference =
+        backend->compile(make_plan(training.network(), {}, 16, {.training = false}), training.data());
+    inference->load(training->save());
+    inference->eval_step({2, 13});
+    EXPECT_EQ(training->drain_metrics().at(0).loss_sum, inference->drain_metrics().at(0).loss_sum);
+  }
+}
+
+BNTRAIN_FOR_EVERY_ISA(ExecutableTest);
+
+}  // namespace
+}  // namespace bntrain::cpu

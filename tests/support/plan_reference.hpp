@@ -1,0 +1,55 @@
+// A whole training step of any network in double, layer by layer as the text says: what compiled plans with
+// their fused steps are judged by.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bntrain/batch_norm.hpp"
+#include "bntrain/dataset.hpp"
+#include "bntrain/network.hpp"
+#include "support/reference.hpp"
+
+namespace bntrain::reference {
+
+/// Parameters and running statistics, or gradients, by PyTorch's names.
+using State = std::map<std::string, Values>;
+
+/// The float tensors of `state`; counters are left out.
+State widen(const ModelState& state);
+
+struct Batch {
+  Values images;  ///< (labels.size(), channels, height, width), pixel / 255
+  std::vector<std::int64_t> labels;
+};
+
+/// The float32 pixel / 255 of these images, which is what a backend computes with.
+Batch read_batch(const ImageSet& set, std::span<const std::int64_t> indices);
+
+struct Step {
+  double loss_sum = 0;
+  std::int64_t correct = 0;
+  State gradients;  ///< of loss_sum * gradient_scale, by the parameters
+  /// For every gradient and running statistic the sum of the absolute values of all that was added up on the
+  /// way to it, from the pixels and back from the loss: what bounds are made of. The value alone says nothing
+  /// about its rounding error where most of it cancels, as in front of a batch norm.
+  State magnitudes;
+  double loss_magnitude = 0;
+};
+
+/// One step on `batch`: forward with the batch's statistics, backward, SGD. Replaces the parameters and
+/// running statistics in `state`; `momentum` starts empty.
+Step train_step(const Network& network, const BatchNormOptions& norm, const SgdOptions& sgd,
+                const Batch& batch, State& state, State& momentum);
+
+/// The loss of a training-mode forward pass, summed over the batch.
+double training_loss(const Network& network, const BatchNormOptions& norm, const Batch& batch,
+                     const State& state);
+
+/// Forward with running statistics.
+Loss evaluate(const Network& network, const BatchNormOptions& norm, const Batch& batch, const State& state);
+
+}  // namespace bntrain::reference
