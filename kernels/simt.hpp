@@ -16,13 +16,12 @@
 //   vote: guard the work, not the barrier, and return early only where the whole block (grid) does.
 // - load_vec / store_vec move 16 aligned bytes; take the scalar path where is_aligned(p) is false.
 // - map_shared(array, rank) is the same array in another block of the cluster: cluster_sync() before the
-// first
-//   access (the block has started) and after the last (it has not left). grid_sync(): cooperative launches.
+//   first access (that block has started) and after the last (it has not left). grid_sync(): cooperative
+//   launches.
 // - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers.
 // - nvcc contracts a*b+c to one rounding, the host build never does: the tests' bounds allow both.
-// - The host finds races and poison in shared memory, divergence, wrong masks, bounds, alignment, deadlock;
-// not
-//   the order of global memory between blocks, not speed.
+// - The host finds races and poison in shared memory, divergence, wrong masks, bounds, alignment, deadlock.
+//   It does not see the order of global memory between blocks, nor speed.
 #pragma once
 
 #include <cmath>
