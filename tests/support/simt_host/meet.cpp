@@ -167,7 +167,7 @@ void Unit::report_deadlock() const {
     text += "\n  " + name(first);
     if (end > i + 1) text += " to " + std::to_string(threads[end - 1].index);
     if (first.state == Thread::State::done) {
-      text += ": exited";
+      text += ": gone";
     } else {
       text += ": at a " + to_string(first.wait);
       if (first.mask != 0) text += " of lanes " + lanes_text(first.mask);
