@@ -9,7 +9,7 @@ namespace bntrain::simt_host {
 namespace {
 
 bool same_line(const Where& a, const Where& b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
 }
 
 void block_and_wait(Wait kind, unsigned mask, const Where& where) {
