@@ -1,0 +1,20 @@
+# BNTRAIN_HAS_CUDA: whether GPU kernels are built.
+set(BNTRAIN_HAS_CUDA OFF)
+if(BNTRAIN_CUDA)  # ON or AUTO
+  # One architecture for everyday builds; a release names more.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 90)
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(BNTRAIN_HAS_CUDA ON)
+    message(STATUS "GPU kernels: CUDA ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+  elseif(NOT BNTRAIN_CUDA STREQUAL "AUTO")
+    message(FATAL_ERROR "BNTRAIN_CUDA is ON, but there is no CUDA compiler: put nvcc into PATH or name it in CUDACXX")
+  else()
+    message(STATUS "GPU kernels: none, there is no CUDA compiler")
+  endif()
+endif()
