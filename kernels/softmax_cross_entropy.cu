@@ -1,7 +1,7 @@
 // Softmax cross-entropy, its gradient and the batch's metrics in one kernel.
 //
 // Maths (Bridle 1990), logits z: [batch, classes], label l[n] = labels[order[first + n]], t = max_k z[n, k]:
-//   s = sum_k exp(z[n, k] - t);  loss[n] = log(s) + t - z[n, l]
+//   s = sum_k exp(z[n, k] - t);  loss[n] = log(s) + (t - z[n, l])
 //   gradient[n, k] = (exp(z[n, k] - t) / s - (k == l)) * gradient_scale
 // Subtracting t keeps every exponential within [0, 1], however large the logits.
 //
@@ -57,7 +57,8 @@ SIMT_DEVICE Pair<double> image_loss(int classes, const float* z, std::int64_t la
     for (int k = lane_index(); k < classes; k += kWarpSize)
       gradient[k] = static_cast<float>((std::exp(z[k] - top) / sum - (k == label ? 1.0 : 0.0)) * scale);
   const double of_label = label < classes ? z[label] : NAN;
-  return {std::log(sum) + top - of_label, !nan && best.index == label ? 1.0 : 0.0};
+  // The difference first: beside a large logit the logarithm would be lost.
+  return {std::log(sum) + (top - of_label), !nan && best.index == label ? 1.0 : 0.0};
 }
 
 /// Writes the sums of the batch down and moves on. For one thread.

@@ -53,8 +53,9 @@ void on_every_schedule_and_grid(Check check) {
     SCOPED_TRACE(to_string(settings.schedule) + ", blocks " + std::to_string(blocks));
     simt_host::Executor executor(settings);
     check(executor.stream(blocks));
-    for (const kernels::LaunchConfig& launch : executor.launches())
-      if (blocks > 0) EXPECT_LE(launch.grid, blocks);
+    for (const kernels::LaunchConfig& launch : executor.launches()) {
+      EXPECT_TRUE(blocks == 0 || launch.grid <= blocks) << launch.grid;
+    }
   }
 }
 

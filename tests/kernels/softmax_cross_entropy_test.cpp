@@ -21,7 +21,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
 /// The device memory of a training run. Images are visited in reverse.
-struct Run {
+struct LossRun {
   std::vector<std::uint8_t> labels;  ///< of all images
   std::vector<std::int64_t> order;
   BatchState state;
@@ -29,7 +29,7 @@ struct Run {
   std::vector<BatchMetrics> metrics = std::vector<BatchMetrics>(4, {-1, -1, -1});
 
   /// `in_order`: the labels as they come up.
-  explicit Run(const std::vector<std::int64_t>& in_order, float scale = 1) {
+  explicit LossRun(const std::vector<std::int64_t>& in_order, float scale = 1) {
     state.gradient_scale = scale;
     labels.resize(in_order.size());
     for (std::size_t n = 0; n < in_order.size(); ++n) {
@@ -57,7 +57,7 @@ struct Run {
 
 BatchMetrics metrics_of(const std::vector<float>& logits, const std::vector<std::int64_t>& labels,
                         std::int64_t classes) {
-  Run run(labels);
+  LossRun run(labels);
   run.step(logits, classes);
   return run.metrics[0];
 }
@@ -76,7 +76,7 @@ TEST(SoftmaxCrossEntropy, LossHitsAndGradient) {
         const auto logits = random_values(batch * classes, 3, spread, spread);
         const auto labels = some_labels(batch, classes);
         const auto expected = reference::softmax_cross_entropy(reference::widen(logits), labels, classes);
-        Run run(labels, 0.125f);
+        LossRun run(labels, 0.125f);
         const std::vector<float> actual = run.step(logits, classes);
         EXPECT_NEAR(run.metrics[0].loss_sum, expected.sum,
                     1e-13 * (1 + std::abs(expected.sum)) * static_cast<double>(batch));
@@ -90,7 +90,7 @@ TEST(SoftmaxCrossEntropy, LossHitsAndGradient) {
 
 TEST(SoftmaxCrossEntropy, EqualLogitsAreOneOverClassesAndTheFirstIsTheGuess) {
   for (const float logit : {5.0f, -3e38f, 0.0f}) {
-    Run run({0, 3, 39});
+    LossRun run({0, 3, 39});
     const std::vector<float> gradient = run.step(std::vector<float>(120, logit), 40);
     EXPECT_NEAR(run.metrics[0].loss_sum, 3 * std::log(40.0), 1e-12);
     EXPECT_EQ(run.metrics[0].correct, 1);
@@ -106,7 +106,7 @@ TEST(SoftmaxCrossEntropy, NanAnywhereIsANanLossAndNoHit) {
       logits[at(label)] = 4;
       logits[40] = 4;
       logits[where] = kNan;
-      Run run({label, 0});
+      LossRun run({label, 0});
       const std::vector<float> gradient = run.step(logits, 40);
       EXPECT_TRUE(std::isnan(run.metrics[0].loss_sum)) << where << ", label " << label;
       EXPECT_EQ(run.metrics[0].correct, 1);
@@ -129,7 +129,7 @@ TEST(SoftmaxCrossEntropy, ALabelThatIsNoClassIsANanLoss) {
 
 TEST(SoftmaxCrossEntropy, StepsFollowTheOrderAndFillTheirSlots) {
   const auto labels = some_labels(24, 10);
-  Run run(labels);
+  LossRun run(labels);
   for (std::int64_t step = 0; step < 4; ++step) {
     const std::int64_t batch = step == 2 ? 3 : 7;  // a short one between the others
     const auto logits = random_values(batch * 10, static_cast<std::uint32_t>(step));
@@ -149,7 +149,7 @@ TEST(SoftmaxCrossEntropy, StepsFollowTheOrderAndFillTheirSlots) {
 }
 
 TEST(SoftmaxCrossEntropy, ALossThatIsNotFiniteHaltsForGood) {
-  Run run({0, 1, 0, 1, 0, 1});
+  LossRun run({0, 1, 0, 1, 0, 1});
   run.step({2, 1, 1, 2}, 2);
   EXPECT_EQ(run.halted, 0u);
   run.step({2, kNan, 1, 2}, 2);
@@ -184,10 +184,10 @@ TEST(SoftmaxCrossEntropy, EvaluationNeedsNeitherOrderNorGradientNorFlag) {
 TEST(SoftmaxCrossEntropy, BitsDependOnNeitherScheduleNorGridNorAlignment) {
   const auto logits = random_values(300 * 10, 5);
   const auto labels = some_labels(300, 10);
-  Run expected(labels);
+  LossRun expected(labels);
   const std::vector<float> gradient = expected.step(logits, 10);
   const auto check = [&](const kernels::Stream& stream, std::size_t offset) {
-    Run run(labels);
+    LossRun run(labels);
     EXPECT_TRUE(same_bits(run.step(logits, 10, stream, offset), gradient));
     EXPECT_EQ(run.metrics[0].loss_sum, expected.metrics[0].loss_sum);
     EXPECT_EQ(run.metrics[0].correct, expected.metrics[0].correct);
