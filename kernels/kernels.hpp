@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "training_step.hpp"
+
 struct CUstream_st;
 
 namespace bntrain::kernels {
