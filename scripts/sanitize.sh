@@ -4,5 +4,7 @@
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 "$root/scripts/setup.sh" --tests
-"$root/scripts/build.sh" asan bntrain_tests
-UBSAN_OPTIONS=print_stacktrace=1 exec "$root/build/asan/bntrain_tests" --gtest_brief=1 "$@"
+for tests in bntrain_tests bntrain_kernel_tests; do
+  "$root/scripts/build.sh" asan $tests
+  UBSAN_OPTIONS=print_stacktrace=1 "$root/build/asan/$tests" --gtest_brief=1 "$@"
+done

@@ -1,0 +1,50 @@
+// Threads of execution that switch by a call: the executor runs each thread of a kernel as one.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace bntrain::simt_host {
+
+/// A place to continue at: the caller's own, or a prepared one on a stack of its own.
+class Context {
+ public:
+  Context();
+  ~Context();
+  Context(Context&&) noexcept;
+  Context& operator=(Context&&) noexcept;
+
+  /// The next switch to this context calls entry() on the stack, whatever it did before: frames that were
+  /// left there are dropped without running destructors. `entry` must not return.
+  void prepare(std::byte* stack, std::size_t size, void (*entry)());
+
+  /// Leaves `from`, which is the running context, for this one.
+  void switch_from(Context& from);
+
+ private:
+  struct Machine;
+  friend void start_context();
+  std::unique_ptr<Machine> machine_;
+};
+
+/// Stacks of one size. Memory is only taken for what is touched. Tops lie at different places of a page, or
+/// all threads would fight for the same cache lines.
+class Stacks {
+ public:
+  static constexpr std::size_t kSize = 128 * 1024;
+
+  explicit Stacks(std::size_t count);
+  ~Stacks();
+  Stacks(const Stacks&) = delete;
+  Stacks& operator=(const Stacks&) = delete;
+
+  std::size_t count() const { return count_; }
+  std::byte* operator[](std::size_t i) const { return memory_ + i * kStride; }
+
+ private:
+  static constexpr std::size_t kStride = kSize + 4096 + 192;
+  std::size_t count_;
+  std::byte* memory_;
+};
+
+}  // namespace bntrain::simt_host
