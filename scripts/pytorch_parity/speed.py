@@ -81,11 +81,12 @@ def median_and_spread(rates):
     return f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
 
 
-def markdown(arguments, version, variant, runs, peak):
+def markdown(arguments, version, variant, runs, peak, load):
     rates = {name: [epoch["images_per_second"] for run in of for epoch in run] for name, of in runs.items()}
     medians = {name: statistics.median(values) for name, values in rates.items()}
     lines = [f"Training speed of the reference network, {date.today()}: {processor()}, {arguments.threads} threads, "
-             f"{arguments.repetitions} runs of {arguments.epochs} epochs each, by turns.", "",
+             f"{arguments.repetitions} runs of {arguments.epochs} epochs each, by turns; "
+             f"load average before: {load:.1f}.", "",
              "| program | last train loss, by run | best test accuracy | images/s: median (range) of epochs | "
              "GFLOP/s | of the FMA peak |", "|---|---|---|---|---|---|"]
     for name, of in runs.items():
@@ -109,6 +110,10 @@ def markdown(arguments, version, variant, runs, peak):
 
 def check(program, arguments, figures):
     """Loss first; no time is shown of a program that did not learn the same."""
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"speed: the load average is {load:.1f}: others share this machine, and PyTorch's waiting threads suffer "
+              "most from that", file=sys.stderr)
     variant = fastest_torch(arguments)
     version = program.call(["--version"]).strip().splitlines()[0]
     peaks = [arguments.peak_gflops or measure_peak(arguments.threads)]
@@ -128,7 +133,7 @@ def check(program, arguments, figures):
         if not low <= loss <= high:
             print(f"\nspeed: the mean last train loss of {name} is {loss:.4f}, not within {low} to {high}: no times shown")
             return False
-    ratio, text = markdown(arguments, version, " ".join(variant) or "plain", runs, peak)
+    ratio, text = markdown(arguments, version, " ".join(variant) or "plain", runs, peak, load)
     figures["speed"] = {"ratio": ratio, "peak_gflops": peak, "variant": variant, "runs": runs}
     if arguments.markdown:
         arguments.markdown.write_text(text)

@@ -33,17 +33,16 @@ struct Step {
   double loss_sum = 0;
   std::int64_t correct = 0;
   State gradients;  ///< of loss_sum * gradient_scale, by the parameters
-  /// For every gradient and running statistic the sum of the absolute values of all that was added up on the
-  /// way to it, from the pixels and back from the loss: what bounds are made of. The value alone says nothing
-  /// about its rounding error where most of it cancels, as in front of a batch norm.
-  State magnitudes;
-  double loss_magnitude = 0;
 };
+
+/// `to_float` rounds what every layer hands on, forward and backward, to float32: how far that moves a result
+/// is the least that float32 costs in this network, and so the measure for the error of a backend.
+enum class Rounding { none, to_float };
 
 /// One step on `batch`: forward with the batch's statistics, backward, SGD. Replaces the parameters and
 /// running statistics in `state`; `momentum` starts empty.
 Step train_step(const Network& network, const BatchNormOptions& norm, const SgdOptions& sgd,
-                const Batch& batch, State& state, State& momentum);
+                const Batch& batch, State& state, State& momentum, Rounding rounding = Rounding::none);
 
 /// The loss of a training-mode forward pass, summed over the batch.
 double training_loss(const Network& network, const BatchNormOptions& norm, const Batch& batch,

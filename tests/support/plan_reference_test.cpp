@@ -37,7 +37,6 @@ TEST(PlanReference, GradientsAreThoseOfItsLoss) {
       };
       EXPECT_TRUE(support::is_gradient(gradient, loss, start.at(parameter), 1e-6));
       for (std::size_t i = 0; i < gradient.size(); ++i) {
-        EXPECT_GE(step.magnitudes.at(parameter)[i] * (1 + 1e-9), std::abs(gradient[i]));
         EXPECT_NEAR(state.at(parameter)[i], start.at(parameter)[i] - 0.1 * gradient[i], 1e-12);
       }
     }

@@ -4,7 +4,7 @@
 //
 // Layout of every activation: [group][channel][row][column][lane], one group = `lanes` images. A kernel works
 // on one group and reads like code for a single image over a vector type. Lanes beyond a short last group
-// hold finite numbers that nobody reads; their gradients are zero.
+// repeat its first image, so that they stay as finite as it is; nobody reads them, their gradients are zero.
 #pragma once
 
 #include <cstdint>
@@ -63,7 +63,7 @@ struct Kernels {
   int lanes;
   const char* name;  ///< "x86-64-v4"
 
-  /// out[p][lane] = pixels[indices[lane]][p] / 255; zero for the lanes from `valid` on.
+  /// out[p][lane] = pixels[indices[lane]][p] / 255; the lanes from `valid` on repeat lane 0.
   void (*gather)(const std::uint8_t* pixels, std::int64_t pixels_per_image, const std::int64_t* indices,
                  int valid, float* out);
 

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <span>
 
 #include "backend/cpu/small_training.hpp"
 #include "bntrain/random.hpp"
@@ -14,12 +16,33 @@
 namespace bntrain::cpu {
 namespace {
 
+using reference::Rounding;
 using support::bound;
-using support::close;
 using support::kFloatEps;
 
-// Longest chain of roundings from the pixels to a gradient: the sums of all layers, forward and backward.
-constexpr std::int64_t kLength = 1024;
+double distance(std::span<const double> a, std::span<const double> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return std::sqrt(sum);
+}
+
+double length(std::span<const double> values) {
+  return distance(values, reference::Values(values.size(), 0.0));
+}
+
+/// `actual` is as near to `exact` as float32 lets it be: `rounded` is the reference with float32 between the
+/// layers; a backend rounds inside of them too, some ten times as often. `magnitude` is that of what may have
+/// cancelled: the gradients in front of a batch norm are next to nothing.
+testing::AssertionResult within_rounding(const std::vector<float>& actual, const reference::Values& exact,
+                                         const reference::Values& rounded, double magnitude) {
+  const double allowed =
+      10 * distance(rounded, exact) + bound(kFloatEps, 64, length(exact)) + bound(kFloatEps, 1, magnitude);
+  const double error =
+      actual.size() == exact.size() ? distance(reference::widen(actual), exact) : std::nan("");
+  if (error <= allowed) return testing::AssertionSuccess();  // not for NaN
+  return testing::AssertionFailure() << "off by " << error << " of " << length(exact) << ", allowed "
+                                     << allowed;
+}
 
 const Shape kImage{2, 13, 11, false};
 
@@ -90,11 +113,11 @@ std::vector<std::int64_t> part(const std::vector<std::int64_t>& order, BatchRang
 class ExecutableTest : public testing::TestWithParam<CpuIsa> {
  protected:
   /// Three steps of `setup`, each compared with the reference from the state before it.
-  void compare_steps(TrainingSetup setup) {
+  void compare_steps(TrainingSetup setup, bool vary = true) {
     setup.isa = GetParam();
     SmallTraining training(setup);
     const Network& network = training.network();
-    training->load(varied(initial_state(network, setup.init, 1), network));
+    if (vary) training->load(varied(initial_state(network, setup.init, 1), network));
     const std::vector<std::int64_t> order = epoch_order(setup.train, 3, 0, true);
     training->set_order(order);
     const StepParams params{.lr = 0.05,
@@ -103,43 +126,36 @@ class ExecutableTest : public testing::TestWithParam<CpuIsa> {
                             .gradient_scale = 1 / static_cast<double>(setup.batch)};
     const reference::SgdOptions sgd{params.lr, params.momentum, params.weight_decay, params.gradient_scale};
 
-    reference::State momentum, momentum_error;
+    reference::State momentum, rounded_momentum;
     for (std::int64_t first = 0; first < setup.train; first += setup.batch) {
       const BatchRange range{first, std::min(setup.batch, setup.train - first)};
       SCOPED_TRACE("images " + std::to_string(first) + " to " + std::to_string(first + range.count));
-      reference::State expected = reference::widen(training->save());
+      reference::State exact = reference::widen(training->save()), rounded = exact;
       const reference::Batch batch = reference::read_batch(training.data().train, part(order, range));
       const reference::Step step =
-          reference::train_step(network, setup.batch_norm, sgd, batch, expected, momentum);
+          reference::train_step(network, setup.batch_norm, sgd, batch, exact, momentum);
+      const reference::Step rounded_step = reference::train_step(
+          network, setup.batch_norm, sgd, batch, rounded, rounded_momentum, Rounding::to_float);
       training->train_step(range, params);
 
       const std::vector<StepMetrics> metrics = training->drain_metrics();
       ASSERT_EQ(metrics.size(), 1u);
-      EXPECT_NEAR(metrics[0].loss_sum, step.loss_sum, bound(kFloatEps, kLength, step.loss_magnitude));
+      EXPECT_NEAR(metrics[0].loss_sum, step.loss_sum,
+                  10 * std::abs(rounded_step.loss_sum - step.loss_sum) + bound(kFloatEps, 64, step.loss_sum));
       EXPECT_EQ(metrics[0].correct, step.correct);
       EXPECT_EQ(metrics[0].count, range.count);
 
       const ModelState gradients = training->save_gradients(), state = training->save();
-      for (const Parameter& p : network.parameters()) {
-        SCOPED_TRACE(p.name);
-        reference::Values allowed = step.magnitudes.at(p.name);
-        for (double& value : allowed) value = bound(kFloatEps, kLength, value);
-        EXPECT_TRUE(close(gradients.find(p.name)->floats(), step.gradients.at(p.name), allowed));
-        reference::Values& error = momentum_error[p.name];
-        error.resize(allowed.size());
-        for (std::size_t i = 0; i < allowed.size(); ++i) {
-          error[i] = params.momentum * error[i] + allowed[i];
-          allowed[i] = params.lr * error[i] + bound(kFloatEps, 1, std::abs(expected.at(p.name)[i]));
-        }
-        EXPECT_TRUE(close(state.find(p.name)->floats(), expected.at(p.name), allowed));
-      }
-      for (const RunningStatistics& r : network.running())
-        for (const std::string& name : {r.name + ".running_mean", r.name + ".running_var"}) {
-          SCOPED_TRACE(name);
-          reference::Values allowed = step.magnitudes.at(name);
-          for (double& value : allowed) value = bound(kFloatEps, kLength, value);
-          EXPECT_TRUE(close(state.find(name)->floats(), expected.at(name), allowed));
-        }
+      double magnitude = 0;
+      for (const auto& [name, gradient] : step.gradients) magnitude = std::max(magnitude, length(gradient));
+      for (const auto& [name, gradient] : step.gradients)
+        EXPECT_TRUE(within_rounding(gradients.find(name)->floats(), gradient, rounded_step.gradients.at(name),
+                                    magnitude))
+            << "gradient of " << name;
+      for (const auto& [name, values] : exact)
+        EXPECT_TRUE(
+            within_rounding(state.find(name)->floats(), values, rounded.at(name), params.lr * magnitude))
+            << name;
       compare_evaluation(training, setup, BatchRange{first % 5, std::min<std::int64_t>(setup.batch, 11)});
       if (HasFailure()) return;
     }
@@ -156,7 +172,7 @@ class ExecutableTest : public testing::TestWithParam<CpuIsa> {
     training->eval_step(range);
     const std::vector<StepMetrics> metrics = training->drain_metrics();
     ASSERT_EQ(metrics.size(), 1u);
-    EXPECT_NEAR(metrics[0].loss_sum, expected.sum, bound(kFloatEps, kLength, 2 * expected.sum));
+    EXPECT_NEAR(metrics[0].loss_sum, expected.sum, bound(kFloatEps, 64, 2 * expected.sum));
     EXPECT_EQ(metrics[0].correct, expected.correct);
     EXPECT_EQ(metrics[0].count, range.count);
     EXPECT_TRUE(same_bits(before, training->save()));
@@ -186,28 +202,11 @@ TEST_P(ExecutableTest, SeveralThreadsAreComparedToo) {
   compare_steps(setup);
 }
 
-TEST_P(ExecutableTest, EveryInitialisationTakesAStep) {
+TEST_P(ExecutableTest, EveryInitialisation) {
   for (const Init init : {Init::tutorial, Init::gluon, Init::torch, Init::he}) {
-    TrainingSetup setup;
+    TrainingSetup setup = setup_of("conv4x3,bn,relu,maxpool2,fc8,relu,fc4", 16);
     setup.init = init;
-    setup.isa = GetParam();
-    SmallTraining training(setup);
-    const auto& data = training.data().train;
-    std::vector<std::int64_t> indices(16);
-    std::iota(indices.begin(), indices.end(), 0);
-    training->train_step({0, 16}, {});
-    reference::State state = reference::widen(initial_state(training.network(), init, 1)), momentum;
-    const reference::Step step =
-        reference::train_step(training.network(), {}, {.lr = 0.2, .gradient_scale = 1.0 / 256},
-                              reference::read_batch(data, indices), state, momentum);
-    EXPECT_NEAR(training->drain_metrics().at(0).loss_sum, step.loss_sum,
-                bound(kFloatEps, kLength, step.loss_magnitude));
-    const ModelState gradients = training->save_gradients();
-    for (const auto& [name, gradient] : step.gradients) {
-      reference::Values allowed = step.magnitudes.at(name);
-      for (double& value : allowed) value = bound(kFloatEps, kLength, value);
-      EXPECT_TRUE(close(gradients.find(name)->floats(), gradient, allowed)) << name;
-    }
+    compare_steps(setup, false);
   }
 }
 
@@ -256,6 +255,21 @@ TEST_P(ExecutableTest, OneValuePerChannelHasNoGradient) {
   const ModelState gradients = training->save_gradients();
   for (const float value : gradients.find("1.weight")->floats()) ASSERT_EQ(value, 0);
   for (const float value : gradients.find("2.weight")->floats()) ASSERT_EQ(value, 0);
+}
+
+// With one image every variance is 0. A lane without an image is no mean of its channel: each batch norm
+// would multiply what it holds by 316, out of the finite numbers after a few layers.
+TEST_P(ExecutableTest, LanesWithoutAnImageStayFiniteInDeepNetworks) {
+  TrainingSetup setup;
+  setup.text = "fc6";
+  for (int layer = 0; layer < 24; ++layer) setup.text += ",bn,fc6";
+  setup.text += ",bn,fc4";
+  setup.isa = GetParam();
+  SmallTraining training(setup);
+  for (int step = 0; step < 2; ++step) training->train_step({step, 1}, {});
+  for (const Tensor& tensor : training->save_gradients().tensors)
+    for (const float value : tensor.floats()) ASSERT_TRUE(std::isfinite(value)) << tensor.name;
+  for (const StepMetrics& metrics : training->drain_metrics()) EXPECT_TRUE(std::isfinite(metrics.loss_sum));
 }
 
 TEST_P(ExecutableTest, APlanWithoutTrainingEvaluatesTheSame) {

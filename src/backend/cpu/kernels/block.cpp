@@ -68,7 +68,7 @@ void block_backward_sums(const BlockShape& b, const float* raw, const float* y, 
 
 /// Where the backward pass of one channel gets its numbers from. Without norm, only `relu` counts.
 struct ChannelBackward {
-  Vec mean, slope, offset, scale;
+  Vec mean, slope, dbeta_mean, scale;
   bool relu;
 };
 
@@ -79,8 +79,9 @@ BNTRAIN_INLINE void window_backward(const ChannelBackward& k, std::int64_t pool,
                                     std::int64_t row, Vec best, Vec g, std::int64_t out_row,
                                     std::int64_t out_column, float* dx) {
   if (Pool != 0) pool = Pool;
-  const Vec win = Norm ? g * k.scale - k.offset : g;
-  const Vec lose = Norm ? -k.offset : Vec{};
+  // Subtracted before the product, so that one value per channel gives exactly 0.
+  const Vec win = Norm ? (g - k.dbeta_mean) * k.scale : g;
+  const Vec lose = Norm ? -k.dbeta_mean * k.scale : Vec{};
   IntVec open = ~IntVec{};
   for (std::int64_t wy = 0; wy < pool; ++wy)
     for (std::int64_t wx = 0; wx < pool; ++wx) {
@@ -115,7 +116,8 @@ static void plane_backward(const BlockShape& b, const ChannelBackward& k, const 
   for (std::int64_t iy = 0; iy < b.in_height; ++iy)
     for (std::int64_t ix = iy < b.out_height * b.pool ? b.out_width * b.pool : 0; ix < b.in_width; ++ix) {
       const Vec v = load(x + iy * row + ix * kLanes);
-      store(dx + iy * out_row + ix * out_column, Norm ? -k.offset - (v - k.mean) * k.slope : Vec{});
+      store(dx + iy * out_row + ix * out_column,
+            Norm ? -k.dbeta_mean * k.scale - (v - k.mean) * k.slope : Vec{});
     }
 }
 
@@ -146,7 +148,7 @@ void block_backward_input(const BlockShape& b, const float* x, const float* raw,
       const float scale = n.gamma[c] * n.invstd[c];
       k.mean = splat(n.mean[c]);
       k.scale = splat(scale);
-      k.offset = splat(scale * n.dbeta_mean[c]);
+      k.dbeta_mean = splat(n.dbeta_mean[c]);
       k.slope = splat(scale * n.invstd[c] * n.dgamma_mean[c]);
     }
     float* out = dx + (c * layout.channel + layout.origin) * kLanes;

@@ -13,12 +13,11 @@ void gather(const std::uint8_t* pixels, std::int64_t pixels_per_image, const std
   const std::uint8_t* image[kLanes];
   for (int lane = 0; lane < kLanes; ++lane)
     image[lane] = pixels + indices[lane < valid ? lane : 0] * pixels_per_image;
-  const IntVec mask = first_lanes(valid);
   for (std::int64_t p = 0; p < pixels_per_image; ++p) {
     IntVec bytes;
     for (int lane = 0; lane < kLanes; ++lane) bytes[lane] = image[lane][p];
     // A true division: bytes times a rounded 1/255 differs from PyTorch's values in the last bit.
-    store(out + p * kLanes, __builtin_convertvector(bytes & mask, Vec) / splat(255.0f));
+    store(out + p * kLanes, __builtin_convertvector(bytes, Vec) / splat(255.0f));
   }
 }
 
