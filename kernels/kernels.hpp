@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "batch_norm.hpp"
+
 struct CUstream_st;
 
 namespace bntrain::kernels {
