@@ -1,6 +1,6 @@
-# BNTRAIN_HAS_CUDA: whether GPU kernels are built. (AUTO is no true value for if().)
+# BNTRAIN_HAS_CUDA: whether GPU kernels are built.
 set(BNTRAIN_HAS_CUDA OFF)
-if(BNTRAIN_CUDA OR BNTRAIN_CUDA STREQUAL "AUTO")
+if(BNTRAIN_CUDA)  # ON or AUTO
   # One architecture for everyday builds; a release names more.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 90)
@@ -12,7 +12,7 @@ if(BNTRAIN_CUDA OR BNTRAIN_CUDA STREQUAL "AUTO")
     find_package(CUDAToolkit REQUIRED)
     set(BNTRAIN_HAS_CUDA ON)
     message(STATUS "GPU kernels: CUDA ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
-  elseif(BNTRAIN_CUDA)
+  elseif(NOT BNTRAIN_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "BNTRAIN_CUDA is ON, but there is no CUDA compiler: put nvcc into PATH or name it in CUDACXX")
   else()
     message(STATUS "GPU kernels: none, there is no CUDA compiler")

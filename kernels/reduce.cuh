@@ -69,7 +69,7 @@ SIMT_DEVICE T block_reduce(T value, T none, Combine combine, Shared<T> scratch) 
   if (lane_index() == 0) scratch[warp_index()] = value;
   block_sync();
   value = none;
-  if (lane_index() < block_size() / kWarpSize) value = scratch[lane_index()];
+  if (lane_index() < warp_count()) value = scratch[lane_index()];
   return warp_reduce(value, combine);
 }
 

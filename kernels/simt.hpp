@@ -44,11 +44,16 @@ SIMT_DEVICE std::int64_t grid_threads() {
   return static_cast<std::int64_t>(grid_size()) * block_size();
 }
 
+/// Divided unsigned: a signed division by 32 takes four instructions.
 SIMT_DEVICE int lane_index() {
-  return thread_index() % kWarpSize;
+  return static_cast<int>(static_cast<unsigned>(thread_index()) % kWarpSize);
 }
 SIMT_DEVICE int warp_index() {
-  return thread_index() / kWarpSize;
+  return static_cast<int>(static_cast<unsigned>(thread_index()) / kWarpSize);
+}
+/// Warps of the block.
+SIMT_DEVICE int warp_count() {
+  return static_cast<int>(static_cast<unsigned>(block_size()) / kWarpSize);
 }
 
 /// Whether load_vec and store_vec may touch p.

@@ -85,11 +85,15 @@ class Step:
     loss: float  # mean over the batch
     gradients: dict  # summed over the batch, / BATCH_SIZE
     after: dict  # the state after the update
+    hidden: torch.Tensor  # the first linear layer's output, before the ReLU
     conv_gradient_sums: dict  # conv bias name -> per channel sum |d loss / d conv output|, on the gradients' scale
 
 
-def train_step(state, images, labels, rules, lr):
-    """One step on byte images (N, 28, 28) from `state`, which is left alone."""
+def train_step(state, images, labels, rules, lr, flips=()):
+    """One step on byte images (N, 28, 28) from `state`, which is left alone.
+
+    `flips`: (image, unit) of the hidden ReLU that take the other side; right only where the input is 0 but for
+    rounding."""
     after = dict(state)
     parameters = {name: values.detach().clone().requires_grad_()
                   for name, values in state.items() if is_parameter(name)}
@@ -110,8 +114,11 @@ def train_step(state, images, labels, rules, lr):
             after[f"{name}.num_batches_tracked"] = state[f"{name}.num_batches_tracked"] + 1
             x = batch_norm(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"], rules)
         x = F.max_pool2d(F.relu(x), 2)
-    x = F.linear(x.flatten(1), parameters[f"{linears[0]}.weight"], parameters[f"{linears[0]}.bias"])
-    x = F.linear(F.relu(x), parameters[f"{linears[1]}.weight"], parameters[f"{linears[1]}.bias"])
+    hidden = F.linear(x.flatten(1), parameters[f"{linears[0]}.weight"], parameters[f"{linears[0]}.bias"])
+    active = hidden > 0
+    for image, unit in flips:
+        active[image, unit] = not active[image, unit]
+    x = F.linear(hidden * active, parameters[f"{linears[1]}.weight"], parameters[f"{linears[1]}.bias"])
     loss_sum = F.cross_entropy(x, torch.from_numpy(labels.astype(np.int64)), reduction="sum")
     (loss_sum / BATCH_SIZE).backward()
 
@@ -121,4 +128,4 @@ def train_step(state, images, labels, rules, lr):
         gradients[name] = torch.zeros_like(parameter) if frozen else parameter.grad
         after[name] = rules.updated(state[name], gradients[name], lr)
     sums = {name: output.grad.abs().sum((0, 2, 3)) for name, output in conv_outputs.items()}
-    return Step(loss_sum.item() / len(labels), gradients, after, sums)
+    return Step(loss_sum.item() / len(labels), gradients, after, hidden.detach(), sums)

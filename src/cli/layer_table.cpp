@@ -22,21 +22,20 @@ std::string row(const std::string& index, const std::string& layer, const std::s
 
 }  // namespace
 
-std::vector<std::string> layer_table(const Network& network, std::int64_t batch_size) {
+std::string layer_table(const Network& network, std::int64_t batch_size) {
   const std::vector<Layer>& layers = network.layers();
   std::vector<std::int64_t> parameters(layers.size(), 0);
   for (const Parameter& parameter : network.parameters()) {
     parameters[static_cast<std::size_t>(parameter.layer)] += parameter.size;
   }
-  std::vector<std::string> lines = {row("", "layer", "output", "parameters"),
-                                    row("", "input", to_string(network.input(), batch_size), "")};
+  std::string table = row("", "layer", "output", "parameters") + "\n" +
+                      row("", "input", to_string(network.input(), batch_size), "") + "\n";
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    lines.push_back(row(std::to_string(layers[i].index), layers[i].text,
-                        to_string(layers[i].output, batch_size),
-                        parameters[i] > 0 ? grouped(parameters[i]) : ""));
+    table += row(std::to_string(layers[i].index), layers[i].text, to_string(layers[i].output, batch_size),
+                 parameters[i] > 0 ? grouped(parameters[i]) : "") +
+             "\n";
   }
-  lines.push_back(row("", "trainable", "", grouped(network.parameter_count())));
-  return lines;
+  return table + row("", "trainable", "", grouped(network.parameter_count()));
 }
 
 }  // namespace bntrain::cli

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "bntrain/network.hpp"
 
@@ -11,6 +10,6 @@ namespace bntrain::cli {
 
 /// A heading, one line a layer (index, text, output shape with the batch, trainable parameters), and their
 /// total.
-std::vector<std::string> layer_table(const Network& network, std::int64_t batch_size);
+std::string layer_table(const Network& network, std::int64_t batch_size);
 
 }  // namespace bntrain::cli

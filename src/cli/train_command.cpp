@@ -110,7 +110,7 @@ int run_train(const TrainOptions& options) {
   const Dataset dataset = load_dataset(config.data, default_data_search());
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
-    for (const std::string& line : layer_table(network, config.batch_size)) print_result(line);
+    print_result(layer_table(network, config.batch_size));
     return 0;
   }
 
@@ -123,7 +123,7 @@ int run_train(const TrainOptions& options) {
   }
   log_dataset(dataset);
   spdlog::info("{}", backend->description());
-  for (const std::string& line : layer_table(trainer.network(), config.batch_size)) spdlog::info("{}", line);
+  spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
   TrainReport report(options, trainer, start_record(options, dataset, trainer, backend->description()));
   const InterruptGuard interrupt;

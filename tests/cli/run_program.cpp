@@ -119,17 +119,6 @@ std::vector<nlohmann::json> json_lines(const std::string& text) {
   return result;
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "bntrain-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 std::vector<std::string> small_run(const std::vector<std::string>& more) {
   std::vector<std::string> arguments = {"--data",       "synthetic:shape=1x8x8,train=200,test=70",
                                         "--network",    "conv4x3,bn,relu,maxpool2,fc10",

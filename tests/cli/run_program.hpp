@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "support/temporary_folder.hpp"
+
 namespace bntrain::test {
 
 struct ProgramResult {
@@ -28,19 +30,6 @@ std::string read_text(const std::filesystem::path& path);
 void write_text(const std::filesystem::path& path, const std::string& text);
 /// Every line as a JSON object.
 std::vector<nlohmann::json> json_lines(const std::string& text);
-
-/// A folder of its own for each test, removed afterwards.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Flags of a run that takes milliseconds, with `more` behind them.
 std::vector<std::string> small_run(const std::vector<std::string>& more = {});

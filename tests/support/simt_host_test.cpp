@@ -157,6 +157,21 @@ TEST(SimtHost, OneReaderOfAnotherWarpIsFoundAmongMany) {
   expect_caught("race: one[0]", kOneBlock, one_reader_of_many, false);
 }
 
+SIMT_KERNEL(32) last_reader_writes(bool barrier) {
+  SIMT_SHARED(float, one, 1);
+  if (thread_index() == 0) one[0] = 1;
+  block_sync();
+  float value = 0;
+  if (thread_index() < 2) value = one[0];
+  if (barrier) warp_sync();
+  if (thread_index() == 1) one[0] = value + 1;
+}
+
+TEST(SimtHost, TheLastReaderMayNotWriteEither) {
+  expect_passes(kOneWarp, last_reader_writes, true);
+  expect_caught("race: one[0]", kOneWarp, last_reader_writes, false);
+}
+
 SIMT_KERNEL(64) count(bool barrier, unsigned* out) {
   SIMT_SHARED(unsigned, counter, 1);
   if (thread_index() == 0) counter[0] = 0;
@@ -364,8 +379,10 @@ SIMT_KERNEL(32) reads_the_neighbour(bool stays, float* out) {
   SIMT_SHARED(float, tile, 32);
   tile[thread_index()] = 1;
   cluster_sync();
-  const float value = map_shared(tile, 1 - cluster_rank())[thread_index()];
-  out[grid_thread()] = value;
+  if (cluster_rank() == 0) {
+    const float value = map_shared(tile, 1)[thread_index()];
+    out[grid_thread()] = value;
+  }
   if (stays) cluster_sync();
 }
 
@@ -373,6 +390,23 @@ TEST(SimtHost, RemoteMemoryOfABlockThatMayHaveExitedIsCaught) {
   std::vector<float> out(4 * 32);
   expect_passes(kCluster, reads_the_neighbour, true, out.data());
   expect_caught("exit", kCluster, reads_the_neighbour, false, out.data());
+}
+
+SIMT_KERNEL(32) last_block_to_read_writes(bool barrier) {
+  SIMT_SHARED(float, one, 1);
+  if (thread_index() == 0) one[0] = 1;
+  cluster_sync();
+  const Shared<float> first = map_shared(one, 0);
+  float value = 0;
+  if (thread_index() == 0) value = first[0];
+  if (barrier) cluster_sync();
+  if (thread_index() == 0 && cluster_rank() == 1) first[0] = value + 1;
+  cluster_sync();
+}
+
+TEST(SimtHost, ARaceBetweenBlocksIsCaught) {
+  expect_passes(kCluster, last_block_to_read_writes, true);
+  expect_caught("race: one[0]", kCluster, last_block_to_read_writes, false);
 }
 
 SIMT_KERNEL(32) one_block_skips(float* out) {

@@ -35,8 +35,8 @@ Thread& self() {
 }
 
 std::string place(const Where& where) {
-  const std::string file = where.file_name();
-  return file.substr(file.find_last_of('/') + 1) + ":" + std::to_string(where.line());
+  const std::string file = where.file;
+  return file.substr(file.find_last_of('/') + 1) + ":" + std::to_string(where.line);
 }
 
 std::string name(const Thread& thread) {

@@ -9,7 +9,7 @@ namespace bntrain::simt_host {
 namespace {
 
 bool same_line(const Where& a, const Where& b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
 }
 
 void block_and_wait(Wait kind, unsigned mask, const Where& where) {
@@ -167,7 +167,7 @@ void Unit::report_deadlock() const {
     text += "\n  " + name(first);
     if (end > i + 1) text += " to " + std::to_string(threads[end - 1].index);
     if (first.state == Thread::State::done) {
-      text += ": exited";
+      text += ": gone";
     } else {
       text += ": at a " + to_string(first.wait);
       if (first.mask != 0) text += " of lanes " + lanes_text(first.mask);

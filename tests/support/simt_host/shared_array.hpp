@@ -4,14 +4,22 @@
 #include <concepts>
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 namespace bntrain::simt_host {
 
-using Where = std::source_location;
+/// A source line. As a default argument, current() is the line of the call. (std::source_location, which
+/// Clang has from version 16 on only.)
+struct Where {
+  static constexpr Where current(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) {
+    return {file, line};
+  }
+
+  const char* file = "";
+  unsigned line = 0;
+};
 
 struct Thread;
 struct Block;
