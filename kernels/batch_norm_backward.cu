@@ -9,7 +9,7 @@
 // in fp64 from there on: per chunk of at most 8192 values, then over the chunks.
 //
 // Contract: batch_norm.hpp. Bytes moved: training 5 S, inference 4 S, for S bytes of tensor.
-#include "batch_norm_walk.cuh"
+#include "batch_norm_launch.cuh"
 
 namespace bntrain::kernels {
 namespace {
@@ -124,9 +124,9 @@ void launch_gradient_sums(const NormShape& shape, const T* x, const T* dy, const
   constexpr int kSize = Vec<T>::kSize;
   const Walk walk = make_walk(shape, kSize, is_aligned(x) && is_aligned(dy));
   auto* parts = static_cast<GradientSums*>(workspace);
-  launch_walk<T>("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
-                 chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, walk, stream,
-                 x, dy, mean, deviations, parts);
+  launch_walk("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
+              chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, walk, stream, x,
+              dy, mean, deviations, parts);
   launch(merge_gradients_kernel, warp_a_channel("batch_norm_backward_merge", shape.channels, stream), stream,
          walk.chunks, shape.channels, parts, dgamma, dbeta);
 }
@@ -137,10 +137,10 @@ void launch_input_gradient(const NormShape& shape, std::int64_t count, const T* 
                            const float* dbeta, T* dx, const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
   const Walk walk = make_walk(shape, kSize, is_aligned(x) && is_aligned(dy) && is_aligned(dx));
-  launch_walk<T>("batch_norm_backward_input", input_gradient_kernel<T, 1, 1>,
-                 input_gradient_kernel<T, kSize, 1>, input_gradient_kernel<T, kSize, kSize>, walk, stream,
-                 static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, mean, invstd, dgamma,
-                 dbeta, dx);
+  launch_walk("batch_norm_backward_input", input_gradient_kernel<T, 1, 1>, input_gradient_kernel<T, kSize, 1>,
+              input_gradient_kernel<T, kSize, kSize>, walk, stream,
+              static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, mean, invstd, dgamma, dbeta,
+              dx);
 }
 
 }  // namespace

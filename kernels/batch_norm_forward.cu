@@ -10,7 +10,7 @@
 // Contract: batch_norm.hpp. The kernels are those of batch_norm_statistics.cu, three launches a training
 // pass; this is the version that works for every shape. Bytes moved: training 3 S, inference 2 S, for S bytes
 // of tensor.
-#include "batch_norm_walk.cuh"
+#include "batch_norm_launch.cuh"
 
 namespace bntrain::kernels {
 

@@ -17,7 +17,7 @@
 // |mean| / deviation = 1e3 its variance is off by 12%.
 //
 // Contract: batch_norm.hpp. Bytes moved: statistics 1 S, apply 2 S, for S bytes of tensor.
-#include "batch_norm_walk.cuh"
+#include "batch_norm_launch.cuh"
 
 namespace bntrain::kernels {
 namespace {
@@ -118,6 +118,12 @@ merge_kernel(std::int64_t parts, std::int64_t channels, const ChannelMoments* __
   }
 }
 
+/// 1 / sqrt(var + eps); 0 where that is infinite, or the variance beyond float32.
+SIMT_DEVICE float inverse_deviation(double var, double eps) {
+  if (var > static_cast<double>(FLT_MAX) || var + eps == 0) return 0;
+  return static_cast<float>(inverse_sqrt(var + eps));
+}
+
 /// What lies beyond float32 becomes infinite. (A plain conversion does so too, but C++ does not promise it.)
 SIMT_DEVICE float to_float(double value) {
   if (value > static_cast<double>(FLT_MAX)) return INFINITY;
@@ -189,9 +195,9 @@ normalize_kernel(Walk walk, const T* x, const float* __restrict__ mean, Deviatio
 template <typename T>
 void launch_chunk_moments(const NormShape& shape, const T* x, ChannelMoments* parts, const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
-  launch_walk<T>("batch_norm_statistics", chunk_moments_kernel<T, 1, 1>, chunk_moments_kernel<T, kSize, 1>,
-                 chunk_moments_kernel<T, kSize, kSize>, make_walk(shape, kSize, is_aligned(x)), stream, x,
-                 parts);
+  launch_walk("batch_norm_statistics", chunk_moments_kernel<T, 1, 1>, chunk_moments_kernel<T, kSize, 1>,
+              chunk_moments_kernel<T, kSize, kSize>, make_walk(shape, kSize, is_aligned(x)), stream, x,
+              parts);
 }
 
 template <typename T>
@@ -199,9 +205,9 @@ void launch_normalize(const char* name, const NormShape& shape, const T* x, cons
                       const Deviations& deviations, const float* gamma, const float* beta, T* y,
                       const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
-  launch_walk<T>(name, normalize_kernel<T, 1, 1>, normalize_kernel<T, kSize, 1>,
-                 normalize_kernel<T, kSize, kSize>, make_walk(shape, kSize, is_aligned(x) && is_aligned(y)),
-                 stream, x, mean, deviations, gamma, beta, y);
+  launch_walk(name, normalize_kernel<T, 1, 1>, normalize_kernel<T, kSize, 1>,
+              normalize_kernel<T, kSize, kSize>, make_walk(shape, kSize, is_aligned(x) && is_aligned(y)),
+              stream, x, mean, deviations, gamma, beta, y);
 }
 
 void check_running(const char* name, const float* running_mean, const float* running_var) {
