@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "batch_norm.hpp"
 #include "training_step.hpp"
 
 struct CUstream_st;

@@ -1,0 +1,104 @@
+// bntrain::kernels: batch normalisation. Part of kernels.hpp, whose rules hold here too.
+// Ioffe and Szegedy 2015, "Batch Normalization", arXiv 1502.03167.
+//
+// Per channel over its n = batch * spatial values:
+//   mean = sum(x) / n,  var = sum((x - mean)^2) / n,  invstd = 1 / sqrt(var + eps)
+//   y = (x - mean) * (gamma * invstd) + beta
+// n = 1 gives y = beta and dx = 0. var + eps = 0 and a variance beyond float32 give invstd = 0, y = beta,
+// dx = 0 (running_var is infinite in the second case). NaN or infinity in a channel makes that channel NaN
+// and no other. A tensor without elements: nothing is launched, nothing is changed.
+#pragma once
+
+#include <cstdint>
+
+namespace bntrain::kernels {
+
+struct Stream;
+
+enum class Layout {
+  channels_first,  ///< (batch, channels, spatial), as NCHW
+  channels_last,   ///< (batch, spatial, channels), as NHWC
+};
+
+/// spatial is height * width; 1 for (batch, channels), which is the same in both layouts.
+struct NormShape {
+  std::int64_t batch = 0;
+  std::int64_t channels = 0;
+  std::int64_t spatial = 1;
+  Layout layout = Layout::channels_first;
+};
+
+struct NormOptions {
+  double eps = 1e-5;      ///< added to the variance, inside the root
+  double momentum = 0.9;  ///< weight of the OLD value in the running statistics (PyTorch's is 1 minus this)
+  bool unbiased = false;  ///< running_var gets m2 / (n - 1) instead of m2 / n (no effect at n = 1)
+};
+
+/// Of some values of one channel: how many, their mean, the sum of squared deviations from it. This is what
+/// ranks exchange. Zeros stand for no values.
+struct ChannelMoments {
+  double count, mean, m2;
+};
+
+/// Bytes of the workspace of every function here that takes one. It lies on 16 bytes; its contents mean
+/// nothing before and after.
+std::int64_t batch_norm_workspace(const NormShape& shape);
+
+/// Training forward pass. x, y: the tensor, y may be x. gamma, beta: [channels]. Written: mean, var (biased),
+/// invstd: [channels]; mean and invstd are what the backward pass wants. running_mean, running_var:
+/// [channels] or both null,
+///   running = momentum * running + (1 - momentum) * batch statistic
+void batch_norm_forward(const NormShape& shape, const NormOptions& options, const float* x,
+                        const float* gamma, const float* beta, float* y, float* mean, float* var,
+                        float* invstd, float* running_mean, float* running_var, void* workspace,
+                        const Stream& stream);
+
+/// Backward pass of the above, xhat = (x - mean) * invstd:
+///   dbeta = sum(dy),  dgamma = sum(dy * xhat),  dx = gamma * invstd * (dy - dbeta / n - xhat * dgamma / n)
+/// dx may be dy or x. dgamma and dbeta, [channels], are overwritten.
+void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
+                         const float* mean, const float* invstd, float* dx, float* dgamma, float* dbeta,
+                         void* workspace, const Stream& stream);
+
+/// The formula of the forward pass with the running statistics. y may be x.
+void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,
+                          const float* beta, const float* running_mean, const float* running_var, float* y,
+                          const Stream& stream);
+
+/// Backward pass of inference: the statistics are constants, so dx = gamma / sqrt(running_var + eps) * dy.
+/// dx may be dy.
+void batch_norm_inference_backward(const NormShape& shape, double eps, const float* x, const float* dy,
+                                   const float* gamma, const float* running_mean, const float* running_var,
+                                   float* dx, float* dgamma, float* dbeta, void* workspace,
+                                   const Stream& stream);
+
+// The pieces of the forward pass, for statistics over several ranks: statistics() on each, the moments of all
+// of them side by side, finalize() and apply().
+
+/// The moments of the channels of x; moments: [channels].
+void batch_norm_statistics(const NormShape& shape, const float* x, ChannelMoments* moments, void* workspace,
+                           const Stream& stream);
+
+/// Merges moments, [parts][channels], in their order, and writes what batch_norm_forward() writes. Channels
+/// whose parts are all empty are left alone.
+void batch_norm_finalize(std::int64_t parts, std::int64_t channels, const ChannelMoments* moments,
+                         const NormOptions& options, float* mean, float* var, float* invstd,
+                         float* running_mean, float* running_var, const Stream& stream);
+
+/// y = (x - mean) * (gamma * invstd) + beta. y may be x.
+void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* invstd,
+                      const float* gamma, const float* beta, float* y, const Stream& stream);
+
+// The pieces of the backward pass: sums on each rank, their sums over the ranks, the gradient of the input.
+
+/// dbeta = sum(dy), dgamma = sum(dy * (x - mean) * invstd) over the values at hand.
+void batch_norm_backward_sums(const NormShape& shape, const float* x, const float* dy, const float* mean,
+                              const float* invstd, float* dgamma, float* dbeta, void* workspace,
+                              const Stream& stream);
+
+/// dx of batch_norm_backward() where dgamma, dbeta are sums over `count` values per channel, of all ranks.
+void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const float* x, const float* dy,
+                               const float* gamma, const float* mean, const float* invstd,
+                               const float* dgamma, const float* dbeta, float* dx, const Stream& stream);
+
+}  // namespace bntrain::kernels

@@ -1,0 +1,42 @@
+// Batch norm forward: in training by the batch's own statistics, in inference by the moving ones.
+//
+// Maths. Ioffe and Szegedy 2015, arXiv 1502.03167, algorithms 1 and 2; per channel of x, (batch, channels,
+// spatial) or (batch, spatial, channels):
+//   y = (x - mean) * (gamma * invstd) + beta,  invstd = 1 / sqrt(var + eps)
+//   running = momentum * running + (1 - momentum) * batch statistic
+// Not x * a + b with a = gamma * invstd, b = beta - mean * a: where the mean is large against the deviation,
+// both terms are large and their rounding stays.
+//
+// Contract: batch_norm.hpp. The kernels are those of batch_norm_statistics.cu, three launches a training
+// pass; this is the version that works for every shape. Bytes moved: training 3 S, inference 2 S, for S bytes
+// of tensor.
+#include "batch_norm_launch.cuh"
+
+namespace bntrain::kernels {
+
+void batch_norm_forward(const NormShape& shape, const NormOptions& options, const float* x,
+                        const float* gamma, const float* beta, float* y, float* mean, float* var,
+                        float* invstd, float* running_mean, float* running_var, void* workspace,
+                        const Stream& stream) {
+  constexpr const char* kName = "batch_norm_forward";
+  if (!norm_work(kName, shape, {x, gamma, beta, y, mean, var, invstd, workspace})) return;
+  require((running_mean == nullptr) == (running_var == nullptr), kName,
+          "running_mean and running_var must be given together");
+  require(simt::is_aligned(workspace), kName, "the workspace is not on 16 bytes");
+  auto* parts = static_cast<ChannelMoments*>(workspace);
+  chunk_moments(shape, x, parts, stream);
+  batch_norm_finalize(norm_chunks(shape), shape.channels, parts, options, mean, var, invstd, running_mean,
+                      running_var, stream);
+  batch_norm_apply(shape, x, mean, invstd, gamma, beta, y, stream);
+}
+
+void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,
+                          const float* beta, const float* running_mean, const float* running_var, float* y,
+                          const Stream& stream) {
+  constexpr const char* kName = "batch_norm_inference";
+  if (!norm_work(kName, shape, {x, gamma, beta, running_mean, running_var, y})) return;
+  normalize(kName, shape, x, running_mean, {running_var, true, static_cast<float>(eps)}, gamma, beta, y,
+            stream);
+}
+
+}  // namespace bntrain::kernels
