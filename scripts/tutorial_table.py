@@ -3,7 +3,7 @@
 
     scripts/tutorial_table.py [--bntrain build/release/bntrain] [--seeds 0,1,2,3,4] [--json FILE]
 
-Losses and accuracies are means of batch means over one epoch, as the tutorial printed them; `best` is the best test
+Each cell is train loss / train accuracy / test accuracy. Losses and accuracies are means of batch means over one epoch, as the tutorial printed them; `best` is the best test
 accuracy over all 10,000 images. Exits with 1 when a result leaves the band that PyTorch's own runs of the same
 experiments set.
 """
@@ -44,15 +44,24 @@ def train(program, flags, seed):
     return [record for record in map(json.loads, lines) if "train_loss" in record]
 
 
-def spread(runs, epoch, key):
-    values = [run[epoch][key] for run in runs]
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0:.3f}"
+def cell(runs, epoch):
+    """Loss, train and test accuracy of one epoch over the seeds, the outer two with their standard deviations."""
+    def figure(key, with_deviation):
+        values = [run[epoch][key] for run in runs]
+        deviation = f" ± {statistics.stdev(values):.3f}" if with_deviation and len(values) > 1 else ""
+        return f"{statistics.mean(values):.3f}{deviation}"
+    return (f"{figure('train_loss_batch_mean', True)} / {figure('train_accuracy_batch_mean', False)} / "
+            f"{figure('test_accuracy_batch_mean', True)}")
+
+
+def best_accuracies(runs):
+    return [max(epoch["test_accuracy"] for epoch in run) for run in runs]
 
 
 def misses(name, experiment, runs):
     """The bands that the runs leave, in words."""
     last = statistics.mean(run[-1]["train_loss"] for run in runs)
-    best = [max(epoch["test_accuracy"] for epoch in run) for run in runs]
+    best = best_accuracies(runs)
     low, high = experiment["last_loss"]
     found = []
     if not low <= last <= high:
@@ -69,15 +78,20 @@ def misses(name, experiment, runs):
     return found
 
 
-def print_table(name, experiment, runs):
-    best = [max(epoch["test_accuracy"] for epoch in run) for run in runs]
-    print(f"\n**{name}** (best test accuracy {statistics.mean(best):.3f}, lowest of the seeds {min(best):.3f}; "
-          f"last train loss {statistics.mean(run[-1]['train_loss'] for run in runs):.3f})\n")
-    print("| epoch | 2017: loss | train | test | ours: loss | train | test |\n|---|---|---|---|---|---|---|")
-    for epoch, (loss, train_accuracy, test_accuracy) in enumerate(experiment["recorded"]):
-        ours = " | ".join(spread(runs, epoch, key) for key in
-                          ("train_loss_batch_mean", "train_accuracy_batch_mean", "test_accuracy_batch_mean"))
-        print(f"| {epoch} | {loss:.3f} | {train_accuracy:.3f} | {test_accuracy:.3f} | {ours} |")
+def print_table(results):
+    print("| epoch | " + " | ".join(f"{name}: 2017 | ours" for name in results) + " |")
+    print("|---|" + "---|---|" * len(results))
+    for epoch in range(5):
+        columns = []
+        for name, runs in results.items():
+            columns.append(" / ".join(f"{value:.3f}" for value in EXPERIMENTS[name]["recorded"][epoch]))
+            columns.append(cell(runs, epoch))
+        print(f"| {epoch} | " + " | ".join(columns) + " |")
+    print()
+    for name, runs in results.items():
+        best = best_accuracies(runs)
+        print(f"- {name}: mean last train loss by image {statistics.mean(run[-1]['train_loss'] for run in runs):.3f}, "
+              f"best test accuracy {statistics.mean(best):.3f} ({min(best):.3f} to {max(best):.3f} over the seeds)")
 
 
 def main():
@@ -91,8 +105,8 @@ def main():
     results, missed = {}, []
     for name, experiment in EXPERIMENTS.items():
         runs = results[name] = [train(arguments.bntrain, experiment["flags"], seed) for seed in seeds]
-        print_table(name, experiment, runs)
         missed += misses(name, experiment, runs)
+    print_table(results)
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
     for line in missed:

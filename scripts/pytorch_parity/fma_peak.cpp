@@ -1,5 +1,5 @@
-// Prints the float32 GFLOP/s that THREADS threads reach together with nothing but fused multiply-adds in registers:
-// the ceiling of the processor at the clock it has now. Compile with -O3 -march=native -pthread.
+// Prints the float32 GFLOP/s that THREADS threads reach together with nothing but fused multiply-adds in
+// registers: the ceiling of the processor at the clock it has now. Compile with -O3 -march=native -pthread.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
