@@ -12,6 +12,11 @@ set_target_properties(bntrain_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
 install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
+if(BNTRAIN_HAS_CUDA)
+  install(TARGETS bntrain_kernels EXPORT bntrainKernelsTargets FILE_SET HEADERS
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels)
+  install(EXPORT bntrainKernelsTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
+endif()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bntrainConfig.cmake.in
   ${PROJECT_BINARY_DIR}/bntrainConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/bntrainConfigVersion.cmake COMPATIBILITY SameMinorVersion)

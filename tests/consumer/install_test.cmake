@@ -1,5 +1,5 @@
 # Installs BUILD_DIR, moves the tree, then builds and runs a project that finds it there, and the moved program.
-# usage: cmake -DBUILD_DIR=... -DWORK_DIR=... -DCXX=... -P install_test.cmake
+# usage: cmake -DBUILD_DIR=... -DWORK_DIR=... -DCXX=... -DHAS_CUDA=ON|OFF -P install_test.cmake
 set(installed ${WORK_DIR}/installed)
 set(prefix "${WORK_DIR}/moved here")
 file(REMOVE_RECURSE ${WORK_DIR})
@@ -14,4 +14,7 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G Ninja
   -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX} -Dbntrain_ROOT=${prefix})
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer)
+if(HAS_CUDA)
+  run(${WORK_DIR}/build/kernels_consumer)
+endif()
 run(${prefix}/bin/bntrain --version)
