@@ -13,8 +13,9 @@ set_target_properties(bntrain_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
 install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 if(BNTRAIN_HAS_CUDA)
-  install(TARGETS bntrain_kernels EXPORT bntrainKernelsTargets FILE_SET HEADERS
-    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels)
+  install(TARGETS bntrain_kernels EXPORT bntrainKernelsTargets)
+  install(FILES ${PROJECT_SOURCE_DIR}/kernels/kernels.hpp ${PROJECT_SOURCE_DIR}/kernels/batch_norm.hpp
+    ${PROJECT_SOURCE_DIR}/kernels/training_step.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels)
   install(EXPORT bntrainKernelsTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 endif()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bntrainConfig.cmake.in
