@@ -58,7 +58,7 @@ class BlockOp : public Op {
   /// What the pooling chose, before the batch norm: the input itself where nothing is pooled.
   float* raw(std::int64_t group);
 
-  BlockShape shape_;
+  BlockShape shape_{};
   bool after_conv_;
   FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with pooling
   std::vector<Moments> moments_;  ///< [group][channel]

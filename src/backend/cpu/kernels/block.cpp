@@ -41,7 +41,7 @@ void block_forward(const BlockShape& b, const float* raw, const NormCoefficients
 void block_backward_sums(const BlockShape& b, const float* raw, const float* y, const float* dy,
                          const NormCoefficients& n, double* sums) {
   const std::int64_t plane = b.out_height * b.out_width * kLanes;
-  constexpr std::int64_t kChunk = 64 * kLanes;  // short float32 sums, then double
+  constexpr std::int64_t kChunk = std::int64_t{64} * kLanes;  // short float32 sums, then double
   for (std::int64_t c = 0; c < b.channels; ++c, raw += plane, y += plane, dy += plane) {
     const Vec mean = splat(n.mean[c]);
     const Vec invstd = splat(n.invstd[c]);

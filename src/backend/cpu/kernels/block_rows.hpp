@@ -81,7 +81,8 @@ template <Winner W>
 BNTRAIN_INLINE Vec winner(Vec best, Vec v) {
   if (W == Winner::maximum) return v > best ? v : best;
   if (W == Winner::minimum) return v < best ? v : best;
-  if (W == Winner::maximum_or_nan) return (v > best) | (v != v) ? v : best;
+  if (W == Winner::maximum_or_nan)
+    return (v > best) | (v != v) ? v : best;  // NOLINT(misc-redundant-expression): a test for NaN
   return best;
 }
 

@@ -55,7 +55,7 @@ static void conv_tile(const TileArguments& a, const float* in, const float* weig
   for (int o = 0; o < OC; ++o) {
     if (o == channels) return;
 #pragma GCC unroll 8
-    for (int x = 0; x < X; ++x) store(out + o * a.out_channel_stride + x * kLanes, sum[o][x]);
+    for (std::int64_t x = 0; x < X; ++x) store(out + o * a.out_channel_stride + x * kLanes, sum[o][x]);
   }
 }
 

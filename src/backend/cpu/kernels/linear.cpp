@@ -28,7 +28,8 @@ static void panel(const float* a, std::int64_t stride, std::int64_t k, const flo
     for (int i = 0; i < Rows; ++i) sum[i] += splat(a[i]) * v;
   }
 #pragma GCC unroll 32
-  for (int i = 0; i < Rows; ++i) store(out + i * kLanes, relu ? (sum[i] < 0 ? Vec{} : sum[i]) : sum[i]);
+  for (std::int64_t i = 0; i < Rows; ++i)
+    store(out + i * kLanes, relu ? (sum[i] < 0 ? Vec{} : sum[i]) : sum[i]);
 }
 
 void panel_product(const float* a, std::int64_t stride, std::int64_t m, std::int64_t k, const float* b,
