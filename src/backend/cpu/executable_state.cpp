@@ -3,6 +3,7 @@
 
 #include "backend/cpu/executable.hpp"
 #include "bntrain/error.hpp"
+#include "network/state_layout.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -11,28 +12,19 @@ std::vector<float> copy(const float* from, std::int64_t count) {
   return {from, from + count};
 }
 
-void copy(const ModelState& state, const std::string& name, std::int64_t count, float* to) {
-  const Tensor* tensor = state.find(name);
-  BNTRAIN_EXPECTS(tensor != nullptr && tensor->size() == count);
-  std::copy_n(tensor->floats().data(), count, to);
-}
-
 }  // namespace
 
 ModelState CpuExecutable::save() const {
   ModelState state;
-  const Network& network = plan_.network;
-  for (const Parameter& p : network.parameters()) {
-    state.tensors.push_back({p.name, p.shape, copy(w_.parameters.data() + p.offset, p.size)});
-    if (p.role != ParameterRole::beta) continue;
-    for (const RunningStatistics& r : network.running()) {
-      if (r.layer != p.layer) continue;
-      state.tensors.push_back(
-          {r.name + ".running_mean", {r.channels}, copy(w_.running.data() + r.mean_offset, r.channels)});
-      state.tensors.push_back(
-          {r.name + ".running_var", {r.channels}, copy(w_.running.data() + r.var_offset, r.channels)});
-      state.tensors.push_back({r.name + ".num_batches_tracked", {}, std::vector<std::int64_t>{updates_}});
+  for (const StateEntry& entry : state_layout(plan_.network)) {
+    Tensor tensor{entry.name, entry.shape, {}};
+    if (entry.kind == StateKind::batches_tracked) {
+      tensor.values = std::vector<std::int64_t>{updates_};
+    } else {
+      const FloatBuffer& buffer = entry.kind == StateKind::parameter ? w_.parameters : w_.running;
+      tensor.values = copy(buffer.data() + entry.offset, entry.size);
     }
+    state.tensors.push_back(std::move(tensor));
   }
   return state;
 }
@@ -47,13 +39,15 @@ ModelState CpuExecutable::save_gradients() const {
 
 void CpuExecutable::load(const ModelState& state) {
   updates_ = 0;
-  for (const Parameter& p : plan_.network.parameters())
-    copy(state, p.name, p.size, w_.parameters.data() + p.offset);
-  for (const RunningStatistics& r : plan_.network.running()) {
-    copy(state, r.name + ".running_mean", r.channels, w_.running.data() + r.mean_offset);
-    copy(state, r.name + ".running_var", r.channels, w_.running.data() + r.var_offset);
-    const Tensor* tracked = state.find(r.name + ".num_batches_tracked");
-    if (tracked != nullptr) updates_ = std::get<std::vector<std::int64_t>>(tracked->values).at(0);
+  for (const StateEntry& entry : state_layout(plan_.network)) {
+    const Tensor* tensor = state.find(entry.name);
+    BNTRAIN_EXPECTS(tensor != nullptr && tensor->size() == entry.size);
+    if (entry.kind == StateKind::batches_tracked) {
+      updates_ = std::get<std::vector<std::int64_t>>(tensor->values).at(0);
+    } else {
+      FloatBuffer& buffer = entry.kind == StateKind::parameter ? w_.parameters : w_.running;
+      std::copy_n(tensor->floats().data(), entry.size, buffer.data() + entry.offset);
+    }
   }
   std::fill_n(w_.velocity.data(), w_.velocity.size(), 0.0f);
   halted_ = false;
