@@ -9,7 +9,8 @@ namespace {
 constexpr std::int64_t kMostSlices = 8;
 
 // Output gradients that are rebuilt at a time, in floats: they, the activations they come from and the input
-// stay in a second-level cache of 512 KiB or more until the weights have read them.
+// stay in a second-level cache of 512 KiB or more until the weights have read them. With 1 MiB a core (Zen 4)
+// the reference network trained no faster for it.
 constexpr std::int64_t kChunkFloats = 1 << 16;
 
 }  // namespace
