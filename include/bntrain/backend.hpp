@@ -77,8 +77,15 @@ class Backend {
 
 enum class Device { automatic, cpu, cuda };
 
+/// How products of convolutions and matrices are computed. The CPU backend always takes fp32.
+enum class Precision {
+  fp32,  ///< float32 throughout
+  tf32,  ///< factors rounded to 10 bits of mantissa, sums in float32: for the tensor cores of a GPU
+};
+
 struct BackendOptions {
   Device device = Device::automatic;
+  Precision precision = Precision::fp32;
   int threads = 0;  ///< CPU: 0 = every core that this process may use
   CpuIsa cpu_isa = CpuIsa::automatic;
 };
