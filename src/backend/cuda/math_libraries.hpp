@@ -1,10 +1,10 @@
 // Convolutions by cuDNN and matrix products by cuBLASLt, behind what the steps need of them. No header of
-// theirs here: convolution_cudnn.cpp and linear_cublas.cpp implement this, tests/support/cuda_host does it with
-// plain loops.
+// theirs here: convolution_cudnn.cpp and linear_cublas.cpp implement this, tests/support/cuda_host does it
+// with plain loops.
 //
-// Everything is enqueued on the stream, can be captured into a graph, writes the same bits from run to run and
-// overwrites its result. Algorithms are chosen when an object is made, by the libraries' heuristics and not by
-// timing them: a choice by the clock would make the bits depend on it.
+// Everything is enqueued on the stream, can be captured into a graph, writes the same bits from run to run
+// and overwrites its result. Algorithms are chosen when an object is made, by the libraries' heuristics and
+// not by timing them: a choice by the clock would make the bits depend on it.
 #pragma once
 
 #include <cstdint>
