@@ -18,6 +18,7 @@
 //
 // Contract: batch_norm.hpp. Bytes moved: statistics 1 S, apply 2 S, for S bytes of tensor.
 #include "batch_norm_launch.cuh"
+#include "running_statistics.cuh"
 
 namespace bntrain::kernels {
 namespace {
@@ -118,26 +119,6 @@ merge_kernel(std::int64_t parts, std::int64_t channels, const ChannelMoments* __
   }
 }
 
-/// 1 / sqrt(var + eps); 0 where that is infinite, or the variance beyond float32.
-SIMT_DEVICE float inverse_deviation(double var, double eps) {
-  if (var > static_cast<double>(FLT_MAX) || var + eps == 0) return 0;
-  return static_cast<float>(inverse_sqrt(var + eps));
-}
-
-/// What lies beyond float32 becomes infinite. (A plain conversion does so too, but C++ does not promise it.)
-SIMT_DEVICE float to_float(double value) {
-  if (value > static_cast<double>(FLT_MAX)) return INFINITY;
-  if (value < -static_cast<double>(FLT_MAX)) return -INFINITY;
-  return static_cast<float>(value);
-}
-
-/// A weight of 0 also forgets infinity and NaN.
-SIMT_DEVICE float moving_average(float running, double statistic, double momentum) {
-  const double old_term = momentum == 0 ? 0 : momentum * static_cast<double>(running);
-  const double new_term = momentum == 1 ? 0 : (1 - momentum) * statistic;
-  return to_float(old_term + new_term);
-}
-
 SIMT_KERNEL(Tuning::kThreads)
 finalize_kernel(std::int64_t parts, std::int64_t channels, const ChannelMoments* __restrict__ moments,
                 NormOptions options, float* __restrict__ mean, float* __restrict__ var,
@@ -151,11 +132,9 @@ finalize_kernel(std::int64_t parts, std::int64_t channels, const ChannelMoments*
     var[channel] = to_float(biased);
     invstd[channel] = inverse_deviation(biased, options.eps);
     if (running_mean == nullptr) continue;
-    double recorded = options.unbiased && m.count > 1 ? m.m2 / (m.count - 1) : biased;
-    // A small share of it may fit again: the moving average has to show it nevertheless.
-    if (biased > static_cast<double>(FLT_MAX)) recorded = INFINITY;
     running_mean[channel] = moving_average(running_mean[channel], m.mean, options.momentum);
-    running_var[channel] = moving_average(running_var[channel], recorded, options.momentum);
+    running_var[channel] =
+        moving_average(running_var[channel], recorded_variance(biased, m.count, options), options.momentum);
   }
 }
 

@@ -29,6 +29,8 @@ struct Stream {
 /// values.
 struct SgdScalars {
   float lr, momentum, weight_decay;
+
+  bool operator==(const SgdScalars&) const = default;
 };
 
 /// One step of stochastic gradient descent over a flat buffer, as torch.optim.SGD with dampening 0:

@@ -2,7 +2,10 @@
 // tests/support/simt_host/launch.cpp with the executor.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -20,11 +23,13 @@ struct LaunchConfig {
   std::int64_t shared_bytes = 0;  ///< dynamic shared memory of a block
 };
 
-/// A kernel and its arguments. The runtime wants the address of each; the executor calls `invoke`.
+/// A kernel and its arguments. The runtime wants the address of each; the executor calls `invoke`, and needs
+/// the sizes to keep the arguments of a launch that it records.
 struct KernelCall {
   const void* kernel;
   void** arguments;
   void (*invoke)(const void* kernel, void** arguments);
+  std::span<const std::size_t> sizes;
 };
 
 /// Throws std::runtime_error with the kernel's name, the configuration and the reason.
@@ -76,7 +81,8 @@ void launch(void (*kernel)(Params...), const LaunchConfig& config, const Stream&
             std::type_identity_t<Params>... params) {
   static_assert((std::is_trivially_copyable_v<Params> && ...));
   void* arguments[] = {&params..., nullptr};
-  launch({address(kernel), arguments, &detail::invoke<Params...>}, config, stream);
+  static constexpr std::array<std::size_t, sizeof...(Params)> kSizes = {sizeof(Params)...};
+  launch({address(kernel), arguments, &detail::invoke<Params...>, kSizes}, config, stream);
 }
 
 }  // namespace bntrain::kernels

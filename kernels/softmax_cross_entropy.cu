@@ -64,7 +64,9 @@ SIMT_DEVICE Pair<double> image_loss(int classes, const float* z, std::int64_t la
 /// Writes the sums of the batch down and moves on. For one thread.
 SIMT_DEVICE void record(Pair<double> sum, std::int64_t batch, BatchState* state, const LossOutput& output) {
   const bool stopped = output.halted != nullptr && *output.halted != 0;
-  if (output.halted != nullptr && !std::isfinite(sum.first)) *output.halted = 1;
+  const bool finite = std::isfinite(sum.first);
+  if (output.halted != nullptr && !finite) *output.halted = 1;
+  if (output.finite_steps != nullptr && finite && !stopped) *output.finite_steps += 1;
   if (state->step >= 0 && state->step < output.slots)
     output.metrics[state->step] = {stopped ? NAN : sum.first,
                                    stopped ? 0 : static_cast<std::int64_t>(sum.second), batch};

@@ -6,6 +6,7 @@
 
 namespace bntrain::kernels {
 
+struct NormOptions;
 struct Stream;
 
 /// Batch norm, ReLU and max pooling in this order, each of which may be missing. Tensors are NCHW.
@@ -50,11 +51,29 @@ void batch_norm_relu_maxpool_backward(const PoolShape& shape, const float* x, co
                                       const float* dy, const ChannelNorm& norm, float* dgamma, float* dbeta,
                                       float* dx, void* workspace, const Stream& stream);
 
+/// The moving averages of batch norm, where they must not move before the loss is known to be finite
+/// (batch_norm_forward() moves them at once): from a batch's mean and biased var over `count` values,
+///   running_mean = momentum * running_mean + (1 - momentum) * (mean + shift),  running_var likewise from var
+/// All [channels]. shift: the bias of a convolution in front that was not added, or null. halted: device
+/// memory or null; where it is not 0, nothing is changed. count = 0 changes nothing.
+void update_running_statistics(std::int64_t channels, std::int64_t count, const NormOptions& options,
+                               const float* mean, const float* var, const float* shift,
+                               const unsigned* halted, float* running_mean, float* running_var,
+                               const Stream& stream);
+
+/// mean = running_mean - shift, invstd = 1 / sqrt(running_var + eps): the ChannelNorm of inference. All
+/// [channels]; shift as above. An invstd of 0 where running_var + eps is 0 or running_var beyond float32.
+void inference_statistics(std::int64_t channels, double eps, const float* running_mean,
+                          const float* running_var, const float* shift, float* mean, float* invstd,
+                          const Stream& stream);
+
 /// Which batch a step is about. It lives in device memory, so that a captured graph sees new values.
 struct BatchState {
   std::int64_t first = 0;    ///< position of the batch's first image in the order
   std::int64_t step = 0;     ///< slot of its metrics
   float gradient_scale = 1;  ///< of the loss's gradient, 1 / nominal batch size
+
+  bool operator==(const BatchState&) const = default;
 };
 
 /// What one batch measured.
@@ -78,6 +97,8 @@ struct LossOutput {
   /// Null, or set to 1 when the sum of the losses is not finite, and never reset here. A step that finds it
   /// set records a NaN loss and no hits, whatever its logits.
   unsigned* halted = nullptr;
+  /// Null, or grows by 1 with every step whose loss is finite while `halted` is not set.
+  std::int64_t* finite_steps = nullptr;
 };
 
 /// Bytes of the workspace of softmax_cross_entropy().

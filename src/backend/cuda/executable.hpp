@@ -1,13 +1,75 @@
-// The compiled training step on a GPU: every batch size a captured graph.
+// The compiled training step on a GPU: a batch size that comes again is captured and replayed as one graph.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "backend/cuda/program.hpp"
 #include "bntrain/backend.hpp"
 
 namespace bntrain::cuda {
 
-/// The data set goes to the device here, as bytes, and must not change afterwards.
-std::unique_ptr<Executable> make_executable(const Plan& plan, const Dataset& dataset, Precision precision);
+class CudaExecutable final : public Executable {
+ public:
+  /// The data set goes to the device here, as bytes.
+  CudaExecutable(const Plan& plan, const Dataset& dataset, Precision precision);
+
+  void set_order(std::span<const std::int64_t> order) override;
+  void train_step(BatchRange range, const StepParams& params) override;
+  void eval_step(BatchRange range) override;
+  std::vector<StepMetrics> drain_metrics() override;
+  std::string first_non_finite(BatchRange range) override;
+  ModelState save() const override;
+  ModelState save_gradients() const override;
+  void load(const ModelState& state) override;
+  std::string variant() const override;
+
+ private:
+  /// Images and labels on the device.
+  struct Images {
+    Images(const ImageSet& set, DeviceStream& stream);
+    std::int64_t count;
+    DeviceArray<std::uint8_t> pixels, labels;
+  };
+  /// What is enqueued as a whole: run launch by launch at first, then captured, then replayed.
+  struct Routine {
+    bool ran = false;
+    std::optional<Graph> graph;
+  };
+  struct Compiled {
+    Compiled(Workspace& workspace, std::int64_t batch) : program(workspace, batch) {}
+    Program program;
+    Routine training, training_with_momentum, evaluation;
+  };
+
+  Compiled& compiled(std::int64_t batch);
+  void begin(BatchRange range, std::int64_t images, float gradient_scale);
+  void run(Routine& routine, const std::function<void()>& enqueue);
+  void finish(BatchRange range);
+  Feed feed(const Images& images, const std::int64_t* order) const;
+  bool finite(const float* values, std::int64_t count) const;
+  std::vector<float> read(const float* values, std::int64_t count) const;
+
+  const Plan plan_;
+  const Precision precision_;
+  mutable Workspace w_;  ///< reading from the device is an action of its stream
+  Images train_, test_;
+  DeviceArray<std::int64_t> order_;
+  std::int64_t order_count_;
+  DeviceArray<kernels::BatchState> state_;
+  DeviceArray<kernels::SgdScalars> scalars_;
+  DeviceArray<kernels::BatchMetrics> metrics_;
+  DeviceArray<std::int64_t> updates_;          ///< one number, num_batches_tracked
+  std::map<std::int64_t, Compiled> programs_;  ///< by batch size
+
+  // What the device holds once everything is done that was enqueued.
+  std::optional<kernels::BatchState> expected_state_;
+  std::optional<kernels::SgdScalars> expected_scalars_;
+  std::int64_t undrained_ = 0;
+  std::vector<StepMetrics> drained_;
+};
 
 }  // namespace bntrain::cuda

@@ -1,7 +1,10 @@
 #include "executor.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "live.hpp"
 
@@ -36,6 +39,28 @@ void check(const kernels::LaunchConfig& c, const Settings& settings) {
   expect(c.shared_bytes >= 0 && c.shared_bytes <= settings.device.shared_bytes_a_block,
          "the device has less shared memory");
 }
+
+/// The values of a call's arguments.
+class KeptArguments {
+ public:
+  explicit KeptArguments(const kernels::KernelCall& call) {
+    for (std::size_t i = 0; i < call.sizes.size(); ++i) {
+      constexpr std::size_t kUnit = sizeof(std::max_align_t);
+      values_.emplace_back((call.sizes[i] + kUnit - 1) / kUnit);
+      std::memcpy(values_.back().data(), call.arguments[i], call.sizes[i]);
+    }
+  }
+  /// The same call with these arguments.
+  kernels::KernelCall of(const kernels::KernelCall& call) {
+    pointers_.clear();
+    for (auto& value : values_) pointers_.push_back(value.data());
+    return {call.kernel, pointers_.data(), call.invoke, call.sizes};
+  }
+
+ private:
+  std::vector<std::vector<std::max_align_t>> values_;
+  std::vector<void*> pointers_;
+};
 
 }  // namespace
 
@@ -149,8 +174,30 @@ void Launch::run() {
   }
 }
 
+void Executor::enqueue(const std::function<void()>& work) {
+  recorded_ ? recorded_->push_back(work) : work();
+}
+
+void Executor::begin_recording() {
+  if (recorded_) throw SimtError("a recording begins inside of another");
+  recorded_.emplace();
+}
+
+std::function<void()> Executor::end_recording() {
+  std::vector<std::function<void()>> work = std::move(recorded_).value();
+  recorded_.reset();
+  return [work = std::move(work)] {
+    for (const std::function<void()>& each : work) each();
+  };
+}
+
 void Executor::launch(const kernels::KernelCall& call, const kernels::LaunchConfig& config) {
   check(config, settings_);
+  if (recorded_) {
+    recorded_->push_back(
+        [this, kept = KeptArguments(call), call, config]() mutable { launch(kept.of(call), config); });
+    return;
+  }
   if (running != nullptr) throw SimtError("kernel " + std::string(config.name) + ": launched from a kernel");
   launches_.push_back(config);
   if (config.cooperative &&

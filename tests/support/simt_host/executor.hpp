@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -45,6 +47,15 @@ class Executor {
 
   void launch(const kernels::KernelCall& call, const kernels::LaunchConfig& config);
 
+  /// Runs `work` in its place between the launches.
+  void enqueue(const std::function<void()>& work);
+
+  /// From here on work is kept instead of run, with the arguments that it has now: as a captured graph does.
+  void begin_recording();
+  /// What was kept; each call of it runs it once more.
+  std::function<void()> end_recording();
+  bool is_recording() const { return recorded_.has_value(); }
+
   const Settings& settings() const { return settings_; }
   /// What was launched so far, so that tests can tell which variant ran.
   const std::vector<kernels::LaunchConfig>& launches() const { return launches_; }
@@ -52,6 +63,7 @@ class Executor {
  private:
   Settings settings_;
   std::vector<kernels::LaunchConfig> launches_;
+  std::optional<std::vector<std::function<void()>>> recorded_;
 };
 
 /// One of each schedule, and two seeds of the random one.

@@ -1,0 +1,80 @@
+#include "backend/cuda/block_step.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace bntrain::cuda {
+namespace {
+
+std::int64_t on_16_bytes(std::int64_t bytes) {
+  return (bytes + 15) / 16 * 16;
+}
+
+}  // namespace
+
+BlockStep::BlockStep(Workspace& workspace, const PlanStep& step, std::int64_t batch, const float* conv_bias)
+    : Step(workspace, step, batch), conv_bias_(conv_bias) {
+  Shape in = w_.shape(step.input);
+  if (w_.shape(step.output).flat)
+    in = {in.size(), 1, 1, true};  // behind a flatten every element is a channel
+  norm_shape_ = {.batch = batch, .channels = in.channels, .spatial = in.height * in.width};
+  pool_shape_ = {batch, in.channels, in.height, in.width, step.pool, step.relu};
+  const BatchNormOptions& o = w_.plan.batch_norm;
+  options_ = {.eps = o.eps, .momentum = o.momentum, .unbiased = o.unbiased};
+  // The winners come first in the scratch memory: the backward pass wants them.
+  if (step.norm && step.pool > 1)
+    winner_bytes_ =
+        on_16_bytes(batch * w_.shape(step.output).size() * static_cast<std::int64_t>(sizeof(float)));
+}
+
+void BlockStep::forward(Mode mode) {
+  if (step_.norm) mode == Mode::training ? use_batch_statistics() : use_running_statistics();
+  float* keep = mode == Mode::training ? winners() : nullptr;
+  kernels::batch_norm_relu_maxpool_forward(pool_shape_, input(), norm(), output(), keep, stream());
+}
+
+void BlockStep::use_batch_statistics() {
+  auto* moments = static_cast<kernels::ChannelMoments*>(workspace());
+  void* rest = static_cast<std::byte*>(workspace()) + moment_bytes();
+  kernels::batch_norm_statistics(norm_shape_, input(), moments, rest, stream());
+  kernels::batch_norm_finalize(1, norm_shape_.channels, moments, options_, mean(), var(), invstd(), nullptr,
+                               nullptr, stream());
+}
+
+void BlockStep::use_running_statistics() {
+  kernels::inference_statistics(norm_shape_.channels, options_.eps, running_mean(), running_var(), conv_bias_,
+                                mean(), invstd(), stream());
+}
+
+void BlockStep::backward() {
+  float* dx = input_gradient();
+  if (dx == nullptr && !step_.norm) return;
+  kernels::batch_norm_relu_maxpool_backward(pool_shape_, input(), winners(), output_gradient(), norm(),
+                                            step_.norm ? parameter_gradient(step_.gamma) : nullptr,
+                                            step_.norm ? parameter_gradient(step_.beta) : nullptr, dx,
+                                            workspace(), stream());
+}
+
+void BlockStep::update() {
+  if (!step_.norm) return;
+  kernels::update_running_statistics(norm_shape_.channels, batch_ * norm_shape_.spatial, options_, mean(),
+                                     var(), conv_bias_, w_.halted.data(), running_mean(), running_var(),
+                                     stream());
+}
+
+std::int64_t BlockStep::scratch_bytes() const {
+  if (!step_.norm) return 0;
+  return winner_bytes_ + std::max(moment_bytes() + kernels::batch_norm_workspace(norm_shape_),
+                                  kernels::batch_norm_relu_maxpool_backward_workspace(pool_shape_));
+}
+
+kernels::ChannelNorm BlockStep::norm() const {
+  if (!step_.norm) return {};
+  return {mean(), invstd(), parameter(step_.gamma), parameter(step_.beta)};
+}
+
+std::int64_t BlockStep::moment_bytes() const {
+  return on_16_bytes(norm_shape_.channels * static_cast<std::int64_t>(sizeof(kernels::ChannelMoments)));
+}
+
+}  // namespace bntrain::cuda

@@ -1,0 +1,95 @@
+// backend/cuda/device.hpp on the host: memory of its own, kernels on the executor.
+#include "backend/cuda/device.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "support/cuda_host/host_stream.hpp"
+
+namespace bntrain::cuda {
+namespace {
+
+constexpr std::align_val_t kAlign{256};
+
+}  // namespace
+
+void* allocate(std::int64_t bytes) {
+  const auto size = static_cast<std::size_t>(bytes);
+  void* memory = ::operator new(size, kAlign);
+  std::memset(memory, 0xff, size);  // NaN as float, -1 as integer: what is read before it was written shows
+  return memory;
+}
+
+void release(void* memory) noexcept {
+  ::operator delete(memory, kAlign);
+}
+
+struct Graph::Impl {
+  std::function<void()> replay;
+};
+Graph::Graph(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Graph::Graph(Graph&&) noexcept = default;
+Graph::~Graph() = default;
+
+struct Event::Impl {
+  std::chrono::steady_clock::time_point moment;
+};
+Event::Event() : impl_(std::make_unique<Impl>()) {}
+Event::Event(Event&&) noexcept = default;
+Event::~Event() = default;
+double Event::seconds_since(const Event& earlier) const {
+  return std::chrono::duration<double>(impl_->moment - earlier.impl_->moment).count();
+}
+
+struct DeviceStream::Impl {
+  simt_host::Executor executor = host_executor();
+};
+DeviceStream::DeviceStream() : impl_(std::make_unique<Impl>()) {}
+DeviceStream::~DeviceStream() = default;
+
+kernels::Stream DeviceStream::kernels() const {
+  return impl_->executor.stream(kHostBlocks);
+}
+
+void DeviceStream::upload(void* device, const void* host, std::int64_t bytes) {
+  if (impl_->executor.is_recording()) throw std::logic_error("a copy from the host inside of a capture");
+  std::memcpy(device, host, static_cast<std::size_t>(bytes));
+}
+
+void DeviceStream::download(void* host, const void* device, std::int64_t bytes) {
+  if (impl_->executor.is_recording()) throw std::logic_error("a copy to the host inside of a capture");
+  std::memcpy(host, device, static_cast<std::size_t>(bytes));
+}
+
+void DeviceStream::zero(void* device, std::int64_t bytes) {
+  impl_->executor.enqueue([=] { std::memset(device, 0, static_cast<std::size_t>(bytes)); });
+}
+
+void DeviceStream::record(Event& event) {
+  event.impl_->moment = std::chrono::steady_clock::now();
+}
+
+void DeviceStream::synchronize() {}
+
+Graph DeviceStream::capture(const std::function<void()>& enqueue) {
+  impl_->executor.begin_recording();
+  try {
+    enqueue();
+  } catch (...) {
+    impl_->executor.end_recording();
+    throw;
+  }
+  return Graph(std::make_unique<Graph::Impl>(Graph::Impl{impl_->executor.end_recording()}));
+}
+
+void DeviceStream::launch(const Graph& graph) {
+  graph.impl_->replay();
+}
+
+std::string device_name() {
+  return "host executor";
+}
+
+}  // namespace bntrain::cuda
