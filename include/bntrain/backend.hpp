@@ -58,8 +58,12 @@ class Executable {
   virtual ModelState save() const = 0;
   /// The gradients g of the last training step, one tensor a parameter.
   virtual ModelState save_gradients() const = 0;
+  /// SGD's momentum (torch's momentum_buffer), one tensor a parameter; zeros until a step with momentum.
+  virtual ModelState save_momentum() const = 0;
   /// Replaces parameters and running statistics, clears the momentum. Expects check_state() to have passed.
   virtual void load(const ModelState& state) = 0;
+  /// Replaces the momentum; call it after load(), which clears it. Expects the tensors of save_momentum().
+  virtual void load_momentum(const ModelState& momentum) = 0;
 
   /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
   virtual std::string variant() const = 0;

@@ -59,7 +59,9 @@ class FakeExecutable : public Executable {
   }
   ModelState save() const override { return recording_.loaded; }
   ModelState save_gradients() const override { return {}; }
+  ModelState save_momentum() const override { return {}; }
   void load(const ModelState& state) override { recording_.loaded = state; }
+  void load_momentum(const ModelState&) override {}
   std::string variant() const override { return "fake"; }
 
  private:

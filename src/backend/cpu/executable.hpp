@@ -22,7 +22,9 @@ class CpuExecutable final : public Executable {
   std::string first_non_finite(BatchRange range) override;
   ModelState save() const override;
   ModelState save_gradients() const override;
+  ModelState save_momentum() const override;
   void load(const ModelState& state) override;
+  void load_momentum(const ModelState& momentum) override;
   std::string variant() const override;
 
  private:
@@ -32,6 +34,7 @@ class CpuExecutable final : public Executable {
   void forward(const Pass& pass);
   void update(const StepParams& params);
   void pack();
+  ModelState copy_of(const FloatBuffer& by_parameter) const;
   bool finite(const float* values, std::int64_t count) const;
 
   const Plan plan_;

@@ -1,4 +1,4 @@
-// Moving parameters and running statistics in and out of the executable.
+// Moving parameters, running statistics, gradients and momentum in and out of the executable.
 #include <algorithm>
 
 #include "backend/cpu/executable.hpp"
@@ -29,12 +29,20 @@ ModelState CpuExecutable::save() const {
   return state;
 }
 
-ModelState CpuExecutable::save_gradients() const {
+ModelState CpuExecutable::copy_of(const FloatBuffer& by_parameter) const {
   BNTRAIN_EXPECTS(plan_.training);
   ModelState state;
   for (const Parameter& p : plan_.network.parameters())
-    state.tensors.push_back({p.name, p.shape, copy(w_.gradients.data() + p.offset, p.size)});
+    state.tensors.push_back({p.name, p.shape, copy(by_parameter.data() + p.offset, p.size)});
   return state;
+}
+
+ModelState CpuExecutable::save_gradients() const {
+  return copy_of(w_.gradients);
+}
+
+ModelState CpuExecutable::save_momentum() const {
+  return copy_of(w_.velocity);
 }
 
 void CpuExecutable::load(const ModelState& state) {
@@ -52,6 +60,15 @@ void CpuExecutable::load(const ModelState& state) {
   std::fill_n(w_.velocity.data(), w_.velocity.size(), 0.0f);
   halted_ = false;
   pack();
+}
+
+void CpuExecutable::load_momentum(const ModelState& momentum) {
+  BNTRAIN_EXPECTS(plan_.training);
+  for (const Parameter& p : plan_.network.parameters()) {
+    const Tensor* tensor = momentum.find(p.name);
+    BNTRAIN_EXPECTS(tensor != nullptr && tensor->size() == p.size);
+    std::copy_n(tensor->floats().data(), p.size, w_.velocity.data() + p.offset);
+  }
 }
 
 }  // namespace bntrain::cpu

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "backend/cpu/small_training.hpp"
 #include "bntrain/random.hpp"
@@ -107,6 +108,71 @@ TEST_P(DeterminismTest, LoadingBringsEverythingBackButTheMomentum) {
   training->train_step({16, 16}, params);
   fresh->train_step({16, 16}, params);
   EXPECT_TRUE(same_bits(training->save(), fresh->save()));
+}
+
+TEST_P(DeterminismTest, LoadingStateAndMomentumContinuesTheRun) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
+  SmallTraining whole(setup), resumed(setup);
+  const auto steps = [&](SmallTraining& training) {
+    training->train_step({0, 16}, params);
+    training->train_step({16, 16}, params);
+    training->train_step({32, 8}, params);
+  };
+  steps(whole);
+  resumed->train_step({8, 16}, params);  // its momentum is replaced, not added to
+  resumed->load(whole->save());
+  resumed->load_momentum(whole->save_momentum());
+  steps(whole);
+  steps(resumed);
+  EXPECT_TRUE(same_bits(whole->save(), resumed->save()));
+  EXPECT_TRUE(same_bits(whole->save_momentum(), resumed->save_momentum()));
+}
+
+TEST_P(DeterminismTest, TheMomentumIsZeroThenTheFirstGradientThenTorchsBuffer) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  SmallTraining training(setup);
+  const auto momentum = [&](const std::string& name) {
+    return training->save_momentum().find(name)->floats();
+  };
+  const ModelState zeros = training->save_momentum();
+  ASSERT_EQ(zeros.tensors.size(), training.network().parameters().size());
+  for (std::size_t i = 0; i < zeros.tensors.size(); ++i) {
+    const Parameter& p = training.network().parameters()[i];
+    EXPECT_EQ(zeros.tensors[i].name, p.name);
+    EXPECT_EQ(zeros.tensors[i].shape, p.shape);
+    EXPECT_EQ(zeros.tensors[i].floats(), std::vector<float>(static_cast<std::size_t>(p.size), 0.0f));
+  }
+  training->train_step({0, 16}, {.momentum = 0});
+  EXPECT_TRUE(same_bits(training->save_momentum(), zeros)) << "a step without momentum keeps no buffer";
+
+  training->train_step({0, 16}, {.momentum = 0.9});
+  const ModelState first = training->save_gradients();
+  EXPECT_TRUE(same_bits(training->save_momentum(), first));
+  training->train_step({16, 16}, {.momentum = 0.5});
+  const ModelState second = training->save_gradients();
+  for (const Tensor& g : second.tensors) {
+    const std::vector<float> buffer = momentum(g.name);
+    for (std::size_t i = 0; i < buffer.size(); ++i) {
+      const float before = first.find(g.name)->floats()[i];
+      EXPECT_NEAR(buffer[i], 0.5f * before + g.floats()[i],
+                  1e-6f * (std::abs(before) + std::abs(g.floats()[i])))
+          << g.name << "[" << i << "]";
+    }
+  }
+  training->load(training->save());
+  EXPECT_TRUE(same_bits(training->save_momentum(), zeros));
+}
+
+TEST_P(DeterminismTest, MomentumOfAnotherNetworkIsRefused) {
+  TrainingSetup setup;
+  setup.isa = GetParam();
+  SmallTraining training(setup);
+  ModelState momentum = training->save_momentum();
+  momentum.tensors.pop_back();
+  EXPECT_THROW(training->load_momentum(momentum), std::logic_error);
 }
 
 BNTRAIN_FOR_EVERY_ISA(DeterminismTest);
