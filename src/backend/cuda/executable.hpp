@@ -25,6 +25,8 @@ class CudaExecutable final : public Executable {
   ModelState save() const override;
   ModelState save_gradients() const override;
   void load(const ModelState& state) override;
+  ModelState save_momentum() const override;
+  void load_momentum(const ModelState& momentum) override;
   std::string variant() const override;
 
  private:
@@ -51,6 +53,8 @@ class CudaExecutable final : public Executable {
   void finish(BatchRange range);
   Feed feed(const Images& images, const std::int64_t* order) const;
   bool finite(const float* values, std::int64_t count) const;
+  /// The parameters' part of a buffer that is laid out like them.
+  ModelState save_like_parameters(const DeviceArray<float>& buffer) const;
   std::vector<float> read(const float* values, std::int64_t count) const;
 
   const Plan plan_;

@@ -30,12 +30,33 @@ ModelState CudaExecutable::save() const {
   return state;
 }
 
-ModelState CudaExecutable::save_gradients() const {
+ModelState CudaExecutable::save_like_parameters(const DeviceArray<float>& buffer) const {
   BNTRAIN_EXPECTS(plan_.training);
+  const std::vector<float> values = read(buffer.data(), buffer.size());
   ModelState state;
-  for (const Parameter& p : plan_.network.parameters())
-    state.tensors.push_back({p.name, p.shape, read(w_.gradients.data() + p.offset, p.size)});
+  for (const Parameter& p : plan_.network.parameters()) {
+    const auto from = values.begin() + p.offset;
+    state.tensors.push_back({p.name, p.shape, std::vector<float>(from, from + p.size)});
+  }
   return state;
+}
+
+ModelState CudaExecutable::save_gradients() const {
+  return save_like_parameters(w_.gradients);
+}
+
+ModelState CudaExecutable::save_momentum() const {
+  return save_like_parameters(w_.velocity);
+}
+
+void CudaExecutable::load_momentum(const ModelState& momentum) {
+  BNTRAIN_EXPECTS(plan_.training);
+  for (const Parameter& p : plan_.network.parameters()) {
+    const Tensor* tensor = momentum.find(p.name);
+    BNTRAIN_EXPECTS(tensor != nullptr && tensor->size() == p.size);
+    w_.stream.upload(w_.velocity.data() + p.offset, tensor->floats().data(),
+                     p.size * static_cast<std::int64_t>(sizeof(float)));
+  }
 }
 
 void CudaExecutable::load(const ModelState& state) {
