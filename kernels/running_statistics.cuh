@@ -11,7 +11,7 @@ namespace bntrain::kernels {
 /// 1 / sqrt(var + eps); 0 where that is infinite, or the variance beyond float32.
 SIMT_DEVICE float inverse_deviation(double var, double eps) {
   if (var > static_cast<double>(FLT_MAX) || var + eps == 0) return 0;
-  return static_cast<float>(inverse_sqrt(var + eps));
+  return static_cast<float>(simt::inverse_sqrt(var + eps));
 }
 
 /// What lies beyond float32 becomes infinite. (A plain conversion does so too, but C++ does not promise it.)

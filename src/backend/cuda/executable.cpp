@@ -74,7 +74,7 @@ void CudaExecutable::run(Routine& routine, const std::function<void()>& enqueue)
     routine.ran = true;
     return;
   }
-  if (!routine.graph) routine.graph = w_.stream.capture(enqueue);
+  if (!routine.graph) routine.graph.emplace(w_.stream.capture(enqueue));
   w_.stream.launch(*routine.graph);
 }
 

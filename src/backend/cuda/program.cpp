@@ -87,9 +87,10 @@ void Program::backward() {
 }
 
 void Program::update(const kernels::SgdScalars* scalars, bool momentum) {
+  // First the running means: they take in the convolutions' biases that the forward pass stood for.
+  for (const auto& step : steps_) step->update();
   kernels::sgd(w_.parameters.size(), w_.gradients.data(), scalars, w_.halted.data(), w_.parameters.data(),
                momentum ? w_.velocity.data() : nullptr, w_.stream.kernels());
-  for (const auto& step : steps_) step->update();
 }
 
 }  // namespace bntrain::cuda

@@ -5,7 +5,8 @@
 #include <cstdlib>
 #include <new>
 
-#include "backend/cpu/small_training.hpp"
+#include "backend/cpu/every_isa.hpp"
+#include "support/small_training.hpp"
 
 namespace {
 
@@ -36,12 +37,12 @@ class AllocationTest : public testing::TestWithParam<CpuIsa> {};
 
 TEST_P(AllocationTest, NoStepAllocates) {
   for (const int threads : {1, 3}) {
-    TrainingSetup setup;
+    test::TrainingSetup setup;
     setup.text = "bn,conv4x3p1,bn,relu,maxpool2,conv3x3,relu,fc8,bn,relu,fc4";
-    setup.isa = GetParam();
+    setup.backend = test::cpu_backend(GetParam());
     setup.threads = threads;
     std::int64_t before = allocations;
-    SmallTraining training(setup);
+    test::SmallTraining training(setup);
     EXPECT_GT(allocations, before);  // it does count
     const StepParams params{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
     training->train_step({0, 16}, params);

@@ -1,4 +1,4 @@
-// A small network on generated images, compiled for the CPU.
+// A small network on generated images, compiled for a backend.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,13 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/backend.hpp"
-#include "backend/cpu/every_isa.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/network.hpp"
 #include "bntrain/plan.hpp"
+#include "support/backends.hpp"
 
-namespace bntrain::cpu {
+namespace bntrain::test {
 
 struct TrainingSetup {
   std::string text = "conv4x3,bn,relu,maxpool2,fc8,relu,fc4";
@@ -25,7 +24,7 @@ struct TrainingSetup {
   Norm norm = Norm::batch;
   Init init = Init::torch;
   BatchNormOptions batch_norm{};
-  CpuIsa isa = CpuIsa::automatic;
+  BackendCase backend = cpu_backend();
   int threads = 1;
 };
 
@@ -35,7 +34,7 @@ class SmallTraining {
   explicit SmallTraining(const TrainingSetup& setup)
       : data_(make_synthetic({setup.shape, 4, setup.train, setup.test, 7, 0.5})),
         network_(Network::parse(setup.text, setup.shape, 4, setup.norm)),
-        backend_(make_cpu_backend(setup.threads, setup.isa)),
+        backend_(setup.backend.make(setup.threads)),
         executable_(backend_->compile(
             make_plan(network_, setup.batch_norm, setup.batch, backend_->plan_options()), data_)) {
     executable_->load(initial_state(network_, setup.init, 1));
@@ -72,4 +71,4 @@ inline testing::AssertionResult same_bits(const ModelState& a, const ModelState&
   return testing::AssertionSuccess();
 }
 
-}  // namespace bntrain::cpu
+}  // namespace bntrain::test

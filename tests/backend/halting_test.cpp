@@ -4,16 +4,16 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/small_training.hpp"
+#include "support/small_training.hpp"
 
-namespace bntrain::cpu {
+namespace bntrain::test {
 namespace {
 
-class HaltingTest : public testing::TestWithParam<CpuIsa> {
+class HaltingTest : public BackendTest {
  protected:
   static TrainingSetup setup() {
     TrainingSetup result;
-    result.isa = GetParam();
+    result.backend = GetParam();
     return result;
   }
   static bool finite(const ModelState& state) {
@@ -100,7 +100,7 @@ TEST_P(HaltingTest, FirstNonFiniteChangesNothing) {
   EXPECT_TRUE(same_bits(training->save(), other->save()));
 }
 
-BNTRAIN_FOR_EVERY_ISA(HaltingTest);
+BNTRAIN_FOR_EVERY_BACKEND(HaltingTest);
 
 }  // namespace
-}  // namespace bntrain::cpu
+}  // namespace bntrain::test

@@ -7,13 +7,13 @@
 #include <numeric>
 #include <span>
 
-#include "backend/cpu/small_training.hpp"
 #include "bntrain/random.hpp"
 #include "support/gradcheck.hpp"
 #include "support/plan_reference.hpp"
+#include "support/small_training.hpp"
 #include "support/tolerance.hpp"
 
-namespace bntrain::cpu {
+namespace bntrain::test {
 namespace {
 
 using reference::Rounding;
@@ -110,11 +110,11 @@ std::vector<std::int64_t> part(const std::vector<std::int64_t>& order, BatchRang
   return {order.begin() + range.first, order.begin() + range.first + range.count};
 }
 
-class ExecutableTest : public testing::TestWithParam<CpuIsa> {
+class ExecutableTest : public BackendTest {
  protected:
   /// Three steps of `setup`, each compared with the reference from the state before it.
   void compare_steps(TrainingSetup setup, bool vary = true) {
-    setup.isa = GetParam();
+    setup.backend = GetParam();
     SmallTraining training(setup);
     const Network& network = training.network();
     if (vary) training->load(varied(initial_state(network, setup.init, 1), network));
@@ -214,7 +214,7 @@ TEST_P(ExecutableTest, GradientsAreCentralDifferencesOfTheLoss) {
   for (const char* text :
        {"conv3x3,bn,relu,maxpool2,conv4x2,bn,relu,maxpool2,fc6,relu,fc4", "fc6,bn,relu,fc5,relu,fc4"}) {
     TrainingSetup setup = setup_of(text, 6, {1, 9, 8, false});
-    setup.isa = GetParam();
+    setup.backend = GetParam();
     SmallTraining training(setup);
     const Network& network = training.network();
     const ModelState start = initial_state(network, Init::torch, 1);
@@ -239,7 +239,7 @@ TEST_P(ExecutableTest, GradientsAreCentralDifferencesOfTheLoss) {
 
 TEST_P(ExecutableTest, ABiasInFrontOfABatchNormHasNoGradient) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   SmallTraining training(setup);
   training->train_step({0, 16}, {});
   const ModelState gradients = training->save_gradients();
@@ -249,7 +249,7 @@ TEST_P(ExecutableTest, ABiasInFrontOfABatchNormHasNoGradient) {
 TEST_P(ExecutableTest, OneValuePerChannelHasNoGradient) {
   TrainingSetup setup;
   setup.text = "fc6,bn,relu,fc4";
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   SmallTraining training(setup);
   training->train_step({0, 1}, {});
   const ModelState gradients = training->save_gradients();
@@ -264,7 +264,7 @@ TEST_P(ExecutableTest, LanesWithoutAnImageStayFiniteInDeepNetworks) {
   setup.text = "fc6";
   for (int layer = 0; layer < 24; ++layer) setup.text += ",bn,fc6";
   setup.text += ",bn,fc4";
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   SmallTraining training(setup);
   for (int step = 0; step < 2; ++step) training->train_step({step, 1}, {});
   for (const Tensor& tensor : training->save_gradients().tensors)
@@ -276,12 +276,12 @@ TEST_P(ExecutableTest, APlanWithoutTrainingEvaluatesTheSame) {
   for (const char* text : {"conv4x3p1,bn,relu,maxpool2,fc8,relu,fc4", "conv4x3,relu,maxpool2,fc8,bn,fc4"}) {
     TrainingSetup setup;
     setup.text = text;
-    setup.isa = GetParam();
+    setup.backend = GetParam();
     SmallTraining training(setup);
     training->train_step({0, 16}, {});
     training->drain_metrics();
     training->eval_step({2, 13});
-    const auto backend = make_cpu_backend(2, GetParam());
+    const auto backend = GetParam().make(2);
     const auto inference =
         backend->compile(make_plan(training.network(), {}, 16, {.training = false}), training.data());
     inference->load(training->save());
@@ -290,7 +290,7 @@ TEST_P(ExecutableTest, APlanWithoutTrainingEvaluatesTheSame) {
   }
 }
 
-BNTRAIN_FOR_EVERY_ISA(ExecutableTest);
+BNTRAIN_FOR_EVERY_BACKEND(ExecutableTest);
 
 }  // namespace
-}  // namespace bntrain::cpu
+}  // namespace bntrain::test

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backend/cpu/small_training.hpp"
 #include "bntrain/random.hpp"
+#include "support/small_training.hpp"
 
-namespace bntrain::cpu {
+namespace bntrain::test {
 namespace {
 
-class DeterminismTest : public testing::TestWithParam<CpuIsa> {
+class DeterminismTest : public BackendTest {
  protected:
   static ModelState after_five_steps(const TrainingSetup& setup) {
     SmallTraining training(setup);
@@ -25,7 +25,7 @@ class DeterminismTest : public testing::TestWithParam<CpuIsa> {
     setup.text = text;
     setup.batch = 64;
     setup.train = 64 * 4 + 37;
-    setup.isa = GetParam();
+    setup.backend = GetParam();
     return setup;
   }
 };
@@ -45,7 +45,7 @@ TEST_P(DeterminismTest, ThreadsDoNotShowAndNeitherDoRuns) {
 
 TEST_P(DeterminismTest, TheOrderIsTheOneThatWasSet) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   const std::vector<std::int64_t> order = epoch_order(setup.train, 2, 1, true);
   SmallTraining ordered(setup), plain(setup);
   ordered->set_order(order);
@@ -65,7 +65,7 @@ TEST_P(DeterminismTest, TheOrderIsTheOneThatWasSet) {
 
 TEST_P(DeterminismTest, AnOrderThatLeavesTheSetIsRefused) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   SmallTraining training(setup);
   EXPECT_THROW(training->set_order(std::vector<std::int64_t>{0, setup.train}), std::logic_error);
   EXPECT_THROW(training->train_step({setup.train - 1, 2}, {}), std::logic_error);
@@ -76,7 +76,7 @@ TEST_P(DeterminismTest, WithoutNormTheWeightsStartTheSame) {
   for (const Init init : {Init::tutorial, Init::gluon, Init::torch, Init::he}) {
     TrainingSetup setup;
     setup.text = "conv4x3,bn,relu,maxpool2,conv3x2,bn,fc8,bn,relu,fc4";
-    setup.isa = GetParam();
+    setup.backend = GetParam();
     setup.init = init;
     SmallTraining with(setup);
     setup.norm = Norm::none;
@@ -95,7 +95,7 @@ TEST_P(DeterminismTest, WithoutNormTheWeightsStartTheSame) {
 
 TEST_P(DeterminismTest, LoadingBringsEverythingBackButTheMomentum) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   const StepParams params{.lr = 0.1, .momentum = 0.9};
   SmallTraining training(setup), fresh(setup);
   training->train_step({0, 16}, params);
@@ -112,7 +112,7 @@ TEST_P(DeterminismTest, LoadingBringsEverythingBackButTheMomentum) {
 
 TEST_P(DeterminismTest, LoadingStateAndMomentumContinuesTheRun) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
   SmallTraining whole(setup), resumed(setup);
   const auto steps = [&](SmallTraining& training) {
@@ -132,7 +132,7 @@ TEST_P(DeterminismTest, LoadingStateAndMomentumContinuesTheRun) {
 
 TEST_P(DeterminismTest, TheMomentumIsZeroThenTheFirstGradientThenTorchsBuffer) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   SmallTraining training(setup);
   const auto momentum = [&](const std::string& name) {
     return training->save_momentum().find(name)->floats();
@@ -168,14 +168,14 @@ TEST_P(DeterminismTest, TheMomentumIsZeroThenTheFirstGradientThenTorchsBuffer) {
 
 TEST_P(DeterminismTest, MomentumOfAnotherNetworkIsRefused) {
   TrainingSetup setup;
-  setup.isa = GetParam();
+  setup.backend = GetParam();
   SmallTraining training(setup);
   ModelState momentum = training->save_momentum();
   momentum.tensors.pop_back();
   EXPECT_THROW(training->load_momentum(momentum), std::logic_error);
 }
 
-BNTRAIN_FOR_EVERY_ISA(DeterminismTest);
+BNTRAIN_FOR_EVERY_BACKEND(DeterminismTest);
 
 }  // namespace
-}  // namespace bntrain::cpu
+}  // namespace bntrain::test
