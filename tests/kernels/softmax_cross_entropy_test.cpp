@@ -26,6 +26,7 @@ struct LossRun {
   std::vector<std::int64_t> order;
   BatchState state;
   unsigned halted = 0, arrivals = 0;
+  std::int64_t finite_steps = 0;
   std::vector<BatchMetrics> metrics = std::vector<BatchMetrics>(4, {-1, -1, -1});
 
   /// `in_order`: the labels as they come up.
@@ -46,8 +47,8 @@ struct LossRun {
     Guarded gradient(logits.size(), offset);
     Guarded workspace(at(kernels::softmax_cross_entropy_workspace(batch)) / sizeof(float));
     kernels::softmax_cross_entropy(batch, classes, z.data(), labels.data(), order.data(), &state,
-                                   {gradient.data(), metrics.data(), 3, &halted}, workspace.data(), &arrivals,
-                                   stream);
+                                   {gradient.data(), metrics.data(), 3, &halted, &finite_steps},
+                                   workspace.data(), &arrivals, stream);
     EXPECT_TRUE(gradient.complete());
     EXPECT_TRUE(workspace.complete());
     EXPECT_EQ(arrivals, 0u);
@@ -146,6 +147,7 @@ TEST(SoftmaxCrossEntropy, StepsFollowTheOrderAndFillTheirSlots) {
   }
   EXPECT_EQ(run.metrics[3].count, -1);
   EXPECT_EQ(run.halted, 0u);
+  EXPECT_EQ(run.finite_steps, 4);
 }
 
 TEST(SoftmaxCrossEntropy, ALossThatIsNotFiniteHaltsForGood) {
@@ -163,6 +165,7 @@ TEST(SoftmaxCrossEntropy, ALossThatIsNotFiniteHaltsForGood) {
   EXPECT_TRUE(std::isnan(run.metrics[2].loss_sum));
   EXPECT_EQ(run.metrics[2].correct, 0);
   EXPECT_EQ(run.metrics[2].count, 2);
+  EXPECT_EQ(run.finite_steps, 1);
 }
 
 TEST(SoftmaxCrossEntropy, EvaluationNeedsNeitherOrderNorGradientNorFlag) {

@@ -10,7 +10,7 @@ namespace bntrain::cuda {
 namespace {
 
 // More steps than anybody lets pass between two drains; where somebody does, the step waits and drains.
-constexpr std::int64_t kMetricSlots = 4096;
+constexpr std::int64_t kMetricSlots = 1024;
 
 }  // namespace
 
