@@ -7,6 +7,7 @@
 #include "backend/cpu/ceilings.hpp"
 #include "backend/cpu/isa.hpp"
 #include "backend/cpu/small_training.hpp"
+#include "network/plan_cost.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -40,6 +41,22 @@ TEST_P(TimingTest, ListsThePartsInTheOrderOfTheStep) {
   EXPECT_THAT(backward, ElementsAre("10 fc4", "8-9 bn+relu", "7 fc8", "5 relu", "4 conv3x2",
                                     "1-3 bn+relu+maxpool2", "0 conv4x3"));
   EXPECT_THAT(update, ElementsAre("sgd"));
+}
+
+TEST_P(TimingTest, ListsThePartsWhoseCostsAreKnown) {
+  for (const char* text :
+       {"conv4x3,bn,relu,maxpool2,conv3x2,relu,fc8,bn,relu,fc4", "bn,conv3x3,flatten,bn,fc4", "fc4"}) {
+    TrainingSetup s = setup();
+    s.text = text;
+    SmallTraining training(s);
+    const std::vector<StepTiming> timings = training->time_steps({0, 16}, 1);
+    const std::vector<StepCost> costs = plan_costs(make_plan(training.network(), {}, 16, {true, true}), 16);
+    ASSERT_EQ(timings.size(), costs.size());
+    for (std::size_t i = 0; i < costs.size(); ++i) {
+      EXPECT_EQ(timings[i].name, costs[i].name);
+      EXPECT_EQ(timings[i].pass, costs[i].pass);
+    }
+  }
 }
 
 TEST_P(TimingTest, ChangesNothing) {
