@@ -31,6 +31,20 @@ struct StepParams {
   double gradient_scale = 1.0 / 256.0;
 };
 
+/// How long one part of the training step took, repetition by repetition.
+struct StepTiming {
+  std::string name;  ///< "gather", a PlanStep's name, or "sgd"
+  StepPass pass = StepPass::forward;
+  std::string variant;  ///< the algorithm or the kernels that ran, in the backend's words; may be empty
+  std::vector<double> seconds;
+};
+
+/// The most that a device reaches in memory traffic and in arithmetic, as measured.
+struct DeviceCeilings {
+  double copy_bytes_per_second = 0;  ///< bytes read plus bytes written
+  double fma_flops_per_second = 0;   ///< float32; a multiply-add counts as 2
+};
+
 /// A compiled training step: buffers, threads or streams are fixed. Nothing is allocated inside a step.
 class Executable {
  public:
@@ -54,6 +68,14 @@ class Executable {
   /// whose parameters or output are not finite, or "" when all are.
   virtual std::string first_non_finite(BatchRange range) = 0;
 
+  /// Runs that training step `repetitions` times part by part, after one that is not timed, and changes
+  /// nothing: parameters, gradients, momentum, running statistics, update count and metrics keep their bits.
+  /// The parts in the order in which they run: "gather", forward every step of the plan, backward every step
+  /// but the loss (whose forward pass writes the gradient of the logits), last step first, and "sgd" (the
+  /// update, without momentum). Each part waits for the one before it, so their sum may exceed a
+  /// train_step().
+  virtual std::vector<StepTiming> time_steps(BatchRange range, int repetitions) = 0;
+
   /// Parameters and running statistics, by PyTorch's names; `num_batches_tracked` counts the applied updates.
   virtual ModelState save() const = 0;
   /// The gradients g of the last training step, one tensor a parameter.
@@ -75,6 +97,9 @@ class Backend {
   virtual ~Backend() = default;
   virtual PlanOptions plan_options() const = 0;
   virtual std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) = 0;
+  /// Measures them: a copy between two arrays too large for the caches, and independent chains of
+  /// multiply-adds in registers. Takes seconds. Throws Error(runtime) when a result is wrong.
+  virtual DeviceCeilings measure_ceilings() = 0;
   /// One line for people: "CPU, 2 threads, x86-64-v4 (16 lanes)".
   virtual std::string description() const = 0;
 };

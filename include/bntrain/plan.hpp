@@ -16,6 +16,9 @@ namespace bntrain {
 /// loss:   softmax cross-entropy with its gradient and the metrics
 enum class StepKind { conv, linear, block, loss };
 
+/// The three passes of a training step: activations, gradients, new parameters.
+enum class StepPass { forward, backward, update };
+
 /// One fused step. Offsets count floats; -1 means "has none".
 struct PlanStep {
   StepKind kind = StepKind::loss;

@@ -57,6 +57,7 @@ class FakeExecutable : public Executable {
     recording_.diagnosed_ranges.emplace_back(range.first, range.count);
     return "0 fc3 (output)";
   }
+  std::vector<StepTiming> time_steps(BatchRange, int) override { return {}; }
   ModelState save() const override { return recording_.loaded; }
   ModelState save_gradients() const override { return {}; }
   ModelState save_momentum() const override { return {}; }
@@ -77,6 +78,7 @@ class FakeBackend : public Backend {
   std::unique_ptr<Executable> compile(const Plan&, const Dataset&) override {
     return std::make_unique<FakeExecutable>(recording, script, test_loss);
   }
+  DeviceCeilings measure_ceilings() override { return {}; }
   std::string description() const override { return "fake"; }
 
   Recording recording;

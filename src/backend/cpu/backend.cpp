@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "backend/cpu/ceilings.hpp"
 #include "backend/cpu/executable.hpp"
 #include "backend/cpu/isa.hpp"
 
@@ -28,6 +29,8 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
     return std::make_unique<CpuExecutable>(plan, dataset, kernels_, threads_);
   }
+
+  DeviceCeilings measure_ceilings() override { return cpu::measure_ceilings(threads_, kernels_); }
 
   std::string description() const override {
     return "CPU, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") + kernels_.name +

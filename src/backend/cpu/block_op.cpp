@@ -36,6 +36,13 @@ ConvEpilogue BlockOp::epilogue(const Pass& pass, std::int64_t group) {
   return {&shape_, gamma(), moments, raw(group), pass.valid(group)};
 }
 
+std::string BlockOp::variant(StepPass pass) const {
+  if (pass == StepPass::forward) return reduces() && !after_conv_ ? "reduce+apply" : "apply";
+  const bool input = !after_conv_ && step_.input != 0;
+  if (!step_.norm) return input ? "input" : "";
+  return input ? "sums+input" : "sums";
+}
+
 void BlockOp::forward(const Pass& pass) {
   if (!after_conv_ && (shape_.pool > 1 || (step_.norm && pass.training)))
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {

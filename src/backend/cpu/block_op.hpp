@@ -1,6 +1,7 @@
 // Batch norm, ReLU and max pooling as one step.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "backend/cpu/op.hpp"
@@ -41,7 +42,10 @@ class BlockOp : public Op {
 
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
+  std::string variant(StepPass pass) const override;
 
+  /// Whether training needs a pass over the whole input before y can be computed.
+  bool reduces() const { return step_.norm || shape_.pool > 1; }
   /// What the convolution in front must leave for this op.
   ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
   /// The gradient of channels [first, last) of this op's input for one group, laid out as asked.

@@ -61,6 +61,13 @@ const float* ConvOp::padded_input(std::int64_t group, int thread) {
   return out;
 }
 
+std::string ConvOp::variant(StepPass pass) const {
+  if (pass == StepPass::forward)
+    return block_ != nullptr && block_->reduces() ? "direct+block reduce" : "direct";
+  return std::string(block_ != nullptr ? "block input+" : "") +
+         (input_gradient_ ? "weights+input" : "weights");
+}
+
 void ConvOp::forward(const Pass& pass) {
   w_.team.for_each(pass.groups, [&](std::int64_t group, int thread) {
     w_.kernels.conv_forward(shape_, padded_input(group, thread), packed_.data(), parameter(step_.bias),

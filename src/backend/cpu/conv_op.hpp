@@ -13,6 +13,7 @@ class ConvOp : public Op {
 
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
+  std::string variant(StepPass pass) const override;
   std::int64_t pack_tasks() const override { return input_gradient_ ? 2 : 1; }
   void pack(std::int64_t task) override;
 

@@ -133,6 +133,10 @@ struct Kernels {
   /// velocity.
   void (*sgd)(std::int64_t size, const float* gradient, float lr, float momentum, float weight_decay,
               float* weights, float* velocity);
+  /// `rounds` times sum = sum * factor + term in independent chains that stay in registers, the chains
+  /// starting from 0, 1, 2 ...; returns the sum over their lanes, `chain_floats` of them.
+  float (*multiply_add_chains)(std::int64_t rounds, float factor, float term);
+  std::int64_t chain_floats;
   /// out[j][i] = in[i][j] for rows [first, last) of `in`.
   void (*transpose)(const float* in, std::int64_t rows, std::int64_t columns, std::int64_t first,
                     std::int64_t last, float* out);

@@ -25,6 +25,11 @@ void LinearOp::pack(std::int64_t task) {
                        transposed_.data());
 }
 
+std::string LinearOp::variant(StepPass pass) const {
+  if (pass == StepPass::forward) return "product";
+  return step_.input != 0 ? "weights+input" : "weights";
+}
+
 void LinearOp::forward(const Pass& pass) {
   w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.panel_product(transposed_.data(), out_, out_, in_, w_.value(step_.input, group),

@@ -11,6 +11,7 @@ class LinearOp : public Op {
 
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
+  std::string variant(StepPass pass) const override;
   std::int64_t pack_tasks() const override { return row_blocks(); }
   void pack(std::int64_t task) override;
 

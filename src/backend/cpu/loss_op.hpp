@@ -15,6 +15,7 @@ class LossOp : public Op {
   /// Also writes the gradient of the logits, which is at hand here.
   void forward(const Pass& pass) override;
   void backward(const Pass&) override {}
+  std::string variant(StepPass) const override { return "loss+gradient"; }
 
   /// Of the last forward pass.
   const StepMetrics& metrics() const { return metrics_; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "backend/cpu/kernels.hpp"
 #include "backend/cpu/memory.hpp"
@@ -58,6 +59,9 @@ class Op {
 
   virtual void forward(const Pass& pass) = 0;
   virtual void backward(const Pass& pass) = 0;
+
+  /// What that pass of this op runs, for people: the work that fusion moved here or away shows in it.
+  virtual std::string variant(StepPass pass) const = 0;
 
   /// The weights in the kernels' order, to be made anew after every update: tasks that may run side by side.
   virtual std::int64_t pack_tasks() const { return 0; }

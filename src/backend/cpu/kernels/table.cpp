@@ -39,6 +39,8 @@ const Kernels& kernels() {
       .softmax_cross_entropy = softmax_cross_entropy,
       .merge = merge,
       .sgd = sgd,
+      .multiply_add_chains = multiply_add_chains,
+      .chain_floats = kChains * kLanes,
       .transpose = transpose,
   };
   return table;

@@ -1,0 +1,178 @@
+// Costs against figures worked out by hand from the shapes.
+#include "network/plan_cost.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace bntrain {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr PlanOptions kRebuild{.training = true, .rebuild_conv_gradients = true};
+
+class CostsOf {
+ public:
+  explicit CostsOf(const char* text, const PlanOptions& options = {}, std::int64_t images = 256,
+                   Norm norm = Norm::batch)
+      : costs_(plan_costs(make_plan(Network::parse(text, {1, 28, 28, false}, 10, norm), {}, 256, options),
+                          images)) {}
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const StepCost& cost : costs_)
+      result.push_back((cost.pass == StepPass::forward    ? "f "
+                        : cost.pass == StepPass::backward ? "b "
+                                                          : "u ") +
+                       cost.name);
+    return result;
+  }
+  // The gather stands before all steps, the update behind all gradients.
+  const StepCost& forward(std::size_t step) const { return costs_.at(step + 1); }
+  const StepCost& backward(std::size_t step) const { return costs_.at(costs_.size() - 2 - step); }
+  const StepCost& gather() const { return costs_.front(); }
+  const StepCost& sgd() const { return costs_.back(); }
+
+ private:
+  std::vector<StepCost> costs_;
+};
+
+// lenet-bn at a batch of 256: 784 -> conv 20x24x24 = 11520 -> block 20x12x12 = 2880 -> conv 50x10x10 = 5000
+// -> block 50x5x5 = 1250 -> fc 128 -> fc 10.
+constexpr std::int64_t kN = 256;
+
+TEST(PlanCost, ListsThePartsInTheOrderOfTheStep) {
+  EXPECT_THAT(CostsOf("conv4x3,bn,relu,fc10").names(),
+              ElementsAre("f gather", "f 0 conv4x3", "f 1-2 bn+relu", "f 4 fc10", "f loss", "b 4 fc10",
+                          "b 1-2 bn+relu", "b 0 conv4x3", "u sgd"));
+}
+
+TEST(PlanCost, GatherReadsBytesAndWritesFloats) {
+  EXPECT_EQ(CostsOf("lenet-bn").gather().flops, kN * 784);
+  EXPECT_EQ(CostsOf("lenet-bn").gather().bytes, kN * 784 * 5);
+}
+
+TEST(PlanCost, Convolutions) {
+  const CostsOf lenet("lenet-bn");
+  EXPECT_EQ(lenet.forward(0).name, "0 conv20x5");
+  EXPECT_EQ(lenet.forward(0).flops, 2 * kN * 20 * 24 * 24 * 25);
+  EXPECT_EQ(lenet.forward(0).bytes, 4 * (kN * 784 + 500 + kN * 11520));
+  EXPECT_EQ(lenet.backward(0).name, "0 conv20x5");
+  EXPECT_EQ(lenet.backward(0).flops, 147'456'000);  // no gradient of the image: once
+  EXPECT_EQ(lenet.backward(0).bytes, 4 * (kN * 784 + kN * 11520 + 500));
+
+  EXPECT_EQ(lenet.forward(2).flops, 2 * kN * 50 * 10 * 10 * 20 * 9);
+  EXPECT_EQ(lenet.forward(2).bytes, 4 * (kN * 2880 + 9000 + kN * 5000));
+  EXPECT_EQ(lenet.backward(2).name, "4 conv50x3");
+  EXPECT_EQ(lenet.backward(2).flops, 921'600'000);
+  EXPECT_EQ(lenet.backward(2).bytes, 4 * (kN * 2880 + kN * 5000 + 9000 + 9000 + kN * 2880));
+}
+
+TEST(PlanCost, ConvolutionsWithStrideAndPadding) {
+  const CostsOf costs("conv8x3s2p1,fc10");  // 8x14x14
+  EXPECT_EQ(costs.forward(0).flops, 2 * kN * 8 * 14 * 14 * 9);
+  EXPECT_EQ(costs.forward(0).bytes, 4 * (kN * 784 + 72 + kN * 1568));
+}
+
+TEST(PlanCost, Blocks) {
+  const CostsOf lenet("lenet-bn");
+  EXPECT_EQ(lenet.forward(1).name, "1-3 bn+relu+maxpool2");
+  EXPECT_EQ(lenet.forward(1).flops, kN * (4 * 11520 + 3 * 2880));
+  EXPECT_EQ(lenet.forward(1).bytes, 4 * kN * (11520 + 2880));
+  EXPECT_EQ(lenet.backward(1).name, "1-3 bn+relu+maxpool2");
+  EXPECT_EQ(lenet.backward(1).flops, kN * (5 * 2880 + 6 * 11520));
+  EXPECT_EQ(lenet.backward(1).bytes, 4 * kN * (11520 + 2880 + 11520));
+}
+
+TEST(PlanCost, BlocksWithoutNormOnlyCompare) {
+  const CostsOf lenet("lenet-bn", {}, kN, Norm::none);
+  EXPECT_EQ(lenet.forward(1).name, "1-2 relu+maxpool2");
+  EXPECT_EQ(lenet.forward(1).flops, 0);
+  EXPECT_EQ(lenet.forward(1).bytes, 4 * kN * (11520 + 2880));
+  EXPECT_EQ(lenet.backward(1).flops, 0);
+  EXPECT_EQ(lenet.backward(1).bytes, 4 * kN * (11520 + 2880 + 11520));
+}
+
+TEST(PlanCost, BlocksOnTheImageHaveNoInputGradient) {
+  const CostsOf norm("bn,relu,fc10");
+  EXPECT_EQ(norm.backward(0).flops, kN * 5 * 784);
+  EXPECT_EQ(norm.backward(0).bytes, 4 * kN * (784 + 784));
+  const CostsOf pool("relu,maxpool2,fc10");
+  EXPECT_EQ(pool.backward(0).flops, 0);
+  EXPECT_EQ(pool.backward(0).bytes, 0);
+}
+
+TEST(PlanCost, MatrixProducts) {
+  const CostsOf lenet("lenet-bn");
+  EXPECT_EQ(lenet.forward(4).name, "9-10 fc128+relu");
+  EXPECT_EQ(lenet.forward(4).flops, 2 * kN * 1250 * 128);
+  EXPECT_EQ(lenet.forward(4).bytes, 4 * (kN * 1250 + 160'000 + kN * 128));
+  EXPECT_EQ(lenet.backward(4).flops, 2 * 2 * kN * 1250 * 128);
+  EXPECT_EQ(lenet.backward(4).bytes, 4 * (2 * kN * 1250 + 2 * 160'000 + 2 * kN * 128));
+  EXPECT_EQ(lenet.backward(5).name, "11 fc10");
+  EXPECT_EQ(lenet.backward(5).bytes, 4 * (2 * kN * 128 + 2 * 1280 + kN * 10));  // no ReLU, no mask
+  EXPECT_EQ(CostsOf("fc10").backward(0).flops, 2 * kN * 784 * 10);
+}
+
+TEST(PlanCost, LossAndUpdate) {
+  const CostsOf lenet("lenet-bn");
+  EXPECT_EQ(lenet.forward(6).name, "loss");
+  EXPECT_EQ(lenet.forward(6).flops, kN * 6 * 10);
+  EXPECT_EQ(lenet.forward(6).bytes, 4 * kN * 20);
+  const std::int64_t parameters = 520 + 40 + 9050 + 100 + 160'128 + 1290;
+  EXPECT_EQ(lenet.sgd().flops, 2 * parameters);
+  EXPECT_EQ(lenet.sgd().bytes, 12 * parameters);
+}
+
+TEST(PlanCost, RebuiltGradientsMoveWorkIntoTheConvolution) {
+  const CostsOf lenet("lenet-bn", kRebuild), plain("lenet-bn");
+  EXPECT_EQ(lenet.forward(0).flops, 147'456'000 + kN * 4 * 11520);
+  EXPECT_EQ(lenet.forward(0).bytes, 4 * (kN * 784 + 500 + kN * 11520 + kN * 2880));
+  EXPECT_EQ(lenet.forward(1).flops, kN * 3 * 2880);
+  EXPECT_EQ(lenet.forward(1).bytes, 4 * kN * (2880 + 2880));
+  EXPECT_EQ(lenet.backward(1).flops, kN * 5 * 2880);
+  EXPECT_EQ(lenet.backward(1).bytes, 4 * kN * (2880 + 2880));
+  EXPECT_EQ(lenet.backward(0).flops, 147'456'000 + kN * 6 * 11520);
+  EXPECT_EQ(lenet.backward(0).bytes, 4 * (kN * 784 + kN * 11520 + kN * 2880 + 500));
+  // The arithmetic is the same, wherever it is done.
+  for (const std::size_t conv : {0u, 2u}) {
+    EXPECT_EQ(lenet.forward(conv).flops + lenet.forward(conv + 1).flops,
+              plain.forward(conv).flops + plain.forward(conv + 1).flops);
+    EXPECT_EQ(lenet.backward(conv).flops + lenet.backward(conv + 1).flops,
+              plain.backward(conv).flops + plain.backward(conv + 1).flops);
+  }
+}
+
+TEST(PlanCost, RebuiltGradientsOfABlockThatOnlyComparesAndOfNone) {
+  const CostsOf relu("conv4x3,relu,fc10", kRebuild);  // 4x26x26 = 2704
+  EXPECT_EQ(relu.forward(0).bytes, 4 * (kN * 784 + 36 + kN * 2704));
+  EXPECT_EQ(relu.forward(1).bytes, 4 * kN * (2704 + 2704));
+  EXPECT_EQ(relu.backward(1).bytes, 0);
+  EXPECT_EQ(relu.backward(1).flops, 0);
+  EXPECT_EQ(relu.backward(0).flops, 2 * kN * 36 * 26 * 26);
+  EXPECT_EQ(relu.backward(0).bytes, 4 * (kN * 784 + kN * 2704 + kN * 2704 + 36));
+  // A flatten in between: other channels, so the gradient is in a buffer.
+  const CostsOf flat("conv4x3,flatten,bn,fc10", kRebuild);
+  EXPECT_EQ(flat.forward(1).flops, kN * 7 * 2704);
+  EXPECT_EQ(flat.backward(0).flops, 2 * kN * 36 * 26 * 26);
+}
+
+TEST(PlanCost, FollowsTheNumberOfImages) {
+  const CostsOf one("lenet-bn", {}, 1);
+  EXPECT_EQ(one.forward(0).flops, 2 * 20 * 24 * 24 * 25);
+  EXPECT_EQ(one.forward(0).bytes, 4 * (784 + 500 + 11520));
+  EXPECT_EQ(one.sgd().flops, CostsOf("lenet-bn").sgd().flops);
+}
+
+TEST(PlanCost, NeedsATrainingPlanAndAnImage) {
+  const Network network = Network::parse("lenet-bn", {1, 28, 28, false}, 10);
+  EXPECT_THROW(plan_costs(make_plan(network, {}, 256, {.training = false}), 256), std::logic_error);
+  EXPECT_THROW(plan_costs(make_plan(network, {}, 256, {}), 0), std::logic_error);
+}
+
+}  // namespace
+}  // namespace bntrain
