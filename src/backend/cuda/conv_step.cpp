@@ -44,8 +44,8 @@ std::int64_t ConvStep::scratch_bytes() const {
   return bias_vanishes_ ? 0 : kernels::bias_backward_workspace(bias_shape_);
 }
 
-std::string ConvStep::variant() const {
-  return convolution_.algorithms();
+std::string ConvStep::variant(StepPass pass) const {
+  return convolution_.algorithms(pass);
 }
 
 }  // namespace bntrain::cuda

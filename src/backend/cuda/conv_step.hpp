@@ -14,7 +14,7 @@ class ConvStep final : public Step {
   void forward(Mode mode) override;
   void backward() override;
   std::int64_t scratch_bytes() const override;
-  std::string variant() const override;
+  std::string variant(StepPass pass) const override;
 
  private:
   Convolution convolution_;

@@ -81,6 +81,7 @@ class DeviceStream {
   /// Waits for everything that was enqueued, this copy included.
   void download(void* host, const void* device, std::int64_t bytes);
   void zero(void* device, std::int64_t bytes);
+  /// In a capture: each launch of the graph reaches the event anew.
   void record(Event& event);
   void synchronize();
 

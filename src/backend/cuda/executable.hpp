@@ -22,6 +22,7 @@ class CudaExecutable final : public Executable {
   void eval_step(BatchRange range) override;
   std::vector<StepMetrics> drain_metrics() override;
   std::string first_non_finite(BatchRange range) override;
+  std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override;
   ModelState save() const override;
   ModelState save_gradients() const override;
   void load(const ModelState& state) override;

@@ -55,8 +55,8 @@ class Convolution {
   void forward(const float* x, const float* w, float* y);
   void backward_weights(const float* x, const float* dy, float* dw);
   void backward_input(const float* dy, const float* w, float* dx);
-  /// The algorithms of the three, for people.
-  std::string algorithms() const;
+  /// The algorithms that a pass takes, for people.
+  std::string algorithms(StepPass pass) const;
 
  private:
   struct Impl;

@@ -52,7 +52,7 @@ class Step {
   /// Bytes of memory that only this step uses, from the forward to the backward pass.
   virtual std::int64_t scratch_bytes() const { return 0; }
   /// Which kernels or algorithms run, for people; "" when there is nothing to choose.
-  virtual std::string variant() const { return ""; }
+  virtual std::string variant(StepPass /*pass*/) const { return ""; }
 
   const PlanStep& step() const { return step_; }
   void use_scratch(void* scratch) { scratch_ = scratch; }

@@ -1,5 +1,6 @@
 #include "support/cuda_host/backend.hpp"
 
+#include "backend/cuda/ceilings.hpp"
 #include "backend/cuda/executable.hpp"
 
 namespace bntrain::cuda {
@@ -10,6 +11,10 @@ class HostBackend final : public Backend {
   PlanOptions plan_options() const override { return {}; }
   std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
     return std::make_unique<CudaExecutable>(plan, dataset, Precision::fp32);
+  }
+  DeviceCeilings measure_ceilings() override {
+    DeviceStream stream;
+    return cuda::measure_ceilings(stream, 1 << 20);
   }
   std::string description() const override { return "CUDA kernels on the host"; }
 };

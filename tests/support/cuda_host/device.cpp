@@ -68,7 +68,7 @@ void DeviceStream::zero(void* device, std::int64_t bytes) {
 }
 
 void DeviceStream::record(Event& event) {
-  event.impl_->moment = std::chrono::steady_clock::now();
+  impl_->executor.enqueue([moment = &event.impl_->moment] { *moment = std::chrono::steady_clock::now(); });
 }
 
 void DeviceStream::synchronize() {}

@@ -89,7 +89,7 @@ void Convolution::backward_input(const float* dy, const float* w, float* dx) {
   });
 }
 
-std::string Convolution::algorithms() const {
+std::string Convolution::algorithms(StepPass) const {
   return "loops";
 }
 

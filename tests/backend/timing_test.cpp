@@ -1,0 +1,118 @@
+// Timing a step changes nothing, and what it lists is the plan.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "network/plan_cost.hpp"
+#include "support/small_training.hpp"
+
+namespace bntrain::test {
+namespace {
+
+using testing::ElementsAre;
+
+class TimingTest : public BackendTest {
+ protected:
+  static TrainingSetup setup(int threads = 1) {
+    TrainingSetup result;
+    result.text = "conv4x3,bn,relu,maxpool2,conv3x2,relu,fc8,bn,relu,fc4";
+    result.backend = GetParam();
+    result.threads = threads;
+    return result;
+  }
+};
+
+TEST_P(TimingTest, ListsThePartsInTheOrderOfTheStep) {
+  SmallTraining training(setup());
+  std::vector<std::string> forward, backward, update;
+  for (const StepTiming& timing : training->time_steps({3, 16}, 2)) {
+    (timing.pass == StepPass::forward    ? forward
+     : timing.pass == StepPass::backward ? backward
+                                         : update)
+        .push_back(timing.name);
+    EXPECT_EQ(timing.seconds.size(), 2u) << timing.name;
+    for (const double seconds : timing.seconds) EXPECT_GE(seconds, 0) << timing.name;
+  }
+  EXPECT_THAT(forward, ElementsAre("gather", "0 conv4x3", "1-3 bn+relu+maxpool2", "4 conv3x2", "5 relu",
+                                   "7 fc8", "8-9 bn+relu", "10 fc4", "loss"));
+  EXPECT_THAT(backward, ElementsAre("10 fc4", "8-9 bn+relu", "7 fc8", "5 relu", "4 conv3x2",
+                                    "1-3 bn+relu+maxpool2", "0 conv4x3"));
+  EXPECT_THAT(update, ElementsAre("sgd"));
+}
+
+TEST_P(TimingTest, ListsThePartsWhoseCostsAreKnown) {
+  for (const char* text :
+       {"conv4x3,bn,relu,maxpool2,conv3x2,relu,fc8,bn,relu,fc4", "bn,conv3x3,flatten,bn,fc4", "fc4"}) {
+    TrainingSetup s = setup();
+    s.text = text;
+    SmallTraining training(s);
+    const std::vector<StepTiming> timings = training->time_steps({0, 16}, 1);
+    const std::vector<StepCost> costs = plan_costs(make_plan(training.network(), {}, 16, {true, true}), 16);
+    ASSERT_EQ(timings.size(), costs.size());
+    for (std::size_t i = 0; i < costs.size(); ++i) {
+      EXPECT_EQ(timings[i].name, costs[i].name);
+      EXPECT_EQ(timings[i].pass, costs[i].pass);
+    }
+  }
+}
+
+TEST_P(TimingTest, ChangesNothing) {
+  const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
+  for (const int threads : {1, 2}) {
+    SmallTraining timed(setup(threads)), other(setup(threads));
+    for (SmallTraining* training : {&timed, &other}) {
+      ModelState state = (*training)->save();
+      state.tensors.at(0).floats().at(0) = -0.0f;  // the least that a learning rate of 0 could change
+      (*training)->load(state);
+      (*training)->train_step({0, 16}, params);
+    }
+    timed->time_steps({16, 9}, 3);
+    EXPECT_TRUE(same_bits(timed->save(), other->save()));
+    EXPECT_TRUE(same_bits(timed->save_gradients(), other->save_gradients()));
+    for (SmallTraining* training : {&timed, &other}) (*training)->train_step({16, 16}, params);
+    EXPECT_TRUE(same_bits(timed->save(), other->save()));
+    const std::vector<StepMetrics> metrics = timed->drain_metrics(), expected = other->drain_metrics();
+    ASSERT_EQ(metrics.size(), 2u);
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(metrics[i].loss_sum, expected[i].loss_sum);
+      EXPECT_EQ(metrics[i].correct, expected[i].correct);
+    }
+  }
+}
+
+TEST_P(TimingTest, ANegativeZeroKeepsItsSign) {
+  SmallTraining training(setup());
+  ModelState state = training->save();
+  for (Tensor& tensor : state.tensors)
+    if (tensor.name == "0.weight") tensor.floats().at(0) = -0.0f;
+  training->load(state);
+  training->time_steps({0, 16}, 1);
+  EXPECT_TRUE(same_bits(training->save(), state));
+}
+
+TEST_P(TimingTest, NumbersThatAreNotFiniteStayAsTheyAre) {
+  SmallTraining training(setup());
+  ModelState state = training->save();
+  state.tensors.at(0).floats().at(0) = std::nanf("");
+  training->load(state);
+  training->time_steps({0, 16}, 1);
+  EXPECT_TRUE(same_bits(training->save(), state));
+}
+
+TEST_P(TimingTest, NeedsARepetitionAndABatch) {
+  SmallTraining training(setup());
+  EXPECT_THROW(training->time_steps({0, 16}, 0), std::logic_error);
+  EXPECT_THROW(training->time_steps({0, 17}, 1), std::logic_error);
+}
+
+TEST_P(TimingTest, CeilingsAreMeasured) {
+  const DeviceCeilings ceilings = GetParam().make(2)->measure_ceilings();
+  EXPECT_GT(ceilings.copy_bytes_per_second, 0);
+  EXPECT_GT(ceilings.fma_flops_per_second, 0);
+}
+
+BNTRAIN_FOR_EVERY_BACKEND(TimingTest);
+
+}  // namespace
+}  // namespace bntrain::test
