@@ -1,3 +1,4 @@
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 
@@ -34,10 +35,11 @@ struct Call {
 void expect_exact(const Images& images, const Call& call, const kernels::Stream& stream = {}) {
   std::vector<std::int64_t> order(at(images.count));
   std::iota(order.rbegin(), order.rend(), 0);
-  const kernels::BatchState state{call.first, 0, 1};
+  // On the heap, where a GPU can reach it.
+  const auto state = std::make_unique<kernels::BatchState>(kernels::BatchState{call.first, 0, 1});
   Guarded out(at(call.batch * images.pixels), call.offset);
   kernels::gather_images(call.batch, images.pixels, images.data(), call.reversed ? order.data() : nullptr,
-                         call.first != 0 ? &state : nullptr, out.data(), stream);
+                         call.first != 0 ? state.get() : nullptr, out.data(), stream);
   EXPECT_TRUE(out.complete());
   for (std::int64_t n = 0; n < call.batch; ++n)
     for (std::int64_t i = 0; i < images.pixels; ++i) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -57,7 +58,10 @@ Result run(const Case& c, Executor& executor, int max_blocks = 0) {
   const Guarded gradient(values(c.size, 1));
   Guarded weights(values(c.size, 2), c.offset);
   Guarded velocity(values(c.size, 3));
-  kernels::sgd(c.size, gradient.data(), &c.scalars, &c.halted, weights.data(),
+  // On the heap, where a GPU can reach it.
+  const auto scalars = std::make_unique<SgdScalars>(c.scalars);
+  const auto halted = std::make_unique<unsigned>(c.halted);
+  kernels::sgd(c.size, gradient.data(), scalars.get(), halted.get(), weights.data(),
                c.momentum ? velocity.data() : nullptr, executor.stream(max_blocks));
   EXPECT_TRUE(gradient.intact());
   EXPECT_TRUE(weights.intact());
@@ -120,8 +124,8 @@ TEST(Sgd, NonFiniteGradientsReachTheirOwnWeightsAlone) {
   std::vector<float> gradient = values(64, 1);
   gradient[5] = std::nanf("");
   std::vector<float> weights = values(64, 2);
-  const SgdScalars scalars{0.1f, 0, 0};
-  kernels::sgd(64, gradient.data(), &scalars, nullptr, weights.data(), nullptr, {});
+  const auto scalars = std::make_unique<SgdScalars>(SgdScalars{0.1f, 0, 0});
+  kernels::sgd(64, gradient.data(), scalars.get(), nullptr, weights.data(), nullptr, {});
   for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(std::isnan(weights[i]), i == 5) << i;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 
@@ -24,9 +25,15 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 struct LossRun {
   std::vector<std::uint8_t> labels;  ///< of all images
   std::vector<std::int64_t> order;
-  BatchState state;
-  unsigned halted = 0, arrivals = 0;
-  std::int64_t finite_steps = 0;
+  struct Counters {
+    BatchState state;
+    unsigned halted = 0, arrivals = 0;
+    std::int64_t finite_steps = 0;
+  };
+  std::unique_ptr<Counters> counters = std::make_unique<Counters>();  // on the heap, where a GPU can reach it
+  BatchState& state = counters->state;
+  unsigned &halted = counters->halted, &arrivals = counters->arrivals;
+  std::int64_t& finite_steps = counters->finite_steps;
   std::vector<BatchMetrics> metrics = std::vector<BatchMetrics>(4, {-1, -1, -1});
 
   /// `in_order`: the labels as they come up.
