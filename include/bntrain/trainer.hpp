@@ -63,6 +63,7 @@ class Trainer {
 
   const Network& network() const { return network_; }
   const Executable& executable() const { return *executable_; }
+  Executable& executable() { return *executable_; }
   std::int64_t steps_per_epoch() const;
   /// Steps of the whole run, `config.steps` respected.
   std::int64_t total_steps() const;

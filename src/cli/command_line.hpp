@@ -2,15 +2,17 @@
 #pragma once
 
 #include "cli/info_command.hpp"
+#include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, info };
+enum class Command { none, train, time, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
+  TimeOptions time;
   InfoOptions info;
 };
 

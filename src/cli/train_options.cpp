@@ -3,6 +3,7 @@
 
 #include "cli/option_values.hpp"
 #include "cli/train_command.hpp"
+#include "cli/workload_options.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -10,20 +11,12 @@ namespace {
 // Beyond these no run would end; they keep products such as epochs * steps within 64 bits.
 constexpr std::uint64_t most_epochs = 1'000'000;
 constexpr std::uint64_t most_steps = 1'000'000'000'000;
-constexpr std::uint64_t most_images = 1'000'000'000;
-constexpr std::uint64_t most_threads = 1024;
 constexpr double most_float = 1e38;  // the kernels compute in float32
 
 void add_experiment(CLI::App& app, TrainConfig& config) {
   add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
   add_number(app, "--lr", config.lr, {0, most_float}, "learning rate");
-  add_text(
-      app, "--data", config.data, "DIR|synthetic[:KEY=VALUE,...]",
-      "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
-  add_text(app, "--network", config.network, "NAME|LAYERS",
-           "lenet-bn, mlp-bn, or layers such as conv20x5,bn,relu,maxpool2,fc10");
-  add_choice<Norm>(app, "--norm", config.norm, {{"batch", Norm::batch}, {"none", Norm::none}},
-                   "none takes the batch norms out and keeps weights and data order");
+  add_workload(app, config);
   add_choice<Init>(
       app, "--init", config.init,
       {{"tutorial", Init::tutorial}, {"gluon", Init::gluon}, {"torch", Init::torch}, {"he", Init::he}},
@@ -35,7 +28,6 @@ void add_experiment(CLI::App& app, TrainConfig& config) {
   add_number(app, "--bn-eps", config.batch_norm.eps, {1e-30, 1e6}, "added to the variance, inside the root");
   add_choice<bool>(app, "--bn-variance", config.batch_norm.unbiased, {{"biased", false}, {"unbiased", true}},
                    "variance stored in running_var");
-  add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
   add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");
   add_number(app, "--weight-decay", config.weight_decay, {0, most_float}, "of SGD, as torch.optim.SGD");
   add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},
@@ -44,26 +36,6 @@ void add_experiment(CLI::App& app, TrainConfig& config) {
                    "new order of the images in each epoch");
   add_integer(app, "--steps", config.steps, {0, most_steps},
               "end after N steps whatever --epochs says; 0: --epochs");
-}
-
-void add_machine(CLI::App& app, TrainOptions& options) {
-  BackendOptions& backend = options.config.backend;
-  add_choice<Device>(app, "--device", backend.device,
-                     {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}},
-                     "where to train; auto: a GPU if there is one");
-  add_integer(app, "--threads", backend.threads, {0, most_threads},
-              "CPU threads; 0: all. Results do not depend on it");
-  add_choice<CpuIsa>(
-      app, "--cpu-isa", backend.cpu_isa,
-      {{"auto", CpuIsa::automatic}, {"v2", CpuIsa::v2}, {"v3", CpuIsa::v3}, {"v4", CpuIsa::v4}},
-      "x86-64 level of the CPU kernels; auto: the best that this processor has");
-  const auto take_precision = [](const std::string& text) {
-    if (text == "fp32") return;
-    const std::string reason =
-        text == "tf32" ? "tf32 is a format of NVIDIA's tensor cores and the CPU has none; " : "";
-    throw BadValue("--precision", text, reason + "allowed: fp32");
-  };
-  add_value(app, "--precision", "fp32", "fp32", "of all arithmetic", take_precision);
 }
 
 void add_files(CLI::App& app, TrainConfig& config) {
@@ -99,7 +71,7 @@ void setup_train(CLI::App& app, TrainOptions& options) {
     add();
   };
   grouped("Experiment", [&] { add_experiment(train, options.config); });
-  grouped("Machine", [&] { add_machine(train, options); });
+  grouped("Machine", [&] { add_machine(train, options.config.backend); });
   grouped("Files", [&] { add_files(train, options.config); });
   grouped("Output", [&] { add_output(train, options); });
   train.footer(

@@ -20,7 +20,8 @@ TEST(ProgramTest, PrintsItsVersion) {
 TEST(ProgramTest, HelpListsTheCommands) {
   const ProgramResult result = run_bntrain({"--help"});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.out, AllOf(HasSubstr("train"), HasSubstr("info"), HasSubstr("--version")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("train"), HasSubstr("time"), HasSubstr("info"), HasSubstr("--version")));
 }
 
 TEST(ProgramTest, HelpOfTrainListsFlagsAndDefaults) {

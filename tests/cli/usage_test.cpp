@@ -48,7 +48,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"argument", {"train", "5"}, {"unexpected argument '5'"}},
         Refusal{"two_commands", {"train", "info"}, {"unexpected argument 'info'"}},
         Refusal{"flags_before_a_command", {"--epochs", "9", "info"}, {"unexpected argument 'info'"}},
-        Refusal{"flag_of_another_command", {"info", "--epochs", "3"}, {"unknown flag --epochs", "info"}}),
+        Refusal{"flag_of_another_command", {"info", "--epochs", "3"}, {"unknown flag --epochs", "info"}},
+        Refusal{
+            "training_flag_of_time", {"time", "--lr", "3"}, {"unknown flag --lr", "bntrain time --help"}}),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -83,6 +85,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"cpu_isa", {"--cpu-isa", "v5"}, {"--cpu-isa", "'v5'", "auto, v2, v3 or v4"}},
         Refusal{"threads", {"--threads", "-1"}, {"--threads", "'-1'"}},
         Refusal{"log_every", {"--log-every", "x"}, {"--log-every", "'x'"}},
+        Refusal{"no_repetition", {"time", "--repetitions", "0"}, {"--repetitions", "'0'", "from 1 to"}},
+        Refusal{"batch_to_time", {"time", "--batch-size", "0"}, {"--batch-size", "'0'", "from 1"}},
         Refusal{"assert_acc", {"--assert-acc", "88"}, {"--assert-acc", "'88'", "at most 1"}},
         Refusal{
             "tf32_on_the_cpu", {"--precision", "tf32"}, {"--precision", "'tf32'", "tensor cores", "fp32"}},
@@ -98,6 +102,9 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Refusal{"batch_beyond_the_data",
                 {"--quiet", "--data", "synthetic:train=100", "--batch-size", "101"},
+                {"--batch-size 101", "1 to 100"}},
+        Refusal{"batch_to_time_beyond_the_data",
+                {"time", "--quiet", "--data", "synthetic:train=100", "--batch-size", "101"},
                 {"--batch-size 101", "1 to 100"}},
         Refusal{"synthetic_key", {"--data", "synthetic:colour=3"}, {"colour"}},
         Refusal{"network_text",

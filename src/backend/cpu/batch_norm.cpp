@@ -159,7 +159,7 @@ void batch_norm_backward(const float* x, const float* dy, const float* gamma, co
     for (std::int64_t g = 0; g < c.groups; ++g) {
       float* group = x_plane.data() + g * c.group_floats;
       c.kernels.block_backward_input(c.block, group, group, group, dy_plane.data() + g * c.group_floats, norm,
-                                     c.valid(g), c.layout, 0, 1, group);
+                                     c.valid(g), c.layout, group);
     }
     c.write(x_plane, channel, dx);
   }

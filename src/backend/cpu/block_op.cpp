@@ -120,15 +120,14 @@ void BlockOp::backward(const Pass& pass) {
   if (after_conv_ || step_.input == 0) return;
   const GradientLayout dense{shape_.in_height * shape_.in_width, shape_.in_width, 1, 0};
   w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-    backward_input(pass, group, dense, 0, shape_.channels, w_.gradient(step_.input, group));
+    backward_input(pass, group, dense, w_.gradient(step_.input, group));
   });
 }
 
-void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout,
-                             std::int64_t first, std::int64_t last, float* out) {
+void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out) {
   w_.kernels.block_backward_input(shape_, w_.value(step_.input, group), raw(group),
                                   w_.value(step_.output, group), w_.gradient(step_.output, group),
-                                  coefficients(), pass.valid(group), layout, first, last, out);
+                                  coefficients(), pass.valid(group), layout, out);
 }
 
 }  // namespace bntrain::cpu

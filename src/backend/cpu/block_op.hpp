@@ -48,9 +48,8 @@ class BlockOp : public Op {
   bool reduces() const { return step_.norm || shape_.pool > 1; }
   /// What the convolution in front must leave for this op.
   ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
-  /// The gradient of channels [first, last) of this op's input for one group, laid out as asked.
-  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, std::int64_t first,
-                      std::int64_t last, float* out);
+  /// The gradient of this op's input for one group, laid out as asked.
+  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out);
   /// Moves the running statistics; once per applied update.
   void update_running();
 

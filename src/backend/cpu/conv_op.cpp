@@ -8,11 +8,6 @@ namespace {
 // More slices would let more threads share the backward pass, but each costs a copy of the weights to sum up.
 constexpr std::int64_t kMostSlices = 8;
 
-// Output gradients that are rebuilt at a time, in floats: they, the activations they come from and the input
-// stay in a second-level cache of 512 KiB or more until the weights have read them. With 1 MiB a core (Zen 4)
-// the reference network trained no faster for it.
-constexpr std::int64_t kChunkFloats = 1 << 16;
-
 }  // namespace
 
 ConvOp::ConvOp(Workspace& workspace, const PlanStep& step, BlockOp* block)
@@ -32,9 +27,6 @@ ConvOp::ConvOp(Workspace& workspace, const PlanStep& step, BlockOp* block)
             step.kernel,
             step.stride};
   layout_ = conv_gradient_layout(shape_, step.padding, input_gradient_);
-  const std::int64_t tiles =
-      kChunkFloats / (layout_.channel * w_.kernels.lanes) / w_.kernels.conv_weight_tile;
-  chunk_ = std::max<std::int64_t>(1, tiles) * w_.kernels.conv_weight_tile;
   packed_ = FloatBuffer(w_.kernels.conv_packed_floats(shape_));
   const std::int64_t threads = w_.team.size();
   if (step.padding > 0)
@@ -87,15 +79,13 @@ void ConvOp::backward(const Pass& pass) {
     const std::int64_t end = pass.groups * (slice + 1) / slices;
     for (std::int64_t group = pass.groups * slice / slices; group < end; ++group) {
       const float* in = padded_input(group, thread);
-      if (block_ == nullptr)
+      if (block_ != nullptr)
+        block_->backward_input(pass, group, layout_, dout);
+      else
         w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width,
                             w_.gradient(step_.output, group), layout_, dout);
-      for (std::int64_t first = 0; first < shape_.out_channels; first += chunk_) {
-        const std::int64_t last = std::min(shape_.out_channels, first + chunk_);
-        if (block_ != nullptr) block_->backward_input(pass, group, layout_, first, last, dout);
-        w_.kernels.conv_backward_weights(shape_, in, dout, layout_, first, last, dweights,
-                                         bias_gradient_ ? dweights + weights : nullptr);
-      }
+      w_.kernels.conv_backward_weights(shape_, in, dout, layout_, dweights,
+                                       bias_gradient_ ? dweights + weights : nullptr);
       if (input_gradient_)
         w_.kernels.conv_backward_input(shape_, step_.padding, dout, layout_, backward_packed_.data(),
                                        w_.gradient(step_.input, group));

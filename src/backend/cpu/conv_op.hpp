@@ -26,8 +26,6 @@ class ConvOp : public Op {
   BlockOp* block_;
   bool input_gradient_;  ///< false for the first layer
   bool bias_gradient_;  ///< false in front of a batch norm, which takes any bias out again: its gradient is 0
-  /// Output channels whose gradient is rebuilt and used before the next ones.
-  std::int64_t chunk_ = 0;
   /// Parts of the batch with their own sum of weight gradients; independent of the threads.
   std::int64_t slices_;
   FloatBuffer packed_, backward_packed_;

@@ -81,11 +81,9 @@ struct Kernels {
   /// out = conv(in, weights) + bias, and the epilogue.
   void (*conv_forward)(const ConvShape&, const float* in, const float* packed, const float* bias, float* out,
                        const ConvEpilogue&);
-  /// Output channels that conv_backward_weights() holds in registers: ranges of whole tiles cost least.
-  std::int64_t conv_weight_tile;
-  /// dweights (OIHW) and dbias (null: not wanted) of the output channels [first, last) += this group's share.
+  /// dweights (OIHW) and dbias (null: not wanted) += this group's share.
   void (*conv_backward_weights)(const ConvShape&, const float* in, const float* dout, const GradientLayout&,
-                                std::int64_t first, std::int64_t last, float* dweights, float* dbias);
+                                float* dweights, float* dbias);
   /// din = gradient of the input, border cut off: [in_channels][height - 2 padding][width - 2 padding].
   /// dout must be laid out by conv_gradient_layout().
   void (*conv_backward_input)(const ConvShape&, std::int64_t padding, const float* dout,
@@ -100,11 +98,11 @@ struct Kernels {
   /// sums[channel] = {sum(dy), sum(dy * xhat)} over the elements that passed the ReLU.
   void (*block_backward_sums)(const BlockShape&, const float* raw, const float* y, const float* dy,
                               const NormCoefficients&, double* sums);
-  /// dx for the channels [first, last); pooled winners are found again as the first element equal to the raw
+  /// dx; pooled winners are found again as the first element equal to the raw
   /// value.
   void (*block_backward_input)(const BlockShape&, const float* x, const float* raw, const float* y,
                                const float* dy, const NormCoefficients&, int valid, const GradientLayout&,
-                               std::int64_t first, std::int64_t last, float* dx);
+                               float* dx);
   /// out (in `layout`) = in (dense planes).
   void (*relayout)(std::int64_t channels, std::int64_t height, std::int64_t width, const float* in,
                    const GradientLayout& layout, float* out);

@@ -1,6 +1,5 @@
 // The convolution kernels of every instruction set against plain loops in double.
 #include <algorithm>
-#include <utility>
 
 #include "backend/cpu/conv_problem.hpp"
 
@@ -57,11 +56,8 @@ class ConvTest : public KernelTest {
                                    bool with_bias) {
     WeightGradients g{Guarded(weight), Guarded(bias)};
     const Guarded in = p.padded_lanes(k.lanes, kDead), dy = gradient(p, layout);
-    // In two ranges of output channels, the first one not of whole tiles.
-    const std::int64_t middle = std::min(p.shape.out_channels, k.conv_weight_tile + 1);
-    for (const auto& [first, last] : {std::pair{std::int64_t{0}, middle}, {middle, p.shape.out_channels}})
-      k.conv_backward_weights(p.shape, in.data(), dy.data(), layout, first, last, g.weight.data(),
-                              with_bias ? g.bias.data() : nullptr);
+    k.conv_backward_weights(p.shape, in.data(), dy.data(), layout, g.weight.data(),
+                            with_bias ? g.bias.data() : nullptr);
     EXPECT_TRUE(g.weight.intact());
     EXPECT_TRUE(g.bias.intact());
     return g;

@@ -132,7 +132,7 @@ static void keep_lanes(const BlockShape& b, IntVec mask, const GradientLayout& l
 
 void block_backward_input(const BlockShape& b, const float* x, const float* raw, const float* y,
                           const float* dy, const NormCoefficients& n, int valid, const GradientLayout& layout,
-                          std::int64_t first, std::int64_t last, float* dx) {
+                          float* dx) {
   const std::int64_t in_plane = b.in_height * b.in_width * kLanes;
   const std::int64_t out_plane = b.out_height * b.out_width * kLanes;
   const auto with_norm = b.pool == 1   ? plane_backward<1, true>
@@ -143,7 +143,7 @@ void block_backward_input(const BlockShape& b, const float* x, const float* raw,
                                      : plane_backward<0, false>;
   ChannelBackward k{};
   k.relu = b.relu;
-  for (std::int64_t c = first; c < last; ++c) {
+  for (std::int64_t c = 0; c < b.channels; ++c) {
     if (b.norm) {
       const float scale = n.gamma[c] * n.invstd[c];
       k.mean = splat(n.mean[c]);

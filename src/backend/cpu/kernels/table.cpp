@@ -25,7 +25,6 @@ const Kernels& kernels() {
       .conv_backward_packed_floats = conv_backward_packed_floats,
       .conv_backward_pack = conv_backward_pack,
       .conv_forward = conv_forward,
-      .conv_weight_tile = kWeightTileChannels,
       .conv_backward_weights = conv_backward_weights,
       .conv_backward_input = conv_backward_input,
       .block_reduce = block_reduce,

@@ -1,0 +1,23 @@
+// bntrain time: where the time of a training step goes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "bntrain/config.hpp"
+
+namespace bntrain::cli {
+
+struct TimeOptions {
+  TrainConfig config;    ///< the workload and the machine; the rest keeps its defaults
+  int repetitions = 20;  ///< timed runs of every part
+  bool json = false;     ///< one JSON object instead of the table on stdout
+  bool quiet = false;    ///< no information on stderr
+  bool no_color = false;
+};
+
+void setup_time(CLI::App& app, TimeOptions& options);
+
+/// Returns the exit code; throws Error.
+int run_time(const TimeOptions& options);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,53 @@
+// What bntrain time found, as a table and as JSON.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bntrain/backend.hpp"
+#include "cli/records.hpp"
+#include "network/plan_cost.hpp"
+
+namespace bntrain::cli {
+
+/// Quartiles in seconds, interpolated linearly between the samples.
+struct Quartiles {
+  double first = 0, median = 0, third = 0;
+  /// The interquartile range as a share of the median.
+  double spread() const { return (third - first) / median; }
+};
+
+/// Expects at least one sample.
+Quartiles summarise(std::vector<double> seconds);
+
+/// One part of the training step: what it has to do and how long it took.
+struct TimedPart {
+  StepCost cost;
+  std::string variant;
+  Quartiles seconds;
+  double share = 0;  ///< of the sum of all parts' medians
+};
+
+/// Expects the same parts in the same order from both.
+std::vector<TimedPart> timed_parts(const std::vector<StepTiming>& timings,
+                                   const std::vector<StepCost>& costs);
+
+struct TimeReport {
+  std::string dataset, network;
+  std::string batch;  ///< its shape
+  std::int64_t batch_size = 0;
+  std::string backend, variant;
+  int repetitions = 0;
+  bool fused_blocks = false;  ///< the convolutions do part of the work of the blocks behind them
+  DeviceCeilings ceilings;
+  Quartiles step;  ///< of Executable::train_step()
+  std::vector<TimedPart> parts;
+};
+
+/// The setting, what a row holds, a row a part, and the whole step beside the sum of its parts.
+std::string time_table(const TimeReport& report);
+
+Json time_record(const TimeReport& report);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,46 @@
+#include "cli/workload_options.hpp"
+
+#include <string>
+
+#include "cli/option_values.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+// Beyond these no run would end.
+constexpr std::uint64_t most_images = 1'000'000'000;
+constexpr std::uint64_t most_threads = 1024;
+
+}  // namespace
+
+void add_workload(CLI::App& app, TrainConfig& config) {
+  add_text(
+      app, "--data", config.data, "DIR|synthetic[:KEY=VALUE,...]",
+      "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
+  add_text(app, "--network", config.network, "NAME|LAYERS",
+           "lenet-bn, mlp-bn, or layers such as conv20x5,bn,relu,maxpool2,fc10");
+  add_choice<Norm>(app, "--norm", config.norm, {{"batch", Norm::batch}, {"none", Norm::none}},
+                   "none takes the batch norms out and keeps weights and data order");
+  add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
+}
+
+void add_machine(CLI::App& app, BackendOptions& backend) {
+  add_choice<Device>(app, "--device", backend.device,
+                     {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}},
+                     "where to train; auto: a GPU if there is one");
+  add_integer(app, "--threads", backend.threads, {0, most_threads},
+              "CPU threads; 0: all. Results do not depend on it");
+  add_choice<CpuIsa>(
+      app, "--cpu-isa", backend.cpu_isa,
+      {{"auto", CpuIsa::automatic}, {"v2", CpuIsa::v2}, {"v3", CpuIsa::v3}, {"v4", CpuIsa::v4}},
+      "x86-64 level of the CPU kernels; auto: the best that this processor has");
+  const auto take_precision = [](const std::string& text) {
+    if (text == "fp32") return;
+    const std::string reason =
+        text == "tf32" ? "tf32 is a format of NVIDIA's tensor cores and the CPU has none; " : "";
+    throw BadValue("--precision", text, reason + "allowed: fp32");
+  };
+  add_value(app, "--precision", "fp32", "fp32", "of all arithmetic", take_precision);
+}
+
+}  // namespace bntrain::cli
