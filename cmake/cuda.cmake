@@ -1,5 +1,32 @@
-# BNTRAIN_HAS_CUDA: whether GPU kernels are built.
+# BNTRAIN_HAS_CUDA: whether GPU kernels are built. BNTRAIN_HAS_CUDA_MODULE: whether the CUDA backend is, which wants
+# cuBLASLt and cuDNN beside nvcc; bntrain_cudnn is cuDNN then.
 set(BNTRAIN_HAS_CUDA OFF)
+set(BNTRAIN_HAS_CUDA_MODULE OFF)
+set(BNTRAIN_CUDNN_ROOT "" CACHE PATH "Folder with include/cudnn.h and lib/libcudnn.so, where they are not found by themselves")
+
+# Sets `result` to why cuDNN or cuBLASLt is not to be had, or makes bntrain_cudnn.
+function(bntrain_find_math_libraries result)
+  find_path(CUDNN_INCLUDE_DIR cudnn_version.h HINTS ${BNTRAIN_CUDNN_ROOT} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+  find_library(CUDNN_LIBRARY cudnn HINTS ${BNTRAIN_CUDNN_ROOT} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib64 lib)
+  mark_as_advanced(CUDNN_INCLUDE_DIR CUDNN_LIBRARY)
+  set(${result} "" PARENT_SCOPE)
+  if(NOT TARGET CUDA::cublasLt)
+    set(${result} "cuBLASLt was not found in the CUDA toolkit" PARENT_SCOPE)
+  elseif(NOT CUDNN_INCLUDE_DIR OR NOT CUDNN_LIBRARY)
+    set(${result} "cuDNN was not found: install it, or name its folder in BNTRAIN_CUDNN_ROOT" PARENT_SCOPE)
+  else()
+    file(STRINGS ${CUDNN_INCLUDE_DIR}/cudnn_version.h line REGEX "define CUDNN_MAJOR [0-9]+")
+    string(REGEX MATCH "[0-9]+" major "${line}")
+    if(NOT major OR major LESS 9)
+      set(${result} "cuDNN in ${CUDNN_INCLUDE_DIR} is of version ${major}, and 9 or later is wanted" PARENT_SCOPE)
+      return()
+    endif()
+    add_library(bntrain_cudnn UNKNOWN IMPORTED GLOBAL)
+    set_target_properties(bntrain_cudnn PROPERTIES IMPORTED_LOCATION ${CUDNN_LIBRARY}
+      INTERFACE_INCLUDE_DIRECTORIES ${CUDNN_INCLUDE_DIR})
+  endif()
+endfunction()
+
 if(BNTRAIN_CUDA)  # ON or AUTO
   # One architecture for everyday builds; a release names more.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
@@ -12,6 +39,15 @@ if(BNTRAIN_CUDA)  # ON or AUTO
     find_package(CUDAToolkit REQUIRED)
     set(BNTRAIN_HAS_CUDA ON)
     message(STATUS "GPU kernels: CUDA ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+    bntrain_find_math_libraries(missing)
+    if(NOT missing)
+      set(BNTRAIN_HAS_CUDA_MODULE ON)
+      message(STATUS "CUDA backend: with cuDNN ${CUDNN_LIBRARY}")
+    elseif(NOT BNTRAIN_CUDA STREQUAL "AUTO")
+      message(FATAL_ERROR "BNTRAIN_CUDA is ON, but the CUDA backend cannot be built: ${missing}")
+    else()
+      message(STATUS "CUDA backend: none, ${missing}")
+    endif()
   elseif(NOT BNTRAIN_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "BNTRAIN_CUDA is ON, but there is no CUDA compiler: put nvcc into PATH or name it in CUDACXX")
   else()

@@ -10,6 +10,12 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 set_target_properties(bntrain_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
 
+if(BNTRAIN_HAS_CUDA_MODULE)
+  install(TARGETS bntrain_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/bntrain)
+  # NVIDIA's libraries are found where they were at build time; only they may lie outside of what is moved.
+  set_target_properties(bntrain_cuda PROPERTIES INSTALL_RPATH "$ORIGIN/.." INSTALL_RPATH_USE_LINK_PATH ON)
+endif()
+
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
 install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 if(BNTRAIN_HAS_CUDA)

@@ -25,6 +25,10 @@ struct Stream {
   int max_blocks;
 };
 
+/// Whether the library was compiled for the device of the calling thread: its architecture, or code that the
+/// driver can translate to it. Throws std::runtime_error where no device can be asked.
+bool have_device_code();
+
 /// What may change from step to step. It lives in device memory, so that a captured graph sees the new
 /// values.
 struct SgdScalars {

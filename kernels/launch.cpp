@@ -94,6 +94,17 @@ DeviceLimits device_limits(const Stream&) {
           .l2_bytes = attribute(cudaDevAttrL2CacheSize)};
 }
 
+bool has_device_code(const void* kernel) {
+  cudaFuncAttributes attributes;
+  const cudaError_t status = cudaFuncGetAttributes(&attributes, kernel);
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
+    cudaGetLastError();
+    return false;
+  }
+  BNTRAIN_CUDA_CHECK(status);
+  return true;
+}
+
 int co_resident_blocks(const void* kernel, const LaunchConfig& config, const Stream& stream) {
   if (config.shared_bytes > attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)) return 0;
   ask_for(kernel, config);

@@ -48,6 +48,9 @@ DeviceLimits device_limits(const Stream& stream);
 /// once, cut to stream.max_blocks: the largest grid of a cooperative launch. 0 when not even one fits.
 int co_resident_blocks(const void* kernel, const LaunchConfig& config, const Stream& stream);
 
+/// Whether the kernel was compiled for the device of the calling thread.
+bool has_device_code(const void* kernel);
+
 /// The number of blocks for `work` items at `per_block` a block, at most `blocks_a_multiprocessor` times the
 /// multiprocessors and at most stream.max_blocks; at least 1.
 std::int64_t strided_grid(std::int64_t work, std::int64_t per_block, int blocks_a_multiprocessor,

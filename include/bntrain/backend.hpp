@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bntrain/cpu_isa.hpp"
@@ -122,5 +123,13 @@ struct BackendOptions {
 /// The backend for these options. Throws Error(runtime) with the reason when the device cannot be had and
 /// Error(usage) when this processor lacks the instruction set. `note` receives why `automatic` took the CPU.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note);
+
+/// A name and what there is to say about it.
+using Fact = std::pair<std::string, std::string>;
+using Facts = std::vector<Fact>;
+
+/// "cuda": the description of the CUDA backend, or why it cannot be had. Then what there is of it, also where
+/// it cannot be had: the module, versions, devices.
+Facts cuda_facts();
 
 }  // namespace bntrain

@@ -4,8 +4,6 @@
 
 #include <filesystem>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "bntrain/backend.hpp"
 #include "bntrain/dataset.hpp"
@@ -16,15 +14,9 @@
 namespace bntrain::cli {
 namespace {
 
-std::string describe_backend(Device device) {
+std::string describe_cpu() {
   std::string note;
-  try {
-    BackendOptions options;
-    options.device = device;
-    return make_backend(options, note)->description();
-  } catch (const Error& error) {
-    return std::string("not available: ") + error.what();
-  }
+  return make_backend({.device = Device::cpu}, note)->description();
 }
 
 std::string describe_data(const std::filesystem::path& folder) {
@@ -54,10 +46,12 @@ void setup_info(CLI::App& app, InfoOptions& options) {
 }
 
 int run_info(const InfoOptions& options) {
-  std::vector<std::pair<std::string, std::string>> facts = {
-      {"version", BNTRAIN_VERSION},  {"compiler", "g++ " __VERSION__},
-      {"build", BNTRAIN_BUILD_TYPE}, {"cpu", describe_backend(Device::cpu)},
-      {"cpu-isa", describe_isas()},  {"cuda", describe_backend(Device::cuda)}};
+  Facts facts = {{"version", BNTRAIN_VERSION},
+                 {"compiler", "g++ " __VERSION__},
+                 {"build", BNTRAIN_BUILD_TYPE},
+                 {"cpu", describe_cpu()},
+                 {"cpu-isa", describe_isas()}};
+  for (const Fact& fact : cuda_facts()) facts.push_back(fact);
   Json data = Json::array();
   for (const auto& folder : default_data_search().folders) data.push_back(describe_data(folder));
 
@@ -69,7 +63,7 @@ int run_info(const InfoOptions& options) {
     return 0;
   }
   for (const auto& place : data) facts.emplace_back("data", place.get<std::string>());
-  for (const auto& [name, text] : facts) print_result(fmt::format("{:<9} {}", name, text));
+  for (const auto& [name, text] : facts) print_result(fmt::format("{:<18} {}", name, text));
   return 0;
 }
 

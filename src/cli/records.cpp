@@ -37,7 +37,7 @@ Json configuration(const TrainOptions& options) {
           {"device", to_string(config.backend.device)},
           {"threads", config.backend.threads},
           {"cpu-isa", to_string(config.backend.cpu_isa)},
-          {"precision", "fp32"},
+          {"precision", to_string(config.backend.precision)},
           {"init-from", config.init_from},
           {"save", config.save},
           {"save-gradients", config.save_gradients},
@@ -71,6 +71,10 @@ std::string to_string(Device device) {
       return "cuda";
   }
   return "";
+}
+
+std::string to_string(Precision precision) {
+  return precision == Precision::tf32 ? "tf32" : "fp32";
 }
 
 double images_per_second(const EpochResult& epoch) {

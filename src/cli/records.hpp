@@ -29,6 +29,7 @@ Json end_record(const TrainResult& result);
 /// `text` of a flag's value: "tutorial", "batch", "auto" ...
 std::string to_string(Init init);
 std::string to_string(Device device);
+std::string to_string(Precision precision);
 
 /// Training images per second of training, without evaluation.
 double images_per_second(const EpochResult& epoch);

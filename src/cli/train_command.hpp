@@ -9,11 +9,8 @@
 
 namespace bntrain::cli {
 
-enum class Precision { fp32 };
-
 struct TrainOptions {
   TrainConfig config;
-  Precision precision = Precision::fp32;
   std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this
   bool summary = false;                   ///< print the layers and end
   bool json = false;                      ///< JSON objects instead of text lines on stdout

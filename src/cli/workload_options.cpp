@@ -34,13 +34,10 @@ void add_machine(CLI::App& app, BackendOptions& backend) {
       app, "--cpu-isa", backend.cpu_isa,
       {{"auto", CpuIsa::automatic}, {"v2", CpuIsa::v2}, {"v3", CpuIsa::v3}, {"v4", CpuIsa::v4}},
       "x86-64 level of the CPU kernels; auto: the best that this processor has");
-  const auto take_precision = [](const std::string& text) {
-    if (text == "fp32") return;
-    const std::string reason =
-        text == "tf32" ? "tf32 is a format of NVIDIA's tensor cores and the CPU has none; " : "";
-    throw BadValue("--precision", text, reason + "allowed: fp32");
-  };
-  add_value(app, "--precision", "fp32", "fp32", "of all arithmetic", take_precision);
+  add_choice<Precision>(
+      app, "--precision", backend.precision, {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}},
+      "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with factors "
+      "of 10 bits of mantissa");
 }
 
 }  // namespace bntrain::cli

@@ -29,6 +29,10 @@ DeviceLimits device_limits(const Stream& stream) {
   return settings_of(stream).device;
 }
 
+bool has_device_code(const void*) {
+  return true;
+}
+
 int co_resident_blocks(const void*, const LaunchConfig& config, const Stream& stream) {
   constexpr int kThreadsAMultiprocessor = 2048;
   constexpr std::int64_t kSharedReserve = 1024;  // what the system takes of each block's

@@ -1,0 +1,60 @@
+#include "backend/cuda/backend.hpp"
+
+#include "backend/cuda/ceilings.hpp"
+#include "backend/cuda/executable.hpp"
+#include "backend/cuda/gpu.hpp"
+#include "backend/cuda/math_handles.hpp"
+#include "bntrain/error.hpp"
+
+namespace bntrain::cuda {
+namespace {
+
+/// The first generation with TF32, Ampere.
+constexpr int kTf32Capability = 80;
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(Gpu gpu, Precision precision) : gpu_(std::move(gpu)), precision_(precision) {}
+
+  PlanOptions plan_options() const override { return {}; }
+
+  std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
+    try {
+      return std::make_unique<CudaExecutable>(plan, dataset, precision_);
+    } catch (const CudaError& error) {
+      throw Error(ErrorKind::runtime, "the network cannot be compiled for " + gpu_.name + ": " +
+                                          error.what() + "; try a smaller --batch-size or --device cpu");
+    }
+  }
+
+  DeviceCeilings measure_ceilings() override {
+    DeviceStream stream;
+    return cuda::measure_ceilings(stream);
+  }
+
+  std::string description() const override {
+    return "CUDA, " + to_string(gpu_) + ", " + (precision_ == Precision::tf32 ? "tf32" : "fp32") + ", CUDA " +
+           runtime_version() + ", cuDNN " + cudnn_version() + ", cuBLASLt " + cublas_version();
+  }
+
+ private:
+  Gpu gpu_;
+  Precision precision_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(Precision precision) {
+  try {
+    Gpu gpu = usable_gpu();
+    if (precision == Precision::tf32 && gpu.compute_capability < kTf32Capability)
+      throw Error(ErrorKind::usage,
+                  "--precision tf32 needs a GPU of compute capability 8.0 or above, which " + gpu.name +
+                      " is not; allowed there: --precision fp32");
+    return std::make_unique<CudaBackend>(std::move(gpu), precision);
+  } catch (const CudaError& error) {
+    throw Error(ErrorKind::runtime, error.what());
+  }
+}
+
+}  // namespace bntrain::cuda

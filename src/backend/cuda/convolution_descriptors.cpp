@@ -1,0 +1,66 @@
+#include "backend/cuda/convolution_descriptors.hpp"
+
+#include <limits>
+
+namespace bntrain::cuda {
+namespace {
+
+/// cuDNN counts in int.
+int narrow(std::int64_t value, const ConvolutionShape& shape) {
+  if (value > std::numeric_limits<int>::max())
+    throw CudaError("cuDNN cannot take a " + to_string(shape) + ": sizes end at " +
+                    std::to_string(std::numeric_limits<int>::max()));
+  return static_cast<int>(value);
+}
+
+template <typename Owner, typename Handle>
+Owner make(cudnnStatus_t (*create)(Handle*)) {
+  Handle handle = nullptr;
+  BNTRAIN_CUDA_CHECK(create(&handle));
+  return Owner(handle);
+}
+
+std::string sizes(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
+  return std::to_string(a) + "x" + std::to_string(b) + "x" + std::to_string(c) + "x" + std::to_string(d);
+}
+
+}  // namespace
+
+std::string to_string(const ConvolutionShape& shape) {
+  return "convolution of " + sizes(shape.batch, shape.in_channels, shape.height, shape.width) + " with " +
+         sizes(shape.out_channels, shape.in_channels, shape.kernel, shape.kernel) + ", stride " +
+         std::to_string(shape.stride) + ", padding " + std::to_string(shape.padding);
+}
+
+cudnnMathType_t math_type(Precision precision) {
+  return precision == Precision::fp32 ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+}
+
+TensorDescriptors::TensorDescriptors(const ConvolutionShape& shape)
+    : x(make<TensorDescriptor>(cudnnCreateTensorDescriptor)),
+      y(make<TensorDescriptor>(cudnnCreateTensorDescriptor)),
+      w(make<FilterDescriptor>(cudnnCreateFilterDescriptor)) {
+  const auto size = [&](std::int64_t value) { return narrow(value, shape); };
+  BNTRAIN_CUDA_CHECK(cudnnSetTensor4dDescriptor(x.get(), CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT,
+                                                size(shape.batch), size(shape.in_channels),
+                                                size(shape.height), size(shape.width)));
+  BNTRAIN_CUDA_CHECK(cudnnSetFilter4dDescriptor(w.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW,
+                                                size(shape.out_channels), size(shape.in_channels),
+                                                size(shape.kernel), size(shape.kernel)));
+  BNTRAIN_CUDA_CHECK(cudnnSetTensor4dDescriptor(y.get(), CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT,
+                                                size(shape.batch), size(shape.out_channels),
+                                                size(shape.out_height()), size(shape.out_width())));
+}
+
+ConvolutionDescriptor describe_convolution(const ConvolutionShape& shape, cudnnMathType_t math) {
+  auto convolution = make<ConvolutionDescriptor>(cudnnCreateConvolutionDescriptor);
+  const int padding = narrow(shape.padding, shape), stride = narrow(shape.stride, shape);
+  constexpr int kDilation = 1;
+  BNTRAIN_CUDA_CHECK(cudnnSetConvolution2dDescriptor(convolution.get(), padding, padding, stride, stride,
+                                                     kDilation, kDilation, CUDNN_CROSS_CORRELATION,
+                                                     CUDNN_DATA_FLOAT));
+  BNTRAIN_CUDA_CHECK(cudnnSetConvolutionMathType(convolution.get(), math));
+  return convolution;
+}
+
+}  // namespace bntrain::cuda
