@@ -40,8 +40,12 @@ void begin_from(Executable& executable, const Start& start) {
   if (!start.momentum.tensors.empty()) executable.load_momentum(start.momentum);
 }
 
+double distance_of_neighbour(int number) {
+  return kNearest * std::pow(kFarther, number);
+}
+
 ModelState neighbour(ModelState state, const Network& network, int number) {
-  const double distance = kNearest * std::pow(kFarther, number);
+  const double distance = distance_of_neighbour(number);
   RandomStream random(static_cast<std::uint64_t>(number), RandomPurpose::rounding, 0);
   for (const Parameter& parameter : network.parameters()) {
     Tensor& tensor = *std::ranges::find(state.tensors, parameter.name, &Tensor::name);
@@ -51,9 +55,21 @@ ModelState neighbour(ModelState state, const Network& network, int number) {
   return state;
 }
 
-/// The momentum and the update depend on no decision: see step_distances().
-bool depends_on_decisions(Quantity quantity) {
-  return quantity != Quantity::momentum && quantity != Quantity::parameter;
+/// How much of what neighbour `number` moves counts as the reference's own rounding. A decision is whole or
+/// not at all; what is continuous moves with the distance; an update adds its gradient to the same numbers.
+double share_of_rounding(Quantity quantity, int number) {
+  switch (quantity) {
+    case Quantity::gradient:
+    case Quantity::correct:
+      return 1;
+    case Quantity::running_statistics:
+    case Quantity::loss:
+      return kNearest / distance_of_neighbour(number);
+    case Quantity::momentum:
+    case Quantity::parameter:
+      return 0;
+  }
+  return 0;
 }
 
 bool within(const std::vector<Distance>& distances) {
@@ -161,10 +177,11 @@ class CheckExecutable final : public Executable {
     for (int i = 0; i < kNeighbours && !within(distances); ++i) {
       begin_from(*reference_, {neighbour(start.state, plan_.network, i), start.momentum});
       const std::vector<Distance> moved = step_distances(plan_.network, params, expected, step(*reference_));
-      for (std::size_t k = 0; k < moved.size(); ++k)
-        if (depends_on_decisions(distances[k].quantity))
-          distances[k].allowed =
-              std::max(distances[k].allowed, bounds[k] + kNeighbourFactor * moved[k].value);
+      for (std::size_t k = 0; k < moved.size(); ++k) {
+        const double share = kNeighbourFactor * share_of_rounding(distances[k].quantity, i);
+        if (share > 0)  // what moves to infinity times 0 is NaN
+          distances[k].allowed = std::max(distances[k].allowed, bounds[k] + share * moved[k].value);
+      }
     }
     begin_from(*reference_, after);
   }
