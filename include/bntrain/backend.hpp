@@ -90,6 +90,8 @@ class Executable {
 
   /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
   virtual std::string variant() const = 0;
+  /// One line for people about the steps so far; "" when there is nothing to say.
+  virtual std::string report() const { return ""; }
 };
 
 /// A device that compiles plans. The data set must outlive the executable.
@@ -105,7 +107,9 @@ class Backend {
   virtual std::string description() const = 0;
 };
 
-enum class Device { automatic, cpu, cuda };
+/// `check` trains on the CPU and has every step made by CUDA too, from the same state: a step that differs by
+/// more than float32 explains throws Error(runtime).
+enum class Device { automatic, cpu, cuda, check };
 
 /// How products of convolutions and matrices are computed. The CPU backend always takes fp32.
 enum class Precision {

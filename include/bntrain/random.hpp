@@ -20,7 +20,8 @@ enum class RandomPurpose : std::uint32_t {
   gamma = 3,
   beta = 4,
   shuffle = 5,
-  synthetic = 6
+  synthetic = 6,
+  rounding = 7
 };
 
 /// A stream keyed by (seed, purpose, ordinal). Streams never overlap; equal keys give equal numbers

@@ -1,21 +1,40 @@
+#include "backend/check_backend.hpp"
 #include "backend/cpu/backend.hpp"
 #include "backend/cuda_module.hpp"
 #include "bntrain/backend.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain {
+namespace {
+
+/// `device` is the flag's value that cannot do without.
+std::unique_ptr<Backend> demand_cuda_backend(const std::string& device, Precision precision) {
+  try {
+    return make_cuda_backend(precision);
+  } catch (const Error& error) {
+    throw Error(error.kind(), "--device " + device + ": " + error.what() + "; use --device cpu or auto");
+  }
+}
+
+[[noreturn]] void refuse_tf32(const std::string& reason) {
+  throw Error(ErrorKind::usage,
+              "--precision 'tf32' is for the tensor cores of a GPU, and " + reason + "; allowed there: fp32");
+}
+
+}  // namespace
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note) {
   note.clear();
+  const auto make_cpu = [&] { return cpu::make_cpu_backend(options.threads, options.cpu_isa); };
   const bool tf32 = options.precision == Precision::tf32;
   switch (options.device) {
     case Device::cuda:
-      try {
-        return make_cuda_backend(options.precision);
-      } catch (const Error& error) {
-        throw Error(error.kind(),
-                    std::string("--device cuda: ") + error.what() + "; use --device cpu or auto");
-      }
+      return demand_cuda_backend("cuda", options.precision);
+    case Device::check: {
+      if (tf32) refuse_tf32("--device check holds it to the CPU's float32");
+      auto judged = demand_cuda_backend("check", options.precision);
+      return make_check_backend(make_cpu(), std::move(judged));
+    }
     case Device::automatic:
       try {
         return make_cuda_backend(options.precision);
@@ -25,13 +44,10 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string
       }
       break;
     case Device::cpu:
-      if (tf32)
-        throw Error(ErrorKind::usage,
-                    "--precision tf32 is for the tensor cores of a GPU and --device cpu has none; allowed "
-                    "there: --precision fp32");
+      if (tf32) refuse_tf32("--device cpu has none");
       break;
   }
-  return cpu::make_cpu_backend(options.threads, options.cpu_isa);
+  return make_cpu();
 }
 
 }  // namespace bntrain

@@ -69,6 +69,8 @@ std::string to_string(Device device) {
       return "cpu";
     case Device::cuda:
       return "cuda";
+    case Device::check:
+      return "check";
   }
   return "";
 }

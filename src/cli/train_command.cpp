@@ -128,6 +128,7 @@ int run_train(const TrainOptions& options) {
   TrainReport report(options, trainer, start_record(options, dataset, trainer, backend->description()));
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
+  if (const std::string line = trainer.executable().report(); !line.empty()) spdlog::info("{}", line);
   save_files(config, dataset, trainer, result.steps);
   report.on_end(result);
   return finish(options, result, interrupt.signal());

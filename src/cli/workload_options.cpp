@@ -25,9 +25,11 @@ void add_workload(CLI::App& app, TrainConfig& config) {
 }
 
 void add_machine(CLI::App& app, BackendOptions& backend) {
-  add_choice<Device>(app, "--device", backend.device,
-                     {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}},
-                     "where to train; auto: a GPU if there is one");
+  add_choice<Device>(
+      app, "--device", backend.device,
+      {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}},
+      "where to train; auto: a GPU if there is one; check: on the CPU, and compare every step "
+      "with the GPU's");
   add_integer(app, "--threads", backend.threads, {0, most_threads},
               "CPU threads; 0: all. Results do not depend on it");
   add_choice<CpuIsa>(
