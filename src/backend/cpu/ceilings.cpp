@@ -14,14 +14,12 @@
 namespace bntrain::cpu {
 namespace {
 
-constexpr int kRepetitions = 3;
-
-/// Seconds of the fastest run; the first only warms up.
+/// Seconds of the fastest of the runs, of which one more in front only warms up.
 template <class Work>
-double fastest(const Work& work) {
+double fastest(int repetitions, const Work& work) {
   using Clock = std::chrono::steady_clock;
   double best = 0;
-  for (int repetition = 0; repetition <= kRepetitions; ++repetition) {
+  for (int repetition = 0; repetition <= repetitions; ++repetition) {
     const Clock::time_point start = Clock::now();
     work();
     const std::chrono::duration<double> seconds = Clock::now() - start;
@@ -44,7 +42,7 @@ double copy_rate(ThreadTeam& team) {
   std::fill_n(from.data(), size, 1.0f);
   // One range a thread: memcpy() writes around the caches only when it sees a long one.
   const std::int64_t parts = team.size();
-  const double seconds = fastest([&] {
+  const double seconds = fastest(3, [&] {
     team.for_each(parts, [&](std::int64_t part, int) {
       const std::int64_t first = size * part / parts, last = size * (part + 1) / parts;
       std::memcpy(to.data() + first, from.data() + first,
@@ -57,10 +55,11 @@ double copy_rate(ThreadTeam& team) {
 }
 
 double multiply_add_rate(ThreadTeam& team, const Kernels& kernels) {
-  constexpr std::int64_t kRounds = 1'000'000;
+  constexpr std::int64_t kRounds =
+      100'000;  // a millisecond: some runs then fall between other programs' turns
   const std::int64_t tasks = 8 * static_cast<std::int64_t>(team.size());  // a late thread takes fewer
   std::vector<float> sums(static_cast<std::size_t>(tasks));
-  const double seconds = fastest([&] {
+  const double seconds = fastest(100, [&] {
     team.for_each(tasks, [&](std::int64_t task, int) {
       // Every chain settles at 1 = 1 * 0.5 + 0.5: it neither grows nor fades into denormal numbers.
       sums[static_cast<std::size_t>(task)] = kernels.multiply_add_chains(kRounds, 0.5f, 0.5f);
