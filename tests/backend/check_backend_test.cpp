@@ -9,10 +9,11 @@
 #include <limits>
 #include <numeric>
 
-#include "support/small_training.hpp"
+#include "backend/cpu/backend.hpp"
 #include "backend/faulty_backend.hpp"
 #include "bntrain/random.hpp"
 #include "support/error_message.hpp"
+#include "support/small_training.hpp"
 
 namespace bntrain {
 namespace {
@@ -86,12 +87,14 @@ std::vector<std::string> networks() {
           "fc4"};
 }
 
-TEST(CheckBackendTest, VariantsOfTheCpuAgreeAndTheResultIsTheReferences) {
+class CheckedBackendTest : public test::BackendTest {};
+
+TEST_P(CheckedBackendTest, AgreesWithTheCpuAndTheResultIsTheReferences) {
   for (std::string text : networks()) {
     if (text == "lenet-bn") text = "conv20x3,bn,relu,maxpool2,conv50x2,bn,relu,maxpool2,fc128,relu,fc4";
     for (const Init init : {Init::tutorial, Init::torch, Init::he}) {
       SCOPED_TRACE(text + ", init " + std::to_string(static_cast<int>(init)));
-      Training both(checked(make_other()), text, init), alone(make_reference(), text, init);
+      Training both(checked(GetParam().make(2)), text, init), alone(make_reference(), text, init);
       ASSERT_NO_THROW(both.steps(21));
       alone.steps(21);
       for (Training* run : {&both, &alone})
@@ -112,6 +115,8 @@ TEST(CheckBackendTest, VariantsOfTheCpuAgreeAndTheResultIsTheReferences) {
     }
   }
 }
+
+BNTRAIN_FOR_EVERY_BACKEND(CheckedBackendTest);
 
 TEST(CheckBackendTest, ItNamesBothDevicesAndReportsTheLargestDistances) {
   auto backend = checked(make_other());
