@@ -11,6 +11,7 @@
 // pass; this is the version that works for every shape. Bytes moved: training 3 S, inference 2 S, for S bytes
 // of tensor.
 #include "batch_norm_launch.cuh"
+#include "batch_norm_moments.cuh"
 
 namespace bntrain::kernels {
 
@@ -20,14 +21,16 @@ void batch_norm_forward(const NormShape& shape, const NormOptions& options, cons
                         const Stream& stream) {
   constexpr const char* kName = "batch_norm_forward";
   if (!norm_work(kName, shape, {x, gamma, beta, y, mean, var, invstd, workspace})) return;
-  require((running_mean == nullptr) == (running_var == nullptr), kName,
-          "running_mean and running_var must be given together");
+  check_running(kName, running_mean, running_var);
   require(simt::is_aligned(workspace), kName, "the workspace is not on 16 bytes");
+  const Walk whole = norm_walk<float>(shape);
   auto* parts = static_cast<ChannelMoments*>(workspace);
-  chunk_moments(shape, x, parts, stream);
-  batch_norm_finalize(norm_chunks(shape), shape.channels, parts, options, mean, var, invstd, running_mean,
-                      running_var, stream);
-  batch_norm_apply(shape, x, mean, invstd, gamma, beta, y, stream);
+  const StatisticsOutput output{options, mean, var, invstd, running_mean, running_var};
+  for_groups(whole, whole.groups, [&](const Walk& walk) {
+    chunk_moments(walk, x, parts, stream);
+    finalize(walk.chunks, walk.channels, walk.first_channel(), walk.end_channel(), parts, output, stream);
+    normalize("batch_norm_apply", walk, x, mean, {invstd, false, 0}, gamma, beta, y, stream);
+  });
 }
 
 void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,
@@ -35,8 +38,8 @@ void batch_norm_inference(const NormShape& shape, double eps, const float* x, co
                           const Stream& stream) {
   constexpr const char* kName = "batch_norm_inference";
   if (!norm_work(kName, shape, {x, gamma, beta, running_mean, running_var, y})) return;
-  normalize(kName, shape, x, running_mean, {running_var, true, static_cast<float>(eps)}, gamma, beta, y,
-            stream);
+  normalize(kName, norm_walk<float>(shape), x, running_mean, {running_var, true, static_cast<float>(eps)},
+            gamma, beta, y, stream);
 }
 
 }  // namespace bntrain::kernels
