@@ -2,9 +2,11 @@
 //
 // Maths: batch_norm_gradients.cuh; in inference the statistics are constants, dx = gamma * invstd * dy.
 //
-// Contract: batch_norm.hpp. Bytes moved: training 5 S, inference 4 S, for S bytes of tensor.
+// Contract: batch_norm.hpp. Bytes moved, for S bytes of tensor: training see batch_norm_variant.cu, inference
+// 4 S.
 #include "batch_norm_gradients.cuh"
 #include "batch_norm_launch.cuh"
+#include "batch_norm_placement.hpp"
 
 namespace bntrain::kernels {
 namespace {
@@ -122,12 +124,18 @@ void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const
 
 void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
                          const float* mean, const float* invstd, float* dx, float* dgamma, float* dbeta,
-                         void* workspace, const Stream& stream) {
+                         void* workspace, const Stream& stream, NormVariant variant) {
   constexpr const char* kName = "batch_norm_backward";
   if (!norm_work(kName, shape, {x, dy, gamma, mean, invstd, dx, dgamma, dbeta, workspace})) return;
   require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
   const Walk whole = norm_walk<float>(shape);
-  for_groups(whole, whole.groups, [&](const Walk& walk) {
+  const Choice choice = choose(kName, whole, backward_footprint(whole), variant, stream);
+  if (choice.placement.teams > 0) {
+    backward_on_chip(whole, choice.placement, shape.batch * shape.spatial, x, dy, gamma, mean, invstd, dx,
+                     dgamma, dbeta, workspace, stream);
+    return;
+  }
+  for_groups(whole, choice.groups, [&](const Walk& walk) {
     launch_gradient_sums(walk, x, dy, mean, {invstd, false, 0}, dgamma, dbeta, workspace, stream);
     launch_input_gradient(walk, shape.batch * shape.spatial, x, dy, gamma, mean, invstd, dgamma, dbeta, dx,
                           stream);

@@ -56,9 +56,8 @@ void launch_walk(const char* name, Kernel single, Kernel one_channel, Kernel man
 
 /// One warp a channel, at most.
 inline LaunchConfig warp_a_channel(const char* name, std::int64_t channels, const Stream& stream) {
-  constexpr int kWarps = NormTuning::kThreads / simt::kWarpSize;
   return {.name = name,
-          .grid = strided_grid(channels, kWarps, NormTuning::kBlocksAMultiprocessor, stream),
+          .grid = strided_grid(channels, kNormWarps, NormTuning::kBlocksAMultiprocessor, stream),
           .block = NormTuning::kThreads};
 }
 

@@ -102,8 +102,6 @@ SIMT_DEVICE int skip_run(const Walk& walk, Cursor<kWidth, kChannels>& cursor) {
   return packs;
 }
 
-inline constexpr int kNormWarps = NormTuning::kThreads / simt::kWarpSize;
-
 /// Elements of the scratch array of column_sums().
 template <int kChannels>
 inline constexpr int kColumnScratch = kNormWarps* NormTuning::kMaxColumns* kChannels;

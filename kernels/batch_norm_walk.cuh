@@ -26,7 +26,8 @@ struct NormTuning {
   // to merge.
   static constexpr std::int64_t kChunkValues = 8192;
   static constexpr std::int64_t kChunkRows = 256;
-  static constexpr std::int64_t kShares = 16;  ///< blocks, the largest cluster, that should share evenly
+  static constexpr int kLargestCluster = 16;              ///< blocks
+  static constexpr std::int64_t kClusterChunks = 16 * 7;  ///< that it can hold
 
   // Channels last, a group's width in bytes: whole sectors, better whole cache lines; and the bytes of a
   // group. Below kClusterGroup clusters of eight blocks hold x and dy on chip two to a multiprocessor; up to
@@ -38,6 +39,8 @@ struct NormTuning {
   static constexpr std::int64_t kChipGroup = 12 * 1024 * 1024;
   static constexpr std::int64_t kGroups = 32;  ///< rather than fewer and wider ones
 };
+
+inline constexpr int kNormWarps = NormTuning::kThreads / simt::kWarpSize;
 
 /// What a pack holds: one value, values of one channel, one value each of neighbouring channels.
 enum class Packing { single, one_channel, many_channels };
@@ -107,13 +110,15 @@ inline Walk make_walk(const NormShape& shape, int size) {
   walk.jump = shape.channels * line;
   walk.channel_stride = line;
   walk.groups = parts(shape.channels, walk.group_channels());
-  // So many chunks that powers of two of blocks, of which each has several, share them evenly.
+  // So many chunks that the blocks of a cluster, of which each has several, share them evenly. Of more than
+  // it can hold, as few as possible.
   const std::int64_t run = static_cast<std::int64_t>(NormTuning::kRun) * walk.rows();
   const std::int64_t runs = parts(NormTuning::kChunkValues, run * walk.columns * walk.width);
   const std::int64_t more_runs = parts(NormTuning::kChunkRows, run * of_a_channel);
   const std::int64_t needed = parts(walk.packs, run * (runs > more_runs ? runs : more_runs));
   std::int64_t shares = 1;
-  while (shares < NormTuning::kShares && shares * 4 <= needed) shares *= 2;
+  while (shares < NormTuning::kLargestCluster && shares * 4 <= needed) shares *= 2;
+  if (needed > NormTuning::kClusterChunks) shares = 1;
   const std::int64_t warp_rows = walk.columns < simt::kWarpSize ? simt::kWarpSize / walk.columns : 1;
   walk.chunk_packs = parts(parts(walk.packs, parts(needed, shares) * shares), warp_rows) * warp_rows;
   walk.chunks = parts(walk.packs, walk.chunk_packs);
