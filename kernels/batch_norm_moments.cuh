@@ -39,7 +39,7 @@ SIMT_DEVICE RunSums<Real> run_sums(const Run<kWidth>& run, int packs, int channe
   Real sum = 0;
   SIMT_UNROLL
   for (int i = 0; i < NormTuning::kRun * kLanes; ++i) sum += run.at[i / kLanes][channel + i % kLanes] - first;
-  RunSums<Real> result{first + sum / static_cast<Real>(packs * kLanes), 0, 0};
+  RunSums<Real> result{first + sum * (1 / static_cast<Real>(packs * kLanes)), 0, 0};
   SIMT_UNROLL
   for (int i = 0; i < NormTuning::kRun * kLanes; ++i) {
     const int j = i / kLanes;

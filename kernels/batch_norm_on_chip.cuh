@@ -101,8 +101,8 @@ on_chip_kernel(Walk walk, Team team, Pass pass, typename Pass::Part* workspace) 
   using Part = typename Pass::Part;
   const int owners = walk.group_channels();
   const int rank = block_index() % team.size;
-  const std::int64_t begin = static_cast<std::int64_t>(rank) * team.chunks;
-  const std::int64_t end = begin + team.chunks < walk.chunks ? begin + team.chunks : walk.chunks;
+  const int begin = rank * team.chunks;
+  const int end = begin + team.chunks < walk.chunks ? begin + team.chunks : static_cast<int>(walk.chunks);
   DynamicShared dynamic;
   const int size = static_cast<int>(team.chunks * walk.chunk_packs) * walk.columns * kWidth;
   const Slice<Value> slice{dynamic.take<Value>("values", Pass::kTensors * size), begin * walk.chunk_packs,
@@ -119,14 +119,14 @@ on_chip_kernel(Walk walk, Team team, Pass pass, typename Pass::Part* workspace) 
 
   const std::int64_t teams = grid_size() / team.size;
   std::int64_t group = block_index() / team.size;
-  for (std::int64_t chunk = begin; chunk < end; ++chunk) fetch_chunk(chunk, group);
+  for (int chunk = begin; chunk < end; ++chunk) fetch_chunk(chunk, group);
   // Blocks without a group go along: barriers are for all.
   for (std::int64_t step = 0; step * teams < walk.groups; ++step, group += teams) {
     const bool active = group < walk.groups;
     const std::int64_t first_channel = group * owners;
     copies_wait();
     block_sync();
-    for (std::int64_t i = begin; i < end && active; ++i) {
+    for (int i = begin; i < end && active; ++i) {
       const Chunk<kWidth, kChannels> chunk(walk, i, group);
       const Part part = pass.sums(walk, chunk, slice, scratch);
       const std::int64_t channel = chunk.owned(walk);
@@ -158,7 +158,7 @@ on_chip_kernel(Walk walk, Team team, Pass pass, typename Pass::Part* workspace) 
       cluster_sync();
     else
       block_sync();
-    for (std::int64_t i = begin; i < end && active; ++i) {
+    for (int i = begin; i < end && active; ++i) {
       pass.apply(walk, Chunk<kWidth, kChannels>(walk, i, group), slice, constants);
       fetch_chunk(i, group + teams);
     }
