@@ -40,6 +40,22 @@ struct ChannelMoments {
   double count, mean, m2;
 };
 
+/// How the training passes run. All give the same bits. The bytes are those that memory moves, for S bytes of
+/// tensor.
+enum class NormVariant {
+  automatic,   ///< what batch_norm_variant() says
+  plain,       ///< forward 3 S, backward 5 S; for every shape and device
+  cluster,     ///< 2 S, 3 S: a channel stays in the shared memory of a block, or of a cluster of blocks
+  persistent,  ///< 2 S, 3 S: it stays in that of all multiprocessors together, by a cooperative launch
+  l2_groups,   ///< 2 S, 3 S: plain for as many channels at a time as half the L2 cache holds
+};
+const char* to_string(NormVariant variant);
+
+enum class NormPass { forward, backward };
+
+/// What automatic means for this shape on the stream's device.
+NormVariant batch_norm_variant(NormPass pass, const NormShape& shape, const Stream& stream);
+
 /// Bytes of the workspace of every function here that takes one. It lies on 16 bytes; its contents mean
 /// nothing before and after.
 std::int64_t batch_norm_workspace(const NormShape& shape);
@@ -48,17 +64,18 @@ std::int64_t batch_norm_workspace(const NormShape& shape);
 /// invstd: [channels]; mean and invstd are what the backward pass wants. running_mean, running_var:
 /// [channels] or both null,
 ///   running = momentum * running + (1 - momentum) * batch statistic
+/// Throws std::invalid_argument where the variant cannot serve this shape on this device.
 void batch_norm_forward(const NormShape& shape, const NormOptions& options, const float* x,
                         const float* gamma, const float* beta, float* y, float* mean, float* var,
                         float* invstd, float* running_mean, float* running_var, void* workspace,
-                        const Stream& stream);
+                        const Stream& stream, NormVariant variant = NormVariant::automatic);
 
 /// Backward pass of the above, xhat = (x - mean) * invstd:
 ///   dbeta = sum(dy),  dgamma = sum(dy * xhat),  dx = gamma * invstd * (dy - dbeta / n - xhat * dgamma / n)
 /// dx may be dy or x. dgamma and dbeta, [channels], are overwritten.
 void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
                          const float* mean, const float* invstd, float* dx, float* dgamma, float* dbeta,
-                         void* workspace, const Stream& stream);
+                         void* workspace, const Stream& stream, NormVariant variant = NormVariant::automatic);
 
 /// The formula of the forward pass with the running statistics. y may be x.
 void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,

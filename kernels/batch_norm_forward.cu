@@ -7,27 +7,36 @@
 // Not x * a + b with a = gamma * invstd, b = beta - mean * a: where the mean is large against the deviation,
 // both terms are large and their rounding stays.
 //
-// Contract: batch_norm.hpp. The kernels are those of batch_norm_statistics.cu, three launches a training
-// pass; this is the version that works for every shape. Bytes moved: training 3 S, inference 2 S, for S bytes
-// of tensor.
+// Contract: batch_norm.hpp. Here are the launches: one where the channels are kept on chip
+// (batch_norm_on_chip_forward.cu), else the three of batch_norm_statistics.cu for each part of the channels.
+// Bytes moved, for S bytes of tensor: training see batch_norm_variant.cu, inference 2 S.
 #include "batch_norm_launch.cuh"
+#include "batch_norm_moments.cuh"
+#include "batch_norm_placement.hpp"
 
 namespace bntrain::kernels {
 
 void batch_norm_forward(const NormShape& shape, const NormOptions& options, const float* x,
                         const float* gamma, const float* beta, float* y, float* mean, float* var,
                         float* invstd, float* running_mean, float* running_var, void* workspace,
-                        const Stream& stream) {
+                        const Stream& stream, NormVariant variant) {
   constexpr const char* kName = "batch_norm_forward";
   if (!norm_work(kName, shape, {x, gamma, beta, y, mean, var, invstd, workspace})) return;
-  require((running_mean == nullptr) == (running_var == nullptr), kName,
-          "running_mean and running_var must be given together");
+  check_running(kName, running_mean, running_var);
   require(simt::is_aligned(workspace), kName, "the workspace is not on 16 bytes");
+  const Walk whole = norm_walk<float>(shape);
   auto* parts = static_cast<ChannelMoments*>(workspace);
-  chunk_moments(shape, x, parts, stream);
-  batch_norm_finalize(norm_chunks(shape), shape.channels, parts, options, mean, var, invstd, running_mean,
-                      running_var, stream);
-  batch_norm_apply(shape, x, mean, invstd, gamma, beta, y, stream);
+  const StatisticsOutput output{options, mean, var, invstd, running_mean, running_var};
+  const Choice choice = choose(kName, whole, forward_footprint(whole), variant, stream);
+  if (choice.placement.teams > 0) {
+    forward_on_chip(whole, choice.placement, x, gamma, beta, y, output, workspace, stream);
+    return;
+  }
+  for_groups(whole, choice.groups, [&](const Walk& walk) {
+    chunk_moments(walk, x, parts, stream);
+    finalize(walk.chunks, walk.channels, walk.first_channel(), walk.end_channel(), parts, output, stream);
+    normalize("batch_norm_apply", walk, x, mean, {invstd, false, 0}, gamma, beta, y, stream);
+  });
 }
 
 void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,
@@ -35,8 +44,8 @@ void batch_norm_inference(const NormShape& shape, double eps, const float* x, co
                           const Stream& stream) {
   constexpr const char* kName = "batch_norm_inference";
   if (!norm_work(kName, shape, {x, gamma, beta, running_mean, running_var, y})) return;
-  normalize(kName, shape, x, running_mean, {running_var, true, static_cast<float>(eps)}, gamma, beta, y,
-            stream);
+  normalize(kName, norm_walk<float>(shape), x, running_mean, {running_var, true, static_cast<float>(eps)},
+            gamma, beta, y, stream);
 }
 
 }  // namespace bntrain::kernels

@@ -1,5 +1,4 @@
-// What the files of the plain batch norm kernels share: checks, launches, and the pieces that
-// batch_norm_statistics.cu lends to the others.
+// What the files of the batch norm kernels share: checks, launches, and the pieces that they lend each other.
 #pragma once
 
 #include <cfloat>
@@ -32,37 +31,62 @@ inline bool norm_work(const char* name, const NormShape& shape, std::initializer
   return true;
 }
 
-/// Launches the instance of a kernel that fits what the packs hold; the instances come in Packing's order.
+template <typename T>
+Walk norm_walk(const NormShape& shape) {
+  return make_walk(shape, simt::Vec<T>::kSize);
+}
+
+/// The instance of a kernel that fits what the packs hold; the instances come in Packing's order.
+template <typename Kernel>
+Kernel pick(const Walk& walk, Kernel single, Kernel one_channel, Kernel many_channels) {
+  return walk.packing == Packing::single        ? single
+         : walk.packing == Packing::one_channel ? one_channel
+                                                : many_channels;
+}
+
 template <typename Kernel, typename... Arguments>
 void launch_walk(const char* name, Kernel single, Kernel one_channel, Kernel many_channels, const Walk& walk,
                  const Stream& stream, const Arguments&... arguments) {
-  const Kernel kernel = walk.packing == Packing::single        ? single
-                        : walk.packing == Packing::one_channel ? one_channel
-                                                               : many_channels;
-  launch(kernel,
+  launch(pick(walk, single, one_channel, many_channels),
          {.name = name,
           .grid = strided_grid(walk.items(), 1, NormTuning::kBlocksAMultiprocessor, stream),
           .block = NormTuning::kThreads},
          stream, walk, arguments...);
 }
 
-/// One warp a channel.
+/// One warp a channel, at most.
 inline LaunchConfig warp_a_channel(const char* name, std::int64_t channels, const Stream& stream) {
   return {.name = name,
           .grid = strided_grid(channels, kNormWarps, NormTuning::kBlocksAMultiprocessor, stream),
           .block = NormTuning::kThreads};
 }
 
+/// Calls work(walk) for walks over `groups` groups of channels each, which together are the whole.
+template <typename Work>
+void for_groups(const Walk& whole, std::int64_t groups, const Work& work) {
+  Walk walk = whole;
+  for (; walk.first_group < whole.groups; walk.first_group += groups) {
+    const std::int64_t left = whole.groups - walk.first_group;
+    walk.groups = groups < left ? groups : left;
+    work(walk);
+  }
+}
+
 // What batch_norm_statistics.cu has for the other files.
 
-/// How many parts chunk_moments() writes for each channel.
-std::int64_t norm_chunks(const NormShape& shape);
+struct StatisticsOutput;
 
-/// The moments of each chunk of the tensor; parts: [norm_chunks(shape)][channels].
-void chunk_moments(const NormShape& shape, const float* x, ChannelMoments* parts, const Stream& stream);
+void check_running(const char* name, const float* running_mean, const float* running_var);
+
+/// The moments of each chunk of the walk; parts: [walk.chunks][channels].
+void chunk_moments(const Walk& walk, const float* x, ChannelMoments* parts, const Stream& stream);
+
+/// Merges moments, [parts][channels], of channels [first, end).
+void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
+              const ChannelMoments* moments, const StatisticsOutput& output, const Stream& stream);
 
 /// y = (x - mean) * (gamma * invstd) + beta, beta where invstd is 0. mean and beta may be null: zeros.
-void normalize(const char* name, const NormShape& shape, const float* x, const float* mean,
+void normalize(const char* name, const Walk& walk, const float* x, const float* mean,
                const Deviations& deviations, const float* gamma, const float* beta, float* y,
                const Stream& stream);
 

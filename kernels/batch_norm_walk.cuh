@@ -1,4 +1,4 @@
-// How the plain batch norm kernels walk over a tensor: one way for every layout.
+// How the batch norm kernels walk over a tensor: one way for every layout and every variant.
 //
 // A pack is what a thread reads at once: 16 bytes where the shape allows, else one value. The packs of a
 // channel lie in lines of neighbours, with a jump from line to line:
@@ -7,11 +7,11 @@
 // A block takes one chunk of the packs of one group of channels at a time. It stands as `columns` (powers of
 // two) side by side, one pack of channels each, times 256 / columns rows; channels first has one column. In a
 // chunk, a thread reads a few runs of kRun packs. Groups, chunks and who reads what depend on the shape
-// alone, never on the grid or on how pointers are aligned: that is why results keep their bits.
+// alone: not on the grid, nor on how pointers are aligned, nor on which variant runs. That is why they all
+// give the same bits.
 #pragma once
 
 #include "kernels.hpp"
-#include "reduce.cuh"
 #include "simt.hpp"
 
 namespace bntrain::kernels {
@@ -19,10 +19,28 @@ namespace bntrain::kernels {
 struct NormTuning {
   static constexpr int kThreads = 256;
   static constexpr int kBlocksAMultiprocessor = 8;
-  static constexpr int kRun = 8;             ///< packs in flight in a thread
-  static constexpr int kValuesAThread = 32;  ///< of one channel, in a chunk
+  static constexpr int kRun = 8;  ///< packs in flight in a thread
   static constexpr int kMaxColumns = simt::kWarpSize;
+
+  // A chunk: so many values, 32 a thread, and of each channel at least so many, as every chunk leaves a part
+  // to merge.
+  static constexpr std::int64_t kChunkValues = 8192;
+  static constexpr std::int64_t kChunkRows = 256;
+  static constexpr int kLargestCluster = 16;              ///< blocks
+  static constexpr std::int64_t kClusterChunks = 16 * 7;  ///< that it can hold
+
+  // Channels last, a group's width in bytes: whole sectors, better whole cache lines; and the bytes of a
+  // group. Below kClusterGroup clusters of eight blocks hold x and dy on chip two to a multiprocessor; up to
+  // kLargestClusterGroup one of sixteen does at all, and up to kChipGroup the multiprocessors of a large
+  // device together.
+  static constexpr std::int64_t kSector = 32, kLine = 128;
+  static constexpr std::int64_t kClusterGroup = 512 * 1024;
+  static constexpr std::int64_t kLargestClusterGroup = 1792 * 1024;
+  static constexpr std::int64_t kChipGroup = 12 * 1024 * 1024;
+  static constexpr std::int64_t kGroups = 32;  ///< rather than fewer and wider ones
 };
+
+inline constexpr int kNormWarps = NormTuning::kThreads / simt::kWarpSize;
 
 /// What a pack holds: one value, values of one channel, one value each of neighbouring channels.
 enum class Packing { single, one_channel, many_channels };
@@ -31,18 +49,45 @@ struct Walk {
   std::int64_t channels, packs;  ///< packs of each channel
   std::int64_t line, jump;       ///< packs of a line; elements from line to line
   std::int64_t channel_stride;   ///< elements from channel to channel
+  std::int64_t first_group = 0;  ///< of a walk over some of the groups
   std::int64_t groups, chunks, chunk_packs;
   std::int64_t step_lines, step_columns;  ///< one step of a thread, by 256 / columns packs
   int columns;
+  int width, pack_channels;  ///< values of a pack, and of how many channels
   Packing packing;
-  bool aligned;  ///< the tensors lie on 16 bytes
+  bool aligned;  ///< the tensors lie on 16 bytes; launchers know
 
   SIMT_HOST_DEVICE std::int64_t items() const { return groups * chunks; }
   SIMT_HOST_DEVICE int rows() const { return NormTuning::kThreads / columns; }
+  SIMT_HOST_DEVICE int group_channels() const { return columns * pack_channels; }
+  /// The channels of its groups: [first, end).
+  SIMT_HOST_DEVICE std::int64_t first_channel() const { return first_group * group_channels(); }
+  SIMT_HOST_DEVICE std::int64_t end_channel() const {
+    const std::int64_t end = (first_group + groups) * group_channels();
+    return end < channels ? end : channels;
+  }
 };
 
+/// How many columns groups of a channels-last tensor have. Wide ones read well, narrow ones fit on chip.
+/// `values` a channel, `width` bytes of a pack, `packs` of a row.
+inline int columns_of(std::int64_t values, std::int64_t width, std::int64_t packs) {
+  using Tuning = NormTuning;
+  int widest = 1;
+  while (widest < Tuning::kMaxColumns && widest < packs) widest *= 2;
+  const auto narrowed = [&](std::int64_t narrowest, std::int64_t most) {
+    int columns = widest;
+    while (columns > 1 && columns * width > narrowest && values * columns * width > most) columns /= 2;
+    return columns;
+  };
+  const std::int64_t part = values * packs * width / Tuning::kGroups;
+  const int cluster = narrowed(Tuning::kSector, part < Tuning::kClusterGroup ? part : Tuning::kClusterGroup);
+  if (values * cluster * width <= Tuning::kLargestClusterGroup) return cluster;
+  const int chip = narrowed(Tuning::kLine, Tuning::kChipGroup);
+  return values * chip * width <= Tuning::kChipGroup ? chip : widest;
+}
+
 /// `size` values fill 16 bytes. The shape has no zero.
-inline Walk make_walk(const NormShape& shape, int size, bool aligned) {
+inline Walk make_walk(const NormShape& shape, int size) {
   const std::int64_t values = shape.batch * shape.spatial;
   // One channel is one line in every layout, and channels first without pixels is channels last.
   const bool whole = shape.channels == 1;
@@ -51,28 +96,34 @@ inline Walk make_walk(const NormShape& shape, int size, bool aligned) {
   Walk walk{};
   walk.packing = last ? Packing::many_channels : Packing::one_channel;
   if ((last ? shape.channels : line) % size != 0) walk.packing = Packing::single;
-  const int of_a_channel = walk.packing == Packing::one_channel ? size : 1;
-  const int channels_a_pack = walk.packing == Packing::many_channels ? size : 1;
+  walk.width = walk.packing == Packing::single ? 1 : size;
+  walk.pack_channels = walk.packing == Packing::many_channels ? size : 1;
+  const int of_a_channel = walk.width / walk.pack_channels;
   const auto parts = [](std::int64_t whole_size, std::int64_t part) {
     return (whole_size + part - 1) / part;
   };
-  walk.columns = 1;
-  if (last)
-    while (walk.columns < NormTuning::kMaxColumns && walk.columns * channels_a_pack < shape.channels)
-      walk.columns *= 2;
-  const std::int64_t run = static_cast<std::int64_t>(NormTuning::kRun) * walk.rows();
-  const int runs = NormTuning::kValuesAThread / (NormTuning::kRun * of_a_channel);
+  walk.columns =
+      last ? columns_of(values, simt::kVecBytes / size * walk.width, shape.channels / walk.pack_channels) : 1;
   walk.channels = shape.channels;
   walk.packs = values / of_a_channel;
   walk.line = line / of_a_channel;
   walk.jump = shape.channels * line;
   walk.channel_stride = line;
-  walk.groups = parts(shape.channels, static_cast<std::int64_t>(walk.columns) * channels_a_pack);
-  walk.chunk_packs = run * (runs > 1 ? runs : 1);
+  walk.groups = parts(shape.channels, walk.group_channels());
+  // So many chunks that the blocks of a cluster, of which each has several, share them evenly. Of more than
+  // it can hold, as few as possible.
+  const std::int64_t run = static_cast<std::int64_t>(NormTuning::kRun) * walk.rows();
+  const std::int64_t runs = parts(NormTuning::kChunkValues, run * walk.columns * walk.width);
+  const std::int64_t more_runs = parts(NormTuning::kChunkRows, run * of_a_channel);
+  const std::int64_t needed = parts(walk.packs, run * (runs > more_runs ? runs : more_runs));
+  std::int64_t shares = 1;
+  while (shares < NormTuning::kLargestCluster && shares * 4 <= needed) shares *= 2;
+  if (needed > NormTuning::kClusterChunks) shares = 1;
+  const std::int64_t warp_rows = walk.columns < simt::kWarpSize ? simt::kWarpSize / walk.columns : 1;
+  walk.chunk_packs = parts(parts(walk.packs, parts(needed, shares) * shares), warp_rows) * warp_rows;
   walk.chunks = parts(walk.packs, walk.chunk_packs);
   walk.step_lines = walk.rows() / walk.line;
   walk.step_columns = walk.rows() % walk.line;
-  walk.aligned = aligned;
   return walk;
 }
 
@@ -82,12 +133,12 @@ template <int kWidth, int kChannels>
 struct Chunk {
   std::int64_t index, group, begin, end;  ///< packs [begin, end)
 
-  SIMT_DEVICE Chunk(const Walk& walk, std::int64_t item) {
-    index = item / walk.groups;
-    group = item - index * walk.groups;
-    begin = index * walk.chunk_packs;
+  SIMT_DEVICE Chunk(const Walk& walk, std::int64_t chunk, std::int64_t chunk_group)
+      : index(chunk), group(chunk_group), begin(chunk * walk.chunk_packs) {
     end = begin + walk.chunk_packs < walk.packs ? begin + walk.chunk_packs : walk.packs;
   }
+  SIMT_DEVICE Chunk(const Walk& walk, std::int64_t item)
+      : Chunk(walk, item / walk.groups, walk.first_group + item % walk.groups) {}
   /// Values of each channel.
   SIMT_DEVICE std::int64_t count() const { return (end - begin) * (kWidth / kChannels); }
   /// The channel that this thread owns when sums have been made, -1 if it has none.
@@ -130,113 +181,5 @@ struct Cursor {
     }
   }
 };
-
-/// The channel, counted from the pack's first, of value `lane`.
-template <int kChannels>
-SIMT_DEVICE constexpr int channel_of(int lane) {
-  return kChannels == 1 ? 0 : lane;
-}
-
-/// The packs of a run in registers, as float32.
-template <int kWidth>
-struct Run {
-  float at[NormTuning::kRun][kWidth];
-};
-
-/// What stands where a run ends early: zeros, or each channel's first value once more.
-enum class Filler { zero, first };
-
-/// `cursor` is not at its end. The same instructions run whether the pointer is aligned or not.
-template <int kChannels, typename T, int kWidth>
-SIMT_DEVICE Run<kWidth> load_run(const Walk& walk, Cursor<kWidth, kChannels> cursor, const T* x,
-                                 Filler filler) {
-  Run<kWidth> run;
-  SIMT_UNROLL
-  for (int j = 0; j < NormTuning::kRun; ++j) {
-    if (cursor.more()) {
-      const T* p = x + cursor.offset(walk);
-      if (kWidth > 1 && walk.aligned) {
-        const simt::Vec<T> pack = simt::load_vec(p);
-        SIMT_UNROLL
-        for (int lane = 0; lane < kWidth; ++lane) run.at[j][lane] = static_cast<float>(pack.lane[lane]);
-      } else {
-        SIMT_UNROLL
-        for (int lane = 0; lane < kWidth; ++lane) run.at[j][lane] = static_cast<float>(p[lane]);
-      }
-    } else {
-      SIMT_UNROLL
-      for (int lane = 0; lane < kWidth; ++lane)
-        run.at[j][lane] = filler == Filler::zero ? 0 : run.at[0][channel_of<kChannels>(lane)];
-    }
-    cursor.next(walk);
-  }
-  return run;
-}
-
-/// Writes the run and takes the cursor behind it.
-template <int kChannels, typename T, int kWidth>
-SIMT_DEVICE void store_run(const Walk& walk, Cursor<kWidth, kChannels>& cursor, const Run<kWidth>& run,
-                           T* y) {
-  SIMT_UNROLL
-  for (int j = 0; j < NormTuning::kRun; ++j) {
-    if (cursor.more()) {
-      T* p = y + cursor.offset(walk);
-      if (kWidth > 1 && walk.aligned) {
-        simt::Vec<T> pack;
-        SIMT_UNROLL
-        for (int lane = 0; lane < kWidth; ++lane) pack.lane[lane] = static_cast<T>(run.at[j][lane]);
-        simt::store_vec(p, pack);
-      } else {
-        SIMT_UNROLL
-        for (int lane = 0; lane < kWidth; ++lane) p[lane] = static_cast<T>(run.at[j][lane]);
-      }
-    }
-    cursor.next(walk);
-  }
-}
-
-/// Takes the cursor behind a run that was loaded; returns how many of its packs were not filled in.
-template <int kWidth, int kChannels>
-SIMT_DEVICE int skip_run(const Walk& walk, Cursor<kWidth, kChannels>& cursor) {
-  int packs = 0;
-  SIMT_UNROLL
-  for (int j = 0; j < NormTuning::kRun; ++j) {
-    packs += cursor.more() ? 1 : 0;
-    cursor.next(walk);
-  }
-  return packs;
-}
-
-inline constexpr int kNormWarps = NormTuning::kThreads / simt::kWarpSize;
-
-/// Elements of the scratch array of column_sums().
-template <int kChannels>
-inline constexpr int kColumnScratch = kNormWarps* NormTuning::kMaxColumns* kChannels;
-
-/// Adds up what the rows of the block hold for each channel. Thread i gets the sums of channel i of the
-/// block's columns * kChannels, the threads behind them nothing. All threads of the block come here.
-template <int kChannels>
-SIMT_DEVICE simt::Pair<double> column_sums(const simt::Pair<double> (&sums)[kChannels], int columns,
-                                           simt::Shared<simt::Pair<double>> scratch) {
-  using simt::Pair;
-  const int owners = columns * kChannels;
-  simt::block_sync();  // scratch may still be read for the chunk before
-  SIMT_UNROLL
-  for (int k = 0; k < kChannels; ++k) {
-    Pair<double> sum = sums[k];
-    for (int bits = columns; bits < simt::kWarpSize; bits *= 2)
-      sum = simt::Add{}(sum, simt::shuffle_xor(sum, bits));
-    if (simt::lane_index() < columns)
-      scratch[simt::warp_index() * owners + simt::lane_index() * kChannels + k] = sum;
-  }
-  simt::block_sync();
-  Pair<double> total{0, 0};
-  if (simt::thread_index() < owners)
-    for (int warp = 0; warp < kNormWarps; ++warp) {
-      const Pair<double> sum = scratch[warp * owners + simt::thread_index()];
-      total = simt::Add{}(total, sum);
-    }
-  return total;
-}
 
 }  // namespace bntrain::kernels

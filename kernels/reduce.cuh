@@ -47,12 +47,14 @@ struct Merge {
   }
 };
 
-/// Combines the values of the 32 lanes in five steps. The lower lane's value is the left operand on both
-/// sides, so that all lanes agree on the bits also where `combine` rounds differently for swapped operands.
+/// Combines the values of the 32 lanes in five steps, or of each `lanes` neighbours, a power of two. The
+/// lower lane's value is the left operand on both sides, so that all lanes agree on the bits also where
+/// `combine` rounds differently for swapped operands.
 template <typename T, typename Combine>
-SIMT_DEVICE T warp_reduce(T value, Combine combine) {
+SIMT_DEVICE T warp_reduce(T value, Combine combine, int lanes = kWarpSize) {
   SIMT_UNROLL
   for (int bits = 1; bits < kWarpSize; bits *= 2) {
+    if (bits >= lanes) break;
     const T other = shuffle_xor(value, bits);
     value = (lane_index() & bits) != 0 ? combine(other, value) : combine(value, other);
   }

@@ -15,6 +15,9 @@
 //   is enough, a shuffle is not. Every thread reaches every barrier, every lane of its mask every shuffle and
 //   vote: guard the work, not the barrier, and return early only where the whole block (grid) does.
 // - load_vec / store_vec move 16 aligned bytes; take the scalar path where is_aligned(p) is false.
+// - copy_async<n>(tile + i, p) reads into shared memory without waiting; copies_wait() before the thread
+// reads
+//   what it copied, and a barrier before others do.
 // - map_shared(array, rank) is the same array in another block of the cluster: cluster_sync() before the
 //   first access (that block has started) and after the last (it has not left). grid_sync(): cooperative
 //   launches.

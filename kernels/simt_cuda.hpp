@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cooperative_groups.h>
+#include <cuda_pipeline.h>
 
 #include <cstring>
 #include <nv/target>
@@ -164,6 +165,19 @@ SIMT_DEVICE void store_vec_once(T* p, Vec<T> values) {
   uint4 bits;
   memcpy(&bits, &values, sizeof bits);
   __stcs(reinterpret_cast<uint4*>(p), bits);
+}
+
+/// Copies `count` values, 4, 8 or 16 bytes on a multiple of their size, from global to shared memory, while
+/// the thread goes on (before compute capability 8.0 at once). The values are there for the thread itself
+/// after copies_wait(), for others after a barrier behind that.
+template <int count, typename T>
+SIMT_DEVICE void copy_async(T* to, const T* from) {
+  __pipeline_memcpy_async(to, from, count * sizeof(T));
+}
+/// Waits for all copies of this thread.
+SIMT_DEVICE void copies_wait() {
+  __pipeline_commit();
+  __pipeline_wait_prior(0);
 }
 
 /// Integers only: the order of atomics is not fixed, so float ones would change the bits from run to run.

@@ -13,18 +13,20 @@ namespace {
 
 using kernels::Layout;
 using kernels::NormShape;
+using kernels::NormVariant;
 using support::Guarded;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::FloatNear;
 using ::testing::Pointwise;
 
-class NormKernelExamples : public testing::TestWithParam<Layout> {
+class NormKernelExamples : public testing::TestWithParam<LayoutAndVariant> {
  protected:
-  Way way() const { return {.layout = GetParam()}; }
+  Layout layout() const { return std::get<Layout>(GetParam()); }
+  NormVariant variant() const { return std::get<NormVariant>(GetParam()); }
+  Way way() const { return {.layout = layout(), .variant = variant()}; }
 };
-INSTANTIATE_TEST_SUITE_P(, NormKernelExamples, testing::Values(Layout::channels_first, Layout::channels_last),
-                         layout_name);
+INSTANTIATE_TEST_SUITE_P(, NormKernelExamples, testing::Combine(kLayouts, kOnChip), variant_name);
 
 /// 0, 1, 2, ... with gamma 1 and beta 0.
 NormCase counting(const BatchNormShape& shape) {
@@ -94,15 +96,16 @@ TEST_P(NormKernelExamples, EmptyTensorsChangeNothing) {
   const float* in = some.data();
   const kernels::ChannelMoments* moments = nullptr;
   for (NormShape shape : {NormShape{0, 3, 4}, {4, 0, 4}, {4, 3, 0}}) {
-    shape.layout = GetParam();
+    shape.layout = layout();
     Guarded y(3), mean(3), var(3), invstd(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
     simt_host::Executor executor;
     const kernels::Stream stream = executor.stream();
     EXPECT_EQ(kernels::batch_norm_workspace(shape), 0);
     batch_norm_forward(shape, {}, in, in, in, y.data(), mean.data(), var.data(), invstd.data(),
-                       running_mean.data(), running_var.data(), nullptr, stream);
+                       running_mean.data(), running_var.data(), nullptr, stream, variant());
     batch_norm_inference(shape, 1e-5, in, in, in, in, in, y.data(), stream);
-    batch_norm_backward(shape, in, in, in, in, in, dx.data(), dgamma.data(), dbeta.data(), nullptr, stream);
+    batch_norm_backward(shape, in, in, in, in, in, dx.data(), dgamma.data(), dbeta.data(), nullptr, stream,
+                        variant());
     batch_norm_inference_backward(shape, 1e-5, in, in, in, in, in, dx.data(), dgamma.data(), dbeta.data(),
                                   nullptr, stream);
     batch_norm_statistics(shape, in, nullptr, nullptr, stream);
@@ -116,12 +119,12 @@ TEST_P(NormKernelExamples, EmptyTensorsChangeNothing) {
 }
 
 TEST_P(NormKernelExamples, BrokenPreconditions) {
-  const NormShape good{2, 1, 1, GetParam()};
+  const NormShape good{2, 1, 1, layout()};
   Floats in{1, 2}, out(2), m(1), v(1), s(1), rm(1), rv(1);
   alignas(16) std::byte memory[64];
   const auto forward = [&](const NormShape& shape, const float* x, float* running, void* workspace) {
     batch_norm_forward(shape, {}, x, in.data(), in.data(), out.data(), m.data(), v.data(), s.data(), running,
-                       rv.data(), workspace, {});
+                       rv.data(), workspace, {}, variant());
   };
   EXPECT_NO_THROW(forward(good, in.data(), rm.data(), memory));
   for (const NormShape& bad : {NormShape{-1, 1, 1}, {2, -1, 1}, {2, 1, -1}, {0, -1, 1}}) {
@@ -133,8 +136,9 @@ TEST_P(NormKernelExamples, BrokenPreconditions) {
   EXPECT_THROW(forward(good, in.data(), rm.data(), nullptr), std::invalid_argument);
   EXPECT_THROW(forward(good, in.data(), rm.data(), memory + 4), std::invalid_argument);
   const float* i = in.data();
-  EXPECT_THROW(batch_norm_backward(good, i, nullptr, i, i, i, out.data(), m.data(), v.data(), memory, {}),
-               std::invalid_argument);
+  EXPECT_THROW(
+      batch_norm_backward(good, i, nullptr, i, i, i, out.data(), m.data(), v.data(), memory, {}, variant()),
+      std::invalid_argument);
   EXPECT_THROW(batch_norm_backward_input(good, 1, i, i, i, i, i, i, i, out.data(), {}), std::invalid_argument)
       << "two values are at hand";
   EXPECT_THROW(batch_norm_inference(good, 0, i, i, i, nullptr, i, out.data(), {}), std::invalid_argument);
@@ -144,10 +148,10 @@ TEST_P(NormKernelExamples, RunningStatisticsAreOptional) {
   const NormCase c = make_case({5, 3, 1});
   Floats y(c.x.size()), mean(3), var(3), invstd(3);
   alignas(16) std::byte memory[128];
-  const NormShape shape = kernel_shape(c, GetParam());
+  const NormShape shape = kernel_shape(c, layout());
   ASSERT_LE(kernels::batch_norm_workspace(shape), 128);
   batch_norm_forward(shape, kernel_options(c), c.x.data(), c.gamma.data(), c.beta.data(), y.data(),
-                     mean.data(), var.data(), invstd.data(), nullptr, nullptr, memory, {});
+                     mean.data(), var.data(), invstd.data(), nullptr, nullptr, memory, {}, variant());
   EXPECT_TRUE(same_bits(y, kernel_forward(c, way()).y));
 }
 

@@ -20,12 +20,12 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 /// Packs of every kind in every kind of chunk: one run, several, several chunks.
 const BatchNormShape kShapes[] = {{2, 2, 1}, {3, 2, 5}, {96, 4, 49}, {700, 2, 12}, {300, 36, 1}};
 
-/// Runs `check` on every shape in both layouts.
+/// Runs `check` on every shape in every way.
 template <typename Check>
 void on_every_shape(Check check) {
   for (const BatchNormShape& shape : kShapes)
-    for (const Way& way : both_layouts(shape)) {
-      SCOPED_TRACE(testing::Message() << "batch " << shape.batch << ", " << to_string(way.layout));
+    for (const Way& way : every_way(shape)) {
+      SCOPED_TRACE(testing::Message() << "batch " << shape.batch << ", " << to_string(way));
       check(shape, way);
       if (testing::Test::HasFailure()) return;
     }
@@ -68,7 +68,7 @@ TEST(NormKernelNumerics, OneOutlier) {
   // In the middle, and where the sums of the run, the chunk and the channel have their origin.
   for (const std::size_t place : {500u, 0u, 36u})
     for (const BatchNormShape& shape : {BatchNormShape{64, 3, 12}, {700, 2, 12}})
-      for (const Way& way : both_layouts(shape)) {
+      for (const Way& way : every_way(shape)) {
         SCOPED_TRACE(place);
         NormCase c = make_case(shape);
         c.x[place] = 1e6f;
@@ -80,7 +80,7 @@ TEST(NormKernelNumerics, OneHotChannel) {
   NormCase c = make_case({64, 3, 9});
   for (std::size_t i = 0; i < c.x.size(); ++i) c.x[i] = c.channel_of(i) == 1 ? 0.0f : c.x[i];
   c.x[9 * 3 * 20 + 9 + 4] = 1;
-  for (const Way& way : both_layouts(c.shape)) check_kernel_training(c, way);
+  for (const Way& way : every_way(c.shape)) check_kernel_training(c, way);
 }
 
 TEST(NormKernelNumerics, LargeAndSmallValuesAreRight) {
@@ -129,7 +129,7 @@ TEST(NormKernelNumerics, VarianceBeyondFloatGivesBeta) {
 TEST(NormKernelNumerics, NanAndInfinityStayInTheirChannel) {
   for (const float poison : {kNan, kInfinity, -kInfinity})
     for (const BatchNormShape& shape : {BatchNormShape{37, 4, 9}, {9, 4, 1}, {700, 4, 12}})
-      for (const Way& way : both_layouts(shape)) {
+      for (const Way& way : every_way(shape)) {
         const NormCase clean = make_case(shape);
         NormCase c = clean;
         c.x[static_cast<std::size_t>(2 * shape.spatial)] = poison;  // channel 2, where its sums begin
@@ -157,7 +157,7 @@ TEST(NormKernelNumerics, NanInTheOutputGradientStaysInItsChannel) {
   const NormCase clean = make_case({37, 4, 9});
   NormCase c = clean;
   c.dy[9 * 2 + 3] = kNan;
-  for (const Way& way : both_layouts(c.shape)) {
+  for (const Way& way : every_way(c.shape)) {
     const KernelForward r = kernel_forward(c, way);
     const BackwardResult g = kernel_backward(c, r, way), h = kernel_backward(clean, r, way);
     for (std::size_t i = 0; i < c.x.size(); ++i)
@@ -168,7 +168,7 @@ TEST(NormKernelNumerics, NanInTheOutputGradientStaysInItsChannel) {
 
 TEST(NormKernelNumerics, InferencePassesNonFiniteValuesAlone) {
   NormCase c = make_case({37, 4, 9});
-  for (const Way& way : both_layouts(c.shape)) {
+  for (const Way& way : every_way(c.shape)) {
     const Floats y = kernel_inference(c, way);
     const BackwardResult g = kernel_inference_backward(c, way);
     for (const float poison : {kNan, kInfinity}) {
@@ -197,7 +197,7 @@ TEST(NormKernelNumerics, ConstantOutputGradientVanishes) {
   NormCase c = make_case({64, 4, 12});
   c.dy.assign(c.dy.size(), 0.7f);
   const Values zeros(c.dy.size(), 0.0);
-  for (const Way& way : both_layouts(c.shape))
+  for (const Way& way : every_way(c.shape))
     EXPECT_TRUE(support::close(kernel_backward(c, kernel_forward(c, way), way).dx, zeros,
                                expect_training(c).bounds.dx));
 }

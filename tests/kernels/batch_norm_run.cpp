@@ -2,6 +2,8 @@
 
 #include <memory>
 
+#include "kernels/batch_norm_launch.cuh"
+#include "kernels/batch_norm_placement.hpp"
 #include "support/guarded.hpp"
 #include "support/tolerance.hpp"
 
@@ -20,10 +22,34 @@ class Run {
         case_(c),
         way_(way),
         executor_(way.settings) {}
-  ~Run() { EXPECT_TRUE(workspace.intact()); }
+  ~Run() {
+    EXPECT_TRUE(workspace.intact());
+    for (const kernels::LaunchConfig& launch : executor_.launches()) {
+      EXPECT_TRUE(way_.max_blocks == 0 || launch.grid <= way_.max_blocks) << launch.grid;
+    }
+  }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
+  /// That a training pass was launched as the variant says.
+  void expect_variant_launched() const {
+    using kernels::NormVariant;
+    const std::vector<kernels::LaunchConfig>& launches = executor_.launches();
+    ASSERT_FALSE(launches.empty());
+    if (way_.variant == NormVariant::automatic) return;
+    EXPECT_EQ(launches[0].cooperative, way_.variant == NormVariant::persistent);
+    if (way_.variant == NormVariant::cluster || way_.variant == NormVariant::persistent) {
+      EXPECT_EQ(launches.size(), 1u);
+      EXPECT_EQ(launches[0].grid % launches[0].cluster, 0);
+    }
+    if (way_.variant == NormVariant::plain) {
+      EXPECT_EQ(launches.size(), 3u);
+    }
+    if (way_.variant == NormVariant::l2_groups) {
+      EXPECT_GT(launches.size(), 3u);
+      EXPECT_EQ(launches.size() % 3, 0u);
+    }
+  }
   kernels::Stream stream() { return executor_.stream(way_.max_blocks); }
   Guarded tensor(const Floats& values) const {
     return Guarded(way_.layout == Layout::channels_last ? to_channels_last(case_, values) : values,
@@ -55,6 +81,14 @@ class Run {
   std::unique_ptr<Guarded> own_;
 };
 
+/// A device that has so many multiprocessors, with little shared memory.
+Way on_small_device(Layout layout, kernels::NormVariant variant, int multiprocessors) {
+  Way way{.layout = layout, .variant = variant};
+  way.settings.device.multiprocessors = multiprocessors;
+  way.settings.device.shared_bytes_a_block = 80 * 1024;
+  return way;
+}
+
 /// Calls move(where an element is channels first, where it is channels last).
 template <typename Move>
 void for_each_element(const NormCase& c, Move move) {
@@ -74,6 +108,44 @@ void check_gradients(const BackwardResult& actual, const Expected& e) {
 std::vector<Way> both_layouts(const BatchNormShape& shape) {
   if (shape.spatial == 1) return {{}};
   return {{}, {.layout = Layout::channels_last}};
+}
+
+std::vector<Way> every_way(const BatchNormShape& shape) {
+  using kernels::NormVariant;
+  std::vector<Way> ways;
+  for (const auto& [layout, memory, max_blocks, settings, variant] : both_layouts(shape)) {
+    ways.push_back({.layout = layout, .variant = NormVariant::plain});
+    ways.push_back({.layout = layout, .variant = NormVariant::cluster});
+    ways.push_back(on_small_device(layout, NormVariant::cluster, 32));
+    ways.push_back(on_small_device(layout, NormVariant::persistent, 7));
+    ways.push_back({.layout = layout, .variant = NormVariant::l2_groups});
+    // Two thirds of the tensor in half the cache.
+    ways.back().settings.device.l2_bytes =
+        2 * shape.batch * shape.channels * shape.spatial * std::int64_t{sizeof(float)} * 2 / 3;
+  }
+  std::erase_if(ways, [&](const Way& way) { return !serves(way, shape); });
+  return ways;
+}
+
+bool serves(const Way& way, const BatchNormShape& shape) {
+  using namespace kernels;
+  const Walk walk = norm_walk<float>({shape.batch, shape.channels, shape.spatial, way.layout});
+  simt_host::Executor executor(way.settings);
+  try {
+    for (const auto& footprint : {forward_footprint(walk), backward_footprint(walk)}) {
+      const Choice choice = choose("", walk, footprint, way.variant, executor.stream(way.max_blocks));
+      if (choice.variant == NormVariant::l2_groups && choice.groups == walk.groups) return false;
+    }
+    return true;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
+std::string to_string(const Way& way) {
+  return to_string(way.layout) + ", " + kernels::to_string(way.variant) + " on " +
+         std::to_string(way.settings.device.multiprocessors) + " multiprocessors, " +
+         to_string(way.settings.schedule) + ", blocks " + std::to_string(way.max_blocks);
 }
 
 std::string to_string(Layout layout) {
@@ -109,7 +181,8 @@ KernelForward kernel_forward(const NormCase& c, const Way& way) {
   Guarded& y = run.result(x);
   batch_norm_forward(run.shape, kernel_options(c), x.data(), gamma.data(), beta.data(), y.data(), mean.data(),
                      var.data(), invstd.data(), running_mean.data(), running_var.data(), run.workspace.data(),
-                     run.stream());
+                     run.stream(), way.variant);
+  run.expect_variant_launched();
   EXPECT_TRUE(x.intact());
   return {{run.take_tensor(y), run.take(mean), run.take(var), run.take(running_mean), run.take(running_var)},
           run.take(invstd)};
@@ -122,7 +195,8 @@ BackwardResult kernel_backward(const NormCase& c, const KernelForward& forward, 
   Guarded dy = run.tensor(c.dy), dgamma = run.channels(), dbeta = run.channels();
   Guarded& dx = run.result(dy);
   batch_norm_backward(run.shape, x.data(), dy.data(), gamma.data(), mean.data(), invstd.data(), dx.data(),
-                      dgamma.data(), dbeta.data(), run.workspace.data(), run.stream());
+                      dgamma.data(), dbeta.data(), run.workspace.data(), run.stream(), way.variant);
+  run.expect_variant_launched();
   EXPECT_TRUE(dy.intact());
   return {run.take_tensor(dx), run.take(dgamma), run.take(dbeta)};
 }
@@ -153,7 +227,7 @@ BackwardResult kernel_inference_backward(const NormCase& c, const Way& way) {
 }
 
 void check_kernel_training(const NormCase& c, const Way& way) {
-  SCOPED_TRACE(to_string(way.layout));
+  SCOPED_TRACE(to_string(way));
   const Expected e = expect_training(c);
   const KernelForward forward = kernel_forward(c, way);
   EXPECT_TRUE(support::close(forward.mean, e.mean, e.bounds.mean)) << "mean";

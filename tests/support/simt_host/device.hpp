@@ -48,7 +48,10 @@ void shuffle(const void* value, void* result, std::size_t size, int source, unsi
 unsigned ballot(bool predicate, unsigned mask, const Where& where);
 /// Lets others run where the schedule is random.
 void before_atomic();
-void expect_aligned(const void* p, const Where& where);
+void expect_aligned(const void* p, const Where& where, std::size_t bytes = simt::kVecBytes);
+/// Makes the copy in copies_wait().
+void copy_later(const Copy& copy);
+void copies_wait();
 
 }  // namespace bntrain::simt_host
 
@@ -180,6 +183,19 @@ void store_vec(Shared<T> p, Vec<T> values, Where where = Where::current()) {
   p.array().expect_aligned(p.first(), where);
   p.array().access(simt_host::Access::write, p.first(), Vec<T>::kSize, where);
   for (int i = 0; i < Vec<T>::kSize; ++i) p.array().put(p.first() + i, values.lane[i]);
+}
+
+template <int count, typename T>
+void copy_async(Shared<T> to, const T* from, Where where = Where::current()) {
+  constexpr std::size_t kBytes = count * sizeof(T);
+  static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
+  simt_host::expect_aligned(from, where, kBytes);
+  to.array().expect_aligned(to.first(), where, kBytes);
+  to.array().begin_copy(to.first(), count, where);
+  simt_host::copy_later({&to.array(), to.first(), count, from});
+}
+inline void copies_wait() {
+  simt_host::copies_wait();
 }
 
 namespace detail {

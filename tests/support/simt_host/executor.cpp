@@ -109,6 +109,7 @@ void Unit::start(std::int64_t first) {
     threads[i].state = Thread::State::ready;
     threads[i].wait = Wait::nothing;
     threads[i].mask = 0;
+    threads[i].copies.clear();
     threads[i].context.prepare(stacks[i], Stacks::kSize, &run_kernel);
   }
 }

@@ -127,9 +127,18 @@ void before_atomic() {
   if (launch_of(self()).settings.schedule == Schedule::random) give_way();
 }
 
-void expect_aligned(const void* p, const Where& where) {
-  if (reinterpret_cast<std::uintptr_t>(p) % simt::kVecBytes != 0)
-    fail("misaligned 16-byte access to global memory", where);
+void expect_aligned(const void* p, const Where& where, std::size_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
+    fail("misaligned " + std::to_string(bytes) + "-byte access to global memory", where);
+}
+
+void copy_later(const Copy& copy) {
+  self().copies.push_back(copy);
+}
+
+void copies_wait() {
+  for (const Copy& copy : self().copies) copy.to->complete_copy(copy.first, copy.count, copy.from);
+  self().copies.clear();
 }
 
 }  // namespace bntrain::simt_host

@@ -38,6 +38,7 @@ struct Thread {
   const void* value = nullptr;
   void* result = nullptr;
   int source = 0;
+  std::vector<Copy> copies;  ///< on their way to shared memory
 };
 
 /// Lanes on their way to the same shuffle, vote or warp barrier.

@@ -51,9 +51,24 @@ std::string SharedArray::element(std::int64_t i) const {
   return text;
 }
 
-void SharedArray::expect_aligned(std::int64_t first, const Where& where) const {
-  if (first * static_cast<std::int64_t>(element_size_) % 16 != 0)
-    fail("misaligned 16-byte access to " + element(first), where);
+void SharedArray::expect_aligned(std::int64_t first, const Where& where, std::size_t bytes) const {
+  if (static_cast<std::size_t>(first) * element_size_ % bytes != 0)
+    fail("misaligned " + std::to_string(bytes) + "-byte access to " + element(first), where);
+}
+
+void SharedArray::begin_copy(std::int64_t first, std::int64_t count, const Where& where) {
+  access(Access::write, first, count, where);
+  for (std::int64_t i = first; i < first + count; ++i) cells_[static_cast<std::size_t>(i)].copying = true;
+}
+
+void SharedArray::complete_copy(std::int64_t first, std::int64_t count, const void* from) {
+  std::memcpy(bytes_.data() + first * static_cast<std::int64_t>(element_size_), from,
+              static_cast<std::size_t>(count) * element_size_);
+  for (std::int64_t i = first; i < first + count; ++i) {
+    Cell& cell = cells_[static_cast<std::size_t>(i)];
+    cell.copying = false;
+    cell.writer.time = launch_of(self()).clock;  // a barrier before this does not count
+  }
 }
 
 void SharedArray::access(Access access, std::int64_t first, std::int64_t count, const Where& where) {
@@ -66,6 +81,7 @@ void SharedArray::access(Access access, std::int64_t first, std::int64_t count, 
   if (thread.block != &owner_) check_remote(where);
   for (std::int64_t i = first; i < first + count; ++i) {
     Cell& cell = cells_[static_cast<std::size_t>(i)];
+    if (cell.copying) fail(element(i) + " is used before copies_wait()", where);
     if (access != Access::write) {
       if (cell.writer.thread == Stamp::kNobody)
         fail("read of " + element(i) + ", which nobody has written", where);

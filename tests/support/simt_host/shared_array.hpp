@@ -47,7 +47,8 @@ struct Stamp {
 struct Cell {
   Stamp writer;
   Stamp reader, other_lane, other_warp, other_block;
-  bool atomic = false;  ///< the last write was atomic
+  bool atomic = false;   ///< the last write was atomic
+  bool copying = false;  ///< a copy_async() is on its way
 };
 
 enum class Access { read, write, atomic };
@@ -60,8 +61,12 @@ class SharedArray {
   void poison();
   /// Checks and records what the running thread does to elements [first, first + count).
   void access(Access access, std::int64_t first, std::int64_t count, const Where& where);
-  /// Expects element `first` to lie on 16 bytes.
-  void expect_aligned(std::int64_t first, const Where& where) const;
+  /// Expects element `first` to lie on a multiple of `bytes`.
+  void expect_aligned(std::int64_t first, const Where& where, std::size_t bytes = 16) const;
+
+  /// Begins and completes a copy_async() to elements [first, first + count).
+  void begin_copy(std::int64_t first, std::int64_t count, const Where& where);
+  void complete_copy(std::int64_t first, std::int64_t count, const void* from);
 
   template <typename T>
   T get(std::int64_t i) const {
@@ -91,6 +96,13 @@ class SharedArray {
   std::size_t element_size_;
   std::vector<std::byte> bytes_;
   std::vector<Cell> cells_;
+};
+
+/// A copy_async() that is on its way.
+struct Copy {
+  SharedArray* to;
+  std::int64_t first, count;
+  const void* from;
 };
 
 /// What `array[i]` gives: reads and writes go through the checks.

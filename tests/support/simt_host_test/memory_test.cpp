@@ -51,6 +51,30 @@ TEST(SimtHost, MisalignedVectorAccessesAreCaught) {
   expect_caught("out of bounds: tile[", kOneWarp, copies_vectors, 8, in, out);
 }
 
+SIMT_KERNEL(64) copies_while_it_goes_on(bool wait, bool barrier, int shift, const float* in, float* out) {
+  SIMT_SHARED(float, tile, 256);
+  copy_async<4>(tile + 4 * thread_index(), in + 4 * thread_index());
+  if (wait) copies_wait();
+  if (barrier) block_sync();
+  const float value = tile[4 * ((thread_index() + shift) % 64) + 3];
+  out[thread_index()] = value;
+}
+
+TEST(SimtHost, ReadingACopyTooEarlyIsCaught) {
+  alignas(16) float in[257];
+  for (int i = 0; i < 257; ++i) in[i] = static_cast<float>(i);
+  float out[64];
+  expect_passes(kOneBlock, copies_while_it_goes_on, true, false, 0, in, out);
+  EXPECT_EQ(out[63], 255);
+  expect_passes(kOneBlock, copies_while_it_goes_on, true, true, 1, in, out);
+  EXPECT_EQ(out[63], 3);
+  expect_caught("is used before copies_wait()", kOneBlock, copies_while_it_goes_on, false, false, 0, in, out);
+  expect_caught("is used before copies_wait()", kOneBlock, copies_while_it_goes_on, false, true, 1, in, out);
+  expect_caught("tile[", kOneBlock, copies_while_it_goes_on, true, false, 1, in, out);
+  expect_caught("misaligned 16-byte access to global memory", kOneBlock, copies_while_it_goes_on, true, true,
+                0, in + 1, out);
+}
+
 SIMT_KERNEL(32) carves(int floats) {
   DynamicShared dynamic;
   const Shared<double> first = dynamic.take<double>("first", 3);

@@ -17,10 +17,10 @@ TEST(SimtHost, AMissingBarrierBetweenWriteAndReadIsCaught) {
   expect_passes(kOneBlock, exchange, true, out);
   // In some schedules the read comes first and finds poison, in others it comes second and finds the race.
   expect_caught("tile[", kOneBlock, exchange, false, out);
-  EXPECT_THAT(run({}, kOneBlock, exchange, false, out),
-              testing::MatchesRegex(
-                  "kernel k, block 0, thread 0, races_test.cpp:[0-9]+: read of tile\\[63\\], which "
-                  "nobody has written"));
+  EXPECT_THAT(
+      run({}, kOneBlock, exchange, false, out),
+      testing::MatchesRegex("kernel k, block 0, thread 0, races_test.cpp:[0-9]+: read of tile\\[63\\], which "
+                            "nobody has written"));
 }
 
 SIMT_KERNEL(64) reuse(bool barrier, float* out) {
