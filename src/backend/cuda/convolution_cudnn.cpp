@@ -19,8 +19,8 @@ constexpr float kOne = 1, kZero = 0;
 template <typename Algorithm>
 struct Pass {
   ConvolutionDescriptor convolution;
-  Algorithm algorithm;
-  std::size_t workspace_bytes;
+  Algorithm algorithm{};
+  std::size_t workspace_bytes = 0;
 };
 
 /// What differs between the three: `find(descriptor, most, found, candidates)` asks the heuristics,

@@ -128,10 +128,12 @@ TEST_P(MathLibrariesTest, AReluLetsNanThrough) {
 }
 
 TEST_P(MathLibrariesTest, ACapturedStepComputesTheSameBits) {
-  const ConvolutionShape shape{64, 20, 12, 12, 50, 3};
+  constexpr std::int64_t kBatch = 64;
+  const ConvolutionShape shape{kBatch, 20, 12, 12, 50, 3};
   Convolution convolution(*libraries_, shape);
-  const auto x = on_device(*stream_, random(64 * 20 * 12 * 12)), w = on_device(*stream_, random(50 * 20 * 9));
-  const DeviceArray<float> y(64 * 50 * 10 * 10);
+  const auto x = on_device(*stream_, random(kBatch * 20 * 12 * 12)),
+             w = on_device(*stream_, random(std::int64_t{50} * 20 * 9));
+  const DeviceArray<float> y(kBatch * 50 * 10 * 10);
   convolution.forward(x.data(), w.data(), y.data());
   const std::vector<float> expected = on_host(*stream_, y);
   const Graph graph = stream_->capture([&] { convolution.forward(x.data(), w.data(), y.data()); });
