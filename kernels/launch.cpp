@@ -95,7 +95,7 @@ DeviceLimits device_limits(const Stream&) {
 }
 
 bool has_device_code(const void* kernel) {
-  cudaFuncAttributes attributes;
+  cudaFuncAttributes attributes{};
   const cudaError_t status = cudaFuncGetAttributes(&attributes, kernel);
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
     cudaGetLastError();

@@ -19,8 +19,8 @@ constexpr float kOne = 1, kZero = 0;
 template <typename Algorithm>
 struct Pass {
   ConvolutionDescriptor convolution;
-  Algorithm algorithm;
-  std::size_t workspace_bytes;
+  Algorithm algorithm{};
+  std::size_t workspace_bytes = 0;
 };
 
 /// What differs between the three: `find(descriptor, most, found, candidates)` asks the heuristics,
@@ -44,7 +44,7 @@ auto choose(const char* name, const ConvolutionShape& shape, Precision precision
     if (pass.workspace_bytes <= static_cast<std::size_t>(kWorkspaceBytes)) return pass;
   }
   throw CudaError("cuDNN has no deterministic algorithm within " + std::to_string(kWorkspaceBytes >> 20) +
-                  " MiB of workspace for the " + name + " of a " + to_string(shape));
+                  " MiB of workspace for the " + name);
 }
 
 Pass<cudnnConvolutionFwdAlgo_t> choose_forward(cudnnHandle_t cudnn, const ConvolutionShape& shape,
@@ -126,8 +126,11 @@ struct Convolution::Impl {
   Pass<cudnnConvolutionBwdDataAlgo_t> backward_input;
 };
 
-Convolution::Convolution(MathLibraries& libraries, const ConvolutionShape& shape)
-    : impl_(std::make_unique<Impl>(libraries.impl(), shape)) {}
+Convolution::Convolution(MathLibraries& libraries, const ConvolutionShape& shape) try
+    : impl_(std::make_unique<Impl>(libraries.impl(), shape)) {
+} catch (const CudaError& error) {
+  throw CudaError(to_string(shape) + ": " + error.what());
+}
 Convolution::~Convolution() = default;
 
 void Convolution::forward(const float* x, const float* w, float* y) {

@@ -6,11 +6,12 @@ namespace bntrain::cuda {
 namespace {
 
 /// cuDNN counts in int.
-int narrow(std::int64_t value, const ConvolutionShape& shape) {
-  if (value > std::numeric_limits<int>::max())
-    throw CudaError("cuDNN cannot take a " + to_string(shape) + ": sizes end at " +
-                    std::to_string(std::numeric_limits<int>::max()));
-  return static_cast<int>(value);
+int narrow(std::int64_t size) {
+  constexpr int kMost = std::numeric_limits<int>::max();
+  if (size > kMost)
+    throw CudaError("cuDNN takes sizes up to " + std::to_string(kMost) + ", and one is " +
+                    std::to_string(size));
+  return static_cast<int>(size);
 }
 
 template <typename Owner, typename Handle>
@@ -40,21 +41,20 @@ TensorDescriptors::TensorDescriptors(const ConvolutionShape& shape)
     : x(make<TensorDescriptor>(cudnnCreateTensorDescriptor)),
       y(make<TensorDescriptor>(cudnnCreateTensorDescriptor)),
       w(make<FilterDescriptor>(cudnnCreateFilterDescriptor)) {
-  const auto size = [&](std::int64_t value) { return narrow(value, shape); };
   BNTRAIN_CUDA_CHECK(cudnnSetTensor4dDescriptor(x.get(), CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT,
-                                                size(shape.batch), size(shape.in_channels),
-                                                size(shape.height), size(shape.width)));
+                                                narrow(shape.batch), narrow(shape.in_channels),
+                                                narrow(shape.height), narrow(shape.width)));
   BNTRAIN_CUDA_CHECK(cudnnSetFilter4dDescriptor(w.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW,
-                                                size(shape.out_channels), size(shape.in_channels),
-                                                size(shape.kernel), size(shape.kernel)));
+                                                narrow(shape.out_channels), narrow(shape.in_channels),
+                                                narrow(shape.kernel), narrow(shape.kernel)));
   BNTRAIN_CUDA_CHECK(cudnnSetTensor4dDescriptor(y.get(), CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT,
-                                                size(shape.batch), size(shape.out_channels),
-                                                size(shape.out_height()), size(shape.out_width())));
+                                                narrow(shape.batch), narrow(shape.out_channels),
+                                                narrow(shape.out_height()), narrow(shape.out_width())));
 }
 
 ConvolutionDescriptor describe_convolution(const ConvolutionShape& shape, cudnnMathType_t math) {
   auto convolution = make<ConvolutionDescriptor>(cudnnCreateConvolutionDescriptor);
-  const int padding = narrow(shape.padding, shape), stride = narrow(shape.stride, shape);
+  const int padding = narrow(shape.padding), stride = narrow(shape.stride);
   constexpr int kDilation = 1;
   BNTRAIN_CUDA_CHECK(cudnnSetConvolution2dDescriptor(convolution.get(), padding, padding, stride, stride,
                                                      kDilation, kDilation, CUDNN_CROSS_CORRELATION,

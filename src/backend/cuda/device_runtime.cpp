@@ -151,7 +151,7 @@ void DeviceStream::launch(const Graph& graph) {
 
 std::string device_name() {
   int device = 0;
-  cudaDeviceProp properties;
+  cudaDeviceProp properties{};
   BNTRAIN_CUDA_CHECK(cudaGetDevice(&device));
   BNTRAIN_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
   return std::string(properties.name) + " (compute capability " + std::to_string(properties.major) + "." +

@@ -46,7 +46,7 @@ int device_count() {
 }
 
 Gpu describe(int device) {
-  cudaDeviceProp properties;
+  cudaDeviceProp properties{};
   BNTRAIN_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
   return {properties.name, properties.major * 10 + properties.minor, properties.multiProcessorCount,
           static_cast<std::int64_t>(properties.totalGlobalMem)};
@@ -90,7 +90,7 @@ std::string to_string(const Gpu& gpu) {
 
 Gpu usable_gpu() {
   device_count();
-  const Gpu gpu = describe(0);
+  Gpu gpu = describe(0);
   if (!kernels::have_device_code())
     throw Error(ErrorKind::runtime,
                 gpu.name + " has compute capability " + capability_text(gpu.compute_capability) +

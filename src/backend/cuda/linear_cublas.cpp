@@ -21,8 +21,7 @@ class Product {
     if (status == CUBLAS_STATUS_NOT_SUPPORTED ||
         (succeeded(status) && (found == 0 || !succeeded(choice_.state))))
       throw CudaError("cuBLASLt has no deterministic algorithm within " +
-                      std::to_string(kWorkspaceBytes >> 20) + " MiB of workspace for the " +
-                      to_string(shape));
+                      std::to_string(kWorkspaceBytes >> 20) + " MiB of workspace");
     BNTRAIN_CUDA_CHECK(status);
   }
 
@@ -56,8 +55,11 @@ struct Linear::Impl {
   Product forward, backward_weights, backward_input;
 };
 
-Linear::Linear(MathLibraries& libraries, const LinearShape& shape)
-    : impl_(std::make_unique<Impl>(libraries.impl(), shape)) {}
+Linear::Linear(MathLibraries& libraries, const LinearShape& shape) try
+    : impl_(std::make_unique<Impl>(libraries.impl(), shape)) {
+} catch (const CudaError& error) {
+  throw CudaError(to_string(shape) + ": " + error.what());
+}
 Linear::~Linear() = default;
 
 void Linear::forward(const float* x, const float* w, const float* bias, float* y) {

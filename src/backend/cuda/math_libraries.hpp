@@ -2,9 +2,10 @@
 // theirs here: convolution_cudnn.cpp and linear_cublas.cpp implement this, tests/support/cuda_host does it
 // with plain loops.
 //
-// Everything is enqueued on the stream, can be captured into a graph, writes the same bits from run to run
-// and overwrites its result. Algorithms are chosen when an object is made, by the libraries' heuristics and
-// not by timing them: a choice by the clock would make the bits depend on it.
+// Tensors are packed float32 on 16 bytes. Everything is enqueued on the stream, can be captured into a graph,
+// writes the same bits from run to run and overwrites its result. Algorithms are chosen when an object is
+// made, by the libraries' heuristics and not by timing them: a choice by the clock would make the bits depend
+// on it.
 #pragma once
 
 #include <cstdint>

@@ -39,15 +39,11 @@ cublasLtMatmulPreference_t make_preference() {
   return preference;
 }
 
-std::string size(std::int64_t rows, std::int64_t columns) {
-  return std::to_string(rows) + "x" + std::to_string(columns);
-}
-
 }  // namespace
 
-std::string to_string(const ProductShape& shape) {
-  return "product of " + size(shape.rows, shape.inner) + " and " + size(shape.inner, shape.columns) +
-         " (column-major)";
+std::string to_string(const LinearShape& shape) {
+  return "fully connected layer of " + std::to_string(shape.in) + " inputs and " + std::to_string(shape.out) +
+         " outputs, batch " + std::to_string(shape.batch);
 }
 
 ProductShape forward_product(const LinearShape& shape) {

@@ -17,8 +17,8 @@ struct ProductShape {
   bool transpose_a = false, transpose_b = false;
 };
 
-/// "product of 128x1250 and 1250x256 (column-major)", for errors.
-std::string to_string(const ProductShape& shape);
+/// "fully connected layer of 1250 inputs and 128 outputs, batch 256", for errors.
+std::string to_string(const LinearShape& shape);
 
 /// The three products of a layer: y^T = (w^T)^T x^T, dw^T = x^T (dy^T)^T, dx^T = w^T dy^T, where the
 /// row-major arrays w, x and dy are read as w^T, x^T and dy^T.
