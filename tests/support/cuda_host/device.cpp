@@ -1,7 +1,9 @@
 // backend/cuda/device.hpp on the host: memory of its own, kernels on the executor.
 #include "backend/cuda/device.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -55,16 +57,16 @@ kernels::Stream DeviceStream::kernels() const {
 
 void DeviceStream::upload(void* device, const void* host, std::int64_t bytes) {
   if (impl_->executor.is_recording()) throw std::logic_error("a copy from the host inside of a capture");
-  std::memcpy(device, host, static_cast<std::size_t>(bytes));
+  std::copy_n(static_cast<const std::byte*>(host), bytes, static_cast<std::byte*>(device));
 }
 
 void DeviceStream::download(void* host, const void* device, std::int64_t bytes) {
   if (impl_->executor.is_recording()) throw std::logic_error("a copy to the host inside of a capture");
-  std::memcpy(host, device, static_cast<std::size_t>(bytes));
+  std::copy_n(static_cast<const std::byte*>(device), bytes, static_cast<std::byte*>(host));
 }
 
 void DeviceStream::zero(void* device, std::int64_t bytes) {
-  impl_->executor.enqueue([=] { std::memset(device, 0, static_cast<std::size_t>(bytes)); });
+  impl_->executor.enqueue([=] { std::fill_n(static_cast<std::byte*>(device), bytes, std::byte{}); });
 }
 
 void DeviceStream::record(Event& event) {
