@@ -44,7 +44,7 @@ void add_output(CLI::App& app, BenchOptions& options) {
 
 void setup_bench(CLI::App& app, BenchOptions& options) {
   TrainConfig& train = options.config.train;
-  train.eval_every = 50;
+  train.eval_every = 100;
   CLI::App& command = *app.add_subcommand(
       "bench", "compare batch norm with none over learning rates, initial values and seeds");
   command.fallthrough();  // so that --config may stand behind the command
