@@ -9,7 +9,7 @@ packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zl
           dataset-fashion-mnist)
 if [[ ${1-} == --tests ]]; then
   shift
-  packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread)
+  packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread curl)
 fi
 packages+=("$@")
 
