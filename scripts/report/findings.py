@@ -27,43 +27,36 @@ def listed(words):
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def rates(values):
-    return listed(number(value) for value in values)
-
-
 def plural(n, word):
     return f"{n} {word}{'' if n == 1 else 's'}"
 
 
-def trained_words(bench):
-    seeds = len(bench.results["config"]["seeds"])
-    return "its one seed" if seeds == 1 else "both seeds" if seeds == 2 else f"all {seeds} seeds"
-
-
-def largest_sentence(bench, norm, init):
-    largest, name = bench.largest_lr(norm, init), norm_name(norm)
+def reach(bench, norm, init):
+    """Up to which learning rate all seeds trained."""
+    largest = bench.largest_lr(norm, init)
     if largest is None:
-        return f"With {name}, no learning rate of the grid trained {trained_words(bench)}."
-    limit = ", the largest of the grid, so the limit was not found" if largest == max(bench.lrs) else ""
-    failing = [lr for lr in bench.lrs if lr < largest and bench.arm(norm, init, lr) and
-               bench.arm(norm, init, lr)["summary"]["trained"] < len(bench.runs(norm, init, lr))]
-    holes = f" ({rates(failing)} did not, though lower)" if failing else ""
-    return f"With {name}, the largest learning rate that trained {trained_words(bench)} was {number(largest)}{limit}{holes}."
+        return f"at none with {norm_name(norm)}"
+    arms = [(lr, arm) for lr in bench.lrs if lr < largest and (arm := bench.arm(norm, init, lr))]
+    failing = [lr for lr, arm in arms if arm["summary"]["trained"] < len(arm["runs"])]
+    remarks = ["the largest tried"] if largest == max(bench.lrs) else []
+    if failing:
+        remarks.append(f"but not at {listed(map(number, failing))}")
+    return f"up to {number(largest)} with {norm_name(norm)}{f' ({listed(remarks)})' if remarks else ''}"
 
 
 def limit_sentence(bench, init):
-    """Who allowed the larger learning rate."""
+    """Which learning rates trained, and who allowed the larger one."""
+    seeds = len(bench.results["config"]["seeds"])
+    who = {1: "The one seed", 2: "Both seeds"}.get(seeds, f"All {seeds} seeds")
+    text = f"{who} trained at learning rates {listed(reach(bench, norm, init) for norm in bench.norms)}"
     batch, none = bench.largest_lr("batch", init), bench.largest_lr("none", init)
-    if batch is None and none is None:
-        return ""
-    if batch is not None and none is not None and batch == none:
-        return "Batch norm allowed no larger learning rate than no norm." if batch < max(bench.lrs) else \
-            "The grid does not tell which of the two allows the larger learning rate."
-    if none is None or batch is not None and batch > none:
-        factor = "" if none is None else f": {number(round(batch / none, 2))} times as large"
-        return f"Batch norm allowed a larger learning rate{factor}."
-    factor = "" if batch is None else f": no norm trained at one {number(round(none / batch, 2))} times as large"
-    return f"Batch norm allowed a smaller learning rate than no norm{factor}."
+    if not bench.paired or batch is None and none is None:
+        return f"{text}."
+    if batch == none:
+        return text + (": no difference." if batch < max(bench.lrs) else ": the limits lie beyond this grid.")
+    larger = none is None or batch is not None and batch > none
+    factor = "" if None in (batch, none) else f" by a factor of {number(round(max(batch, none) / min(batch, none), 2))}"
+    return f"{text}: batch norm allowed {'larger' if larger else 'only smaller'} ones{factor}."
 
 
 def best_sentence(bench, init):
@@ -78,28 +71,16 @@ def best_sentence(bench, init):
 
 def difference_sentence(bench, init, epoch, words):
     """At which learning rates batch norm was ahead in every pair, behind in every pair, or neither."""
-    ahead, behind, mixed, none = [], [], [], []
+    found = {"ahead": [], "behind": [], "undecided": [], "without a pair to compare": []}
     for lr in bench.lrs:
         stat = bench.difference(init, lr, epoch)
         if stat is None:
-            none.append(number(lr))
-        elif stat["min"] > 0:
-            ahead.append(f"{number(lr)} ({points(stat['mean'])})")
-        elif stat["max"] < 0:
-            behind.append(f"{number(lr)} ({points(stat['mean'])})")
+            found["without a pair to compare"].append(number(lr))
         else:
-            mixed.append(f"{number(lr)} ({points(stat['mean'])})")
-    single = len(bench.results["config"]["seeds"]) == 1
-    parts = []
-    if ahead:
-        parts.append(f"ahead {'' if single else 'in every pair of seeds '}at {listed(ahead)}")
-    if behind:
-        parts.append(f"behind {'' if single else 'in every pair of seeds '}at {listed(behind)}")
-    if mixed:
-        parts.append(f"{'level' if single else 'neither in every pair'} at {listed(mixed)}")
-    if none:
-        parts.append(f"without a pair to compare at {listed(none)}")
-    return f"After {words}, by learning rate and in percentage points of test accuracy, batch norm was {'; '.join(parts)}."
+            verdict = "ahead" if stat["min"] > 0 else "behind" if stat["max"] < 0 else "undecided"
+            found[verdict].append(f"{number(lr)} ({points(stat['mean'])})")
+    parts = [f"{verdict} at {listed(at)}" for verdict, at in found.items() if at]
+    return f"In points of test accuracy after {words}, batch norm was {'; '.join(parts)}."
 
 
 def missing_sentence(bench, init):
@@ -116,13 +97,12 @@ def missing_sentence(bench, init):
 
 def findings(bench, init):
     """The sentences about one initialisation."""
-    sentences = [limit_sentence(bench, init)] if bench.paired else []
-    sentences += [largest_sentence(bench, norm, init) for norm in bench.norms]
+    sentences = [limit_sentence(bench, init)]
     if bench.paired:
         last = bench.epochs - 1
         if last > 0:
             sentences.append(difference_sentence(bench, init, 0, "the first epoch"))
-        sentences.append(difference_sentence(bench, init, last, f"the last epoch ({plural(bench.epochs, 'epoch')})"))
+        sentences.append(difference_sentence(bench, init, last, "the last epoch"))
     sentences += [best_sentence(bench, init), missing_sentence(bench, init)]
     return [sentence for sentence in sentences if sentence]
 
@@ -132,6 +112,8 @@ def caveat(bench):
     seeds = len(results["config"]["seeds"])
     text = (f"A run trained when it reached {100 * results['target']:g}% test accuracy; it stayed at chance when it never "
             f"passed {100 * results['chance']:g}%. A limit lies between the rate named and the next of the grid. ")
+    if bench.paired:
+        text += "Batch norm is called ahead or behind where it was in every pair of runs of one seed, else undecided. "
     if seeds == 1:
         return text + "One seed an arm: no figure here has a spread, and small differences mean nothing."
     few = f", which for {seeds} seeds is no confidence interval" if seeds < FEW_SEEDS else ""

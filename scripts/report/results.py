@@ -1,10 +1,12 @@
 """Reads what `bntrain bench` wrote: results.json, checked against its schema, and the metrics files of the runs."""
 import json
+import re
 from dataclasses import dataclass
 
 SCHEMA, VERSION = "bntrain-bench", 1
 NUMBER = (int, float)
 COUNT = int
+NAME = "[a-z0-9_-]+"  # of a norm or an init; figures' files are named after it
 OUTCOMES = ("trained", "below_target", "chance", "diverged")
 
 
@@ -104,6 +106,11 @@ def read_results(folder):
                       f"{VERSION}; use the report of the bntrain that wrote it")
     check(results, RESULTS, path)
     for index, arm in enumerate(results["arms"]):
+        for key in ("norm", "init"):
+            if not re.fullmatch(NAME, arm[key]):
+                raise BadFile(f"{path}: arms[{index}].{key} is {json.dumps(arm[key])}, and must be a word of a-z, 0-9, _ and -")
+        if not arm["lr"] > 0:
+            raise BadFile(f"{path}: arms[{index}].lr is {arm['lr']}, and must be above 0")
         for run in arm["runs"]:
             if run["outcome"] not in OUTCOMES:
                 raise BadFile(f"{path}: arms[{index}] has the outcome {json.dumps(run['outcome'])}, and may have "

@@ -23,7 +23,7 @@ WIDTH = 4.8  # inches of a figure, 460 pixels of a page
 
 matplotlib.rcdefaults()
 matplotlib.rcParams.update({
-    "svg.hashsalt": "bntrain", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif",
+    "svg.hashsalt": "bntrain", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9, "font.family": "sans-serif",
     "axes.edgecolor": LIGHT["muted"], "axes.labelcolor": LIGHT["ink"], "axes.linewidth": 0.7, "axes.titlesize": 9,
     "axes.titlecolor": LIGHT["ink"], "axes.labelsize": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": LIGHT["grid"], "grid.linewidth": 0.6,
