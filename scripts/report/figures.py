@@ -125,11 +125,11 @@ def draw_rates(axis, bench, lrs, looks, stats, points=None):
             for value, diverged in points(key, lr) if points else ends:
                 axis.plot(x, value, linestyle="", color=look["color"], zorder=4 if diverged else 2,
                           **(CROSS if diverged else {"marker": "_", "markersize": 5, "markeredgewidth": 1}))
-        rows = [(x, stat["mean"], stat["min"], stat["max"]) if stat else (x, math.nan, math.nan, math.nan)
-                for x, stat in rows]
-        x, mean, low, high = zip(*rows)
-        axis.vlines(x, low, high, color=look["color"], linewidth=1.2)
-        axis.plot(x, mean, **look)
+        for x, stat in rows:
+            if stat:
+                axis.plot([x, x], [stat["min"], stat["max"]], color=look["color"], linewidth=1.2)
+        # A gap in the line where no run has a value.
+        axis.plot([x for x, _ in rows], [stat["mean"] if stat else math.nan for _, stat in rows], **look)
 
 
 def add_lane(axis, bench, looks, names, counts, label):

@@ -97,7 +97,7 @@ def figure_html(section, init, figure, seen, numbers, folder):
     (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
     write_picture(figure, folder / f"{stem}.png")
     label = " ".join(f"{section.heading}, init {init}. {seen} {numbers}".split())
-    return (f'<figure id="{stem}">{inline(svg, stem, escape(label))}'
+    return (f'<figure id="{stem}">{inline(svg, stem, label)}'
             f"<figcaption><strong>Init {escape(init)}.</strong> {escape(seen)}</figcaption></figure>")
 
 

@@ -75,14 +75,15 @@ def no_constant(name):
     raise ValueError(f"{name} is no JSON")
 
 
-def parse(text, where):
+def parse(text, path, line=None):
+    """`line`: the file's line that the text is, or None where it is the whole file."""
+    here = path if line is None else f"{path}, line {line}"
     try:
         return json.loads(text, parse_constant=no_constant)
     except json.JSONDecodeError as error:
-        place = f"{where}, line {error.lineno}, column {error.colno}" if ", line " not in where else where
-        raise BadFile(f"{place}: {error.msg}") from None
+        raise BadFile(f"{path}, line {line or error.lineno}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"{where}: {error}") from None
+        raise BadFile(f"{here}: {error}") from None
 
 
 def read_text(path):
@@ -121,10 +122,10 @@ def read_results(folder):
 
 
 def read_lines(path):
-    """(line number, object) of a metrics file."""
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    """(place for messages, object) of each line of a metrics file."""
+    for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), 1):
         where = f"{path}, line {number}"
-        record = parse(line, where)
+        record = parse(line, path, number)
         if not isinstance(record, dict):
             raise BadFile(f"{where}: not an object")
         yield where, record
@@ -134,7 +135,7 @@ def runs_by_arm(folder):
     """(norm, init, lr, seed) -> metrics file, told by each file's first line."""
     files = {}
     for path in sorted((folder / "runs").glob("*.jsonl")):
-        where, start = next(read_lines(path), (path, {}))
+        where, start = next(read_lines(path), (f"{path}, line 1", {}))
         check(start, START, where)
         config = start["config"]
         files[config["norm"], config["init"], config["lr"], start["seed"]] = path

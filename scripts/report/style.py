@@ -1,6 +1,7 @@
 """How the figures look: colours, markers, sizes, and how they are written."""
 import io
 import re
+from html import escape
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -86,11 +87,11 @@ def write_picture(figure, path):
 
 def inline(svg, name, label):
     """The SVG as an element of a page: colours from the page, names that no other figure has, a text alternative."""
-    svg = svg[svg.index("<svg"):]
-    svg = re.sub(r'<metadata>.*?</metadata>\s*', "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    head, body = svg[svg.index("<svg"):].split(">", 1)
+    view = re.search(r'viewBox="[^"]*"', head).group()  # without width and height it takes the width of its place
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*">', "<g>", body)
+    body = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", body)
     for colour, value in LIGHT.items():
-        svg = svg.replace(value, f"var(--{colour})")
-    head = f'<svg role="img" aria-label="{label}"'
-    return re.sub(r'<svg (?:width|height)="[^"]*" (?:width|height)="[^"]*"', head, svg, count=1)
+        body = body.replace(value, f"var(--{colour})")
+    return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {view} role="img" aria-label="{escape(label)}">{body}'

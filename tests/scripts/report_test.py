@@ -89,7 +89,7 @@ class ReportTest(unittest.TestCase):
         frames = "".join(f'<iframe src="probed.html" style="width:{width}px;height:900px;border:0"></iframe>' for width in WIDTHS)
         (self.folder / "frames.html").write_text(
             f'<!doctype html><link rel="icon" href="data:,"><script>onmessage = event => document.body.append('
-            f'"FOUND" + JSON.stringify(event.data) + "END");</script><body>{frames}')
+            f'"FOU" + "ND" + JSON.stringify(event.data) + "E" + "ND");</script><body>{frames}')
         dom, console = chromium(self.folder / "frames.html")
         self.assertEqual(console, [])
         found = [json.loads(Elements(text).text) for text in re.findall("FOUND(.*?)END", dom, re.DOTALL)]
@@ -250,7 +250,7 @@ class ReportTest(unittest.TestCase):
         path = self.folder / "runs" / "batch-he-lr0.1-seed0.jsonl"
         lines = path.read_text().splitlines()
         path.write_text("\n".join([*lines[:4], lines[4][:20], *lines[5:]]))
-        self.assert_refused(3, f"{path}, line 5: ")
+        self.assert_refused(3, f"{path}, line 5, column ")
         record = json.loads(lines[1])
         del record["channels"]
         path.write_text("\n".join([lines[0], json.dumps(record)]))
