@@ -7,6 +7,7 @@ from .style import LIGHT, new_figure, norm_looks, norm_name, number, ticks
 PERCENT = [0, 20, 40, 60, 80, 100]
 # In a symmetric logarithmic axis, percentage points up to here are drawn to scale.
 LINEAR_POINTS = 2
+MOST_LABELS = 8  # of learning rates along an axis
 CROSS = {"marker": "X", "markersize": 7, "markeredgecolor": LIGHT["paper"], "markeredgewidth": 0.6}
 
 
@@ -105,7 +106,7 @@ def rate_axis(axis, lrs):
     axis.set_xscale("log")
     spread = (max(lrs) / min(lrs)) ** 0.08 if len(lrs) > 1 else 1.5
     axis.set_xlim(min(lrs) / spread, max(lrs) * spread)
-    every = math.ceil(len(lrs) / 8)
+    every = math.ceil(len(lrs) / MOST_LABELS)
     ticks(axis.xaxis, lrs, [number(lr) if index % every == 0 else "" for index, lr in enumerate(lrs)])
 
 
@@ -133,7 +134,7 @@ def draw_rates(axis, bench, lrs, looks, stats, points=None):
 
 
 def add_lane(axis, bench, looks, names, counts, label):
-    """Below an axis, one row a series: how many of its runs are not in the plot above. counts(key, lr) -> (n, of)."""
+    """Below an axis, one row a series: of how many of its runs the label is true. counts(key, lr) -> (n, of)."""
     keys = list(looks)
     axis.set_ylim(len(keys) - 0.4, -0.6)
     ticks(axis.yaxis, range(len(keys)), names)
@@ -141,15 +142,17 @@ def add_lane(axis, bench, looks, names, counts, label):
     axis.grid(False)
     axis.set_facecolor(LIGHT["lane"])
     axis.spines["left"].set_visible(False)
-    axis.set_title(label, loc="left", size=8, color=LIGHT["muted"], pad=2)
+    seeds = len(bench.results["config"]["seeds"])
+    axis.set_title(f"{label} (of {seeds})", loc="left", size=8, color=LIGHT["muted"], pad=2)
+    cross = "✕ " if len(bench.lrs) <= MOST_LABELS else ""
     for row, key in enumerate(keys):
-        color = looks[key]["color"]
         for lr in bench.lrs:
             found, of = counts(key, lr)
             if found:
-                axis.annotate(f"✕ {found}/{of}", (lr, row), ha="center", va="center", size=8, color=color, weight="bold")
+                axis.text(lr, row, f"{cross}{found}", ha="center", va="center", size=8, color=looks[key]["color"],
+                          weight="bold")
             elif of:
-                axis.annotate("0", (lr, row), ha="center", va="center", size=8, color=LIGHT["muted"])
+                axis.text(lr, row, "0", ha="center", va="center", size=8, color=LIGHT["muted"])
 
 
 def rate_figure(bench, title, entries, lanes, height=2.1):
@@ -266,6 +269,8 @@ def overview(bench):
     title = (f"Best test accuracy against learning rate: {results['dataset']['name']}, {bench.epochs} "
              f"epoch{'s' * (bench.epochs != 1)}, {seeds} seed{'s' * (seeds != 1)}")
     figure = new_figure(title, norm_entries(bench), 2.9 * rows, width=7.8)
+    figure.text(0.99, 1 - 0.29 / figure.get_figheight(), "bars: smallest to largest seed,  ✕ a run that diverged", size=8,
+                color=LIGHT["muted"], ha="right", va="top")
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[2.3, 0.36] * rows)
     for index, init in enumerate(bench.inits):
         row, column = divmod(index, columns)

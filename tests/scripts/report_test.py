@@ -19,16 +19,18 @@ PROGRAM = Path(sys.argv.pop(1)).resolve()
 COMPARISON = ["accuracy-against-learning-rate", "accuracy-over-epochs", "loss-over-epochs", "steps-to-target", "difference"]
 INSIDE = ["bn-input", "bn-mean", "bn-var", "bn-gamma-beta", "bn-gradients", "activation-inputs"]
 WIDTHS = (400, 1200)
-# Run inside the page: figures without a size, labels outside of their figure, contents wider than the window.
+# Run inside the page: sizes of figures, labels outside of their figure or on top of each other, width of the contents.
 PROBE = """<script>addEventListener("load", () => {
   const figures = {};
   for (const figure of document.querySelectorAll("figure")) {
     const svg = figure.querySelector("svg"), frame = svg.getBoundingClientRect();
-    const cut = [...svg.querySelectorAll("text")].filter(text => {
-      const box = text.getBoundingClientRect();
-      return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
-    });
-    figures[figure.id] = {width: frame.width, height: frame.height, cut: cut.map(text => text.textContent),
+    const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
+    const cut = texts.filter(([_, box]) => box.left < frame.left - 1 || box.right > frame.right + 1 ||
+                                           box.top < frame.top - 1 || box.bottom > frame.bottom + 1);
+    const hidden = texts.filter(([_, one], index) => texts.slice(0, index).some(([_, other]) =>
+      Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 &&
+      Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > one.height / 3));
+    figures[figure.id] = {width: frame.width, height: frame.height, illegible: [...cut, ...hidden].map(([text]) => text),
                           marks: svg.querySelectorAll("path, use").length, alt: svg.getAttribute("aria-label"),
                           caption: figure.querySelector("figcaption").textContent};
   }
@@ -83,8 +85,8 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(done.stdout, f"{self.folder / 'report.html'}\n")
         return (self.folder / "report.html").read_text()
 
-    def look(self, page, expected):
-        """Opens the page at each width; the figures must be the expected ones, whole and described."""
+    def probe(self, page):
+        """What PROBE found in the page, at each width."""
         (self.folder / "probed.html").write_text(page.replace("</body>", PROBE + "</body>"))
         frames = "".join(f'<iframe src="probed.html" style="width:{width}px;height:900px;border:0"></iframe>' for width in WIDTHS)
         (self.folder / "frames.html").write_text(
@@ -94,6 +96,11 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(console, [])
         found = [json.loads(Elements(text).text) for text in re.findall("FOUND(.*?)END", dom, re.DOTALL)]
         self.assertEqual(sorted(view["width"] for view in found), list(WIDTHS))
+        return found
+
+    def look(self, page, expected):
+        """Opens the page at each width; the figures must be the expected ones, whole, legible and described."""
+        found = self.probe(page)
         for view in found:
             self.assertLessEqual(view["wide"], view["width"])
             self.assertEqual(sorted(view["figures"]), sorted(expected))
@@ -102,7 +109,7 @@ class ReportTest(unittest.TestCase):
                     self.assertGreater(figure["width"], 300)
                     self.assertGreater(figure["height"], 150)
                     self.assertGreater(figure["marks"], 20)
-                    self.assertEqual(figure["cut"], [])
+                    self.assertEqual(figure["illegible"], [])
                     self.assertGreater(len(figure["alt"]), 40)
                     self.assertGreater(len(figure["caption"]), 20)
         for name in expected:
@@ -137,7 +144,7 @@ class ReportTest(unittest.TestCase):
                 "behind at 1 (−", "Of 6 runs with batch norm 1 diverged and 1 stayed at chance",
                 "Learning rate 0.2, seed 0, batch norm.", "--lr 0.2,1,2", "--seeds 0,1", "Invented Processor, 2 cores"):
             self.assertIn(sentence, elements.text)
-        self.assertIn("✕ 1/2", (self.folder / "accuracy-against-learning-rate-tutorial.svg").read_text())
+        self.assertIn(">✕ 1<", (self.folder / "accuracy-against-learning-rate-tutorial.svg").read_text())
         # Self-contained: no script, nothing fetched, links within the page only.
         self.assertNotIn("script", elements.names)
         self.assertEqual([at for at in elements.addresses if not at.startswith(("#", "data:,"))], [])
@@ -183,7 +190,7 @@ class ReportTest(unittest.TestCase):
         text = Elements(page).text
         self.assertIn("at none with batch norm and at none with no norm.", text)
         self.assertIn("without a pair to compare at 0.5 and 5.", text)
-        self.assertEqual((self.folder / "accuracy-against-learning-rate-tutorial.svg").read_text().count("✕ 3/3"), 4)
+        self.assertEqual((self.folder / "accuracy-against-learning-rate-tutorial.svg").read_text().count(">✕ 3<"), 4)
 
     def test_large_grid_fits(self):
         lrs = [0.001 * 2 ** index for index in range(12)]
@@ -209,6 +216,10 @@ class ReportTest(unittest.TestCase):
         for suffix in ("svg", "png"):
             self.assertEqual((self.folder / f"picture.{suffix}").read_bytes(), (self.folder / f"again.{suffix}").read_bytes())
         self.assertFalse((self.folder / "report.html").exists())
+        picture = (self.folder / "picture.svg").read_text()
+        for view in self.probe(f"<body><figure id='picture'>{picture[picture.index('<svg'):]}<figcaption></figcaption></figure></body>"):
+            self.assertEqual(view["figures"]["picture"]["illegible"], [])
+            self.assertGreater(view["figures"]["picture"]["marks"], 20)
         page = self.folder / "readme.html"
         page.write_text('<link rel="icon" href="data:,"><img src="picture.svg" width=830><img src="picture.png" width=830><script>'
                         'onload = () => document.body.append("SIZES " + [...document.images].map('
