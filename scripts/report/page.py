@@ -70,7 +70,7 @@ def differences_table(bench, init):
         epochs = sorted({round(index * (bench.epochs - 1) / last) for index in range(last + 1)})
     rows = [[number(lr)] + [spread(bench.difference(init, lr, epoch), points) for epoch in epochs] for lr in bench.lrs]
     return table(f"Init {init}: batch norm minus no norm in percentage points of test accuracy, mean (smallest to largest) "
-                 "over the pairs of equal seed", ["learning rate"] + [f"epoch {epoch + 1}" for epoch in epochs], rows)
+                 "over the pairs of equal seed; epochs counted from 1", ["learning rate"] + [f"epoch {epoch + 1}" for epoch in epochs], rows)
 
 
 def as_text(value):
