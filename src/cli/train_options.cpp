@@ -17,10 +17,13 @@ void add_experiment(CLI::App& app, TrainConfig& config) {
   add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
   add_number(app, "--lr", config.lr, {0, most_float}, "learning rate");
   add_workload(app, config);
-  add_choice<Init>(
-      app, "--init", config.init,
-      {{"tutorial", Init::tutorial}, {"gluon", Init::gluon}, {"torch", Init::torch}, {"he", Init::he}},
-      "initial values");
+  add_choice<Init>(app, "--init", config.init,
+                   {{"tutorial", Init::tutorial},
+                    {"gluon", Init::gluon},
+                    {"torch", Init::torch},
+                    {"he", Init::he},
+                    {"xavier", Init::xavier}},
+                   "initial values");
   add_number(
       app, "--bn-momentum", config.batch_norm.momentum, {0, 1},
       "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "

@@ -18,7 +18,7 @@ void add_workload(CLI::App& app, TrainConfig& config) {
       app, "--data", config.data, "DIR|synthetic[:KEY=VALUE,...]",
       "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
   add_text(app, "--network", config.network, "NAME|LAYERS",
-           "lenet-bn, mlp-bn, or layers such as conv20x5,bn,relu,maxpool2,fc10");
+           preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
   add_choice<Norm>(app, "--norm", config.norm, {{"batch", Norm::batch}, {"none", Norm::none}},
                    "none takes the batch norms out and keeps weights and data order");
   add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
