@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bntrain/activation.hpp"
 #include "bntrain/batch_norm.hpp"
 #include "bntrain/network.hpp"
 
@@ -12,7 +13,7 @@ namespace bntrain {
 
 /// conv:   convolution + bias
 /// linear: matrix product + bias (+ ReLU)
-/// block:  any of batch norm, ReLU, max pooling, in this order, in one pass
+/// block:  any of batch norm, an activation, pooling, in this order, in one pass
 /// loss:   softmax cross-entropy with its gradient and the metrics
 enum class StepKind { conv, linear, block, loss };
 
@@ -30,11 +31,12 @@ struct PlanStep {
 
   std::int64_t kernel = 1, stride = 1, padding = 0;  // conv
   std::int64_t weight = -1, bias = -1;               // conv, linear: offsets into the parameters
-  bool relu = false;                                 // linear, block
+  Activation activation = Activation::none;          // block; linear: none or relu
   bool norm = false;                                 // block
   std::int64_t gamma = -1, beta = -1;                // block: offsets into the parameters
   std::int64_t running_mean = -1, running_var = -1;  // block: offsets into the running statistics
   std::int64_t pool = 1;                             // block: pooling window, 1 = none
+  Pooling pooling = Pooling::maximum;                // block
 };
 
 /// An activation, and in training its gradient. Arena offsets count floats PER IMAGE: the address is

@@ -29,7 +29,9 @@ class StepBuilder {
           break;
         case LayerKind::batch_norm:
         case LayerKind::relu:
+        case LayerKind::sigmoid:
         case LayerKind::max_pool:
+        case LayerKind::average_pool:
           add_block();
           break;
       }
@@ -74,7 +76,7 @@ class StepBuilder {
     step.kind = StepKind::linear;
     step.weight = parameter(layer.index, ParameterRole::weight);
     step.bias = parameter(layer.index, ParameterRole::bias);
-    step.relu = take(LayerKind::relu) != nullptr;
+    if (take(LayerKind::relu) != nullptr) step.activation = Activation::relu;
     finish(step, layer.index);
   }
 
@@ -93,8 +95,16 @@ class StepBuilder {
       step.running_mean = running->mean_offset;
       step.running_var = running->var_offset;
     }
-    step.relu = take(LayerKind::relu) != nullptr;
-    if (const Layer* pool = take(LayerKind::max_pool)) step.pool = pool->kernel;
+    if (take(LayerKind::relu) != nullptr)
+      step.activation = Activation::relu;
+    else if (take(LayerKind::sigmoid) != nullptr)
+      step.activation = Activation::sigmoid;
+    if (const Layer* maximum = take(LayerKind::max_pool)) {
+      step.pool = maximum->kernel;
+    } else if (const Layer* average = take(LayerKind::average_pool)) {
+      step.pool = average->kernel;
+      step.pooling = Pooling::average;
+    }
     finish(step, first);
   }
 
@@ -150,8 +160,9 @@ void place_values(Plan& plan, const PlanOptions& options) {
 
     const int backward = 2 * steps - 1 - i;
     use(activations, step.input, backward);
-    // A ReLU's mask and a pool's winner are found again from the output.
-    if (step.kind == StepKind::block || step.relu) use(activations, step.output, backward);
+    // An activation's slope and a pool's winner are found again from the output.
+    if (step.kind == StepKind::block || step.activation != Activation::none)
+      use(activations, step.output, backward);
     if (step.input != 0) use(gradients, step.input, backward);
     use(gradients, step.output, backward);
     if (rebuilds_gradient(plan, static_cast<std::size_t>(i), options)) {

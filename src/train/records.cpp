@@ -38,6 +38,8 @@ std::string to_string(Init init) {
       return "torch";
     case Init::he:
       return "he";
+    case Init::xavier:
+      return "xavier";
   }
   return "";
 }

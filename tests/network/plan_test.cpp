@@ -54,8 +54,9 @@ TEST(Plan, StepsKnowTheirParameters) {
   const PlanStep& block = plan.steps[3];
   EXPECT_EQ(block.kind, StepKind::block);
   EXPECT_TRUE(block.norm);
-  EXPECT_TRUE(block.relu);
+  EXPECT_EQ(block.activation, Activation::relu);
   EXPECT_EQ(block.pool, 2);
+  EXPECT_EQ(block.pooling, Pooling::maximum);
   EXPECT_EQ(block.gamma, parameters[6].offset);
   EXPECT_EQ(block.beta, parameters[7].offset);
   EXPECT_EQ(block.running_mean, plan.network.running()[1].mean_offset);
@@ -63,8 +64,8 @@ TEST(Plan, StepsKnowTheirParameters) {
   EXPECT_EQ(block.weight, -1);
   const PlanStep& linear = plan.steps[5];
   EXPECT_EQ(linear.kind, StepKind::linear);
-  EXPECT_FALSE(linear.relu);
-  EXPECT_TRUE(plan.steps[4].relu);
+  EXPECT_EQ(linear.activation, Activation::none);
+  EXPECT_EQ(plan.steps[4].activation, Activation::relu);
   EXPECT_EQ(linear.weight, parameters[10].offset);
   EXPECT_EQ(linear.gamma, -1);
 }
@@ -89,6 +90,23 @@ TEST(Plan, FusesGreedilyInOrder) {
               ElementsAre("0 conv4x3", "2-3 bn+relu", "4 fc10", "loss"));
 }
 
+TEST(Plan, FusesSigmoidsAndAverages) {
+  EXPECT_THAT(names(plan_of("d2l-lenet")),
+              ElementsAre("0 conv6x5", "1-3 bn+sigmoid+avgpool2", "4 conv16x5", "5-7 bn+sigmoid+avgpool2",
+                          "9 fc120", "10-11 bn+sigmoid", "12 fc84", "13-14 bn+sigmoid", "15 fc10", "loss"));
+  EXPECT_THAT(
+      names(plan_of("mlp3-sigmoid", {}, Norm::none)),
+      ElementsAre("1 fc100", "2 sigmoid", "3 fc100", "4 sigmoid", "5 fc100", "6 sigmoid", "7 fc10", "loss"));
+  EXPECT_THAT(names(plan_of("sigmoid,relu,sigmoid,maxpool2,avgpool2,bn,avgpool2,sigmoid,fc10")),
+              ElementsAre("0 sigmoid", "1 relu", "2-3 sigmoid+maxpool2", "4 avgpool2", "5-6 bn+avgpool2",
+                          "7 sigmoid", "9 fc10", "loss"));
+  const PlanStep block = plan_of("d2l-lenet").steps[1];
+  EXPECT_TRUE(block.norm);
+  EXPECT_EQ(block.activation, Activation::sigmoid);
+  EXPECT_EQ(block.pool, 2);
+  EXPECT_EQ(block.pooling, Pooling::average);
+}
+
 /// Says which buffers each pass of each step touches, independently of the planner, and looks for clashes.
 class Alive {
  public:
@@ -103,7 +121,8 @@ class Alive {
       const int backward = moments_ - 1 - i;
       touch(activation(step.input), backward);
       if (step.kind == StepKind::loss) touch(gradient(step.input), i);
-      if (step.kind == StepKind::block || (step.kind == StepKind::linear && step.relu)) {
+      if (step.kind == StepKind::block ||
+          (step.kind == StepKind::linear && step.activation != Activation::none)) {
         touch(activation(step.output), backward);
       }
       touch(gradient(step.input), backward);
@@ -196,7 +215,7 @@ TEST_P(PlanArenaOf, GradientsExistWhereTheyAreMaterialised) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, PlanArenaOf,
-                         testing::Values("lenet-bn", "mlp-bn",
+                         testing::Values("lenet-bn", "mlp-bn", "d2l-lenet", "mlp3-sigmoid",
                                          "conv4x3,conv4x3,bn,relu,conv4x3,maxpool2,fc10",
                                          "bn,conv4x3,flatten,bn,relu,fc30,relu,bn,bn,relu,fc10",
                                          "conv8x3,relu,bn,maxpool2,relu,conv8x3,bn,relu,fc10",

@@ -56,6 +56,12 @@ Values inference(const Network& network, const BatchNormOptions& options, const 
       case LayerKind::relu:
         x = relu_forward(x);
         break;
+      case LayerKind::sigmoid:
+        x = sigmoid_forward(x);
+        break;
+      case LayerKind::average_pool:
+        x = avgpool_forward(x, pool_shape(l, count(batch)));
+        break;
       case LayerKind::max_pool:
         x = maxpool_forward(x, pool_shape(l, count(batch))).y;
         break;
@@ -88,6 +94,12 @@ std::vector<Trace> forward(const Network& network, const BatchNormOptions& optio
         break;
       case LayerKind::relu:
         next.input = relu_forward(x);
+        break;
+      case LayerKind::sigmoid:
+        next.input = sigmoid_forward(x);
+        break;
+      case LayerKind::average_pool:
+        next.input = avgpool_forward(x, pool_shape(l, count(batch)));
         break;
       case LayerKind::max_pool:
         t.pool = maxpool_forward(x, pool_shape(l, count(batch)));
@@ -136,6 +148,12 @@ void backward(const Network& network, const BatchNormOptions& options, std::int6
       }
       case LayerKind::relu:
         dy = relu_backward(x, dy);
+        break;
+      case LayerKind::sigmoid:
+        dy = sigmoid_backward(x, dy);
+        break;
+      case LayerKind::average_pool:
+        dy = avgpool_backward(dy, pool_shape(l, batch));
         break;
       case LayerKind::max_pool:
         dy = maxpool_backward(traces[i].pool, dy, pool_shape(l, batch));
