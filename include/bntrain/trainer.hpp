@@ -12,6 +12,7 @@
 #include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/metrics.hpp"
+#include "bntrain/probe.hpp"
 
 namespace bntrain {
 
@@ -50,6 +51,8 @@ class TrainObserver {
   /// epoch. The last call of a run that diverged ends with the step whose loss is not finite.
   virtual void on_steps(std::int64_t /*epoch*/, std::int64_t /*first_step*/,
                         const std::vector<StepMetrics>&) {}
+  /// A step that config.record asks to look at, once all earlier steps were told.
+  virtual void on_record(const StepRecord&) {}
   virtual void on_epoch(const EpochResult&) {}
 };
 
@@ -76,6 +79,8 @@ class Trainer {
 
  private:
   std::int64_t drain_interval() const;
+  /// Whether that step (from 0 since the start of the run) is looked at.
+  bool is_recorded(std::int64_t step) const;
   /// The metrics of the steps that were run; the last one is not finite when the epoch diverged.
   std::vector<StepMetrics> train_epoch(std::int64_t epoch, std::int64_t first_step, TrainObserver& observer,
                                        const std::atomic<bool>& stop);
@@ -85,6 +90,7 @@ class Trainer {
   const Dataset& dataset_;
   Network network_;
   std::unique_ptr<Executable> executable_;
+  std::unique_ptr<Probe> probe_;  ///< null: nothing is recorded
 };
 
 }  // namespace bntrain

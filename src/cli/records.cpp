@@ -12,11 +12,6 @@ double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
-double nine_digits(double value) {
-  return std::strtod(fmt::format("{:.9g}", value).c_str(), nullptr);
-}
-
 Json configuration(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   return {{"data", config.data},
@@ -42,7 +37,8 @@ Json configuration(const TrainOptions& options) {
           {"save", config.save},
           {"save-gradients", config.save_gradients},
           {"metrics", config.metrics},
-          {"log-every", config.log_every}};
+          {"log-every", config.log_every},
+          {"record", to_string(config.record)}};
 }
 
 }  // namespace
@@ -77,6 +73,11 @@ std::string to_string(Device device) {
 
 std::string to_string(Precision precision) {
   return precision == Precision::tf32 ? "tf32" : "fp32";
+}
+
+// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
+double nine_digits(double value) {
+  return std::strtod(fmt::format("{:.9g}", value).c_str(), nullptr);
 }
 
 double images_per_second(const EpochResult& epoch) {

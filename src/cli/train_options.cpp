@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "cli/option_values.hpp"
+#include "cli/record_option.hpp"
 #include "cli/train_command.hpp"
 #include "cli/workload_options.hpp"
 
@@ -48,6 +49,7 @@ void add_files(CLI::App& app, TrainConfig& config) {
   add_text(app, "--metrics", config.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
   add_integer(app, "--log-every", config.log_every, {0, most_steps},
               "look at the losses every N steps and write each step's to --metrics; 0: do not write them");
+  add_record(app, config.record);
 }
 
 void add_output(CLI::App& app, TrainOptions& options) {

@@ -55,6 +55,10 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   for (const StepMetrics& step : steps) write_metrics(step_record(epoch, first_step++, step));
 }
 
+void TrainReport::on_record(const StepRecord& record) {
+  for (const Json& look : look_records(record)) write_metrics(look);
+}
+
 void TrainReport::on_epoch(const EpochResult& epoch) {
   const Json record = epoch_record(epoch);
   progress_.clear();

@@ -16,6 +16,8 @@ namespace {
 
 // Often enough for a progress bar, seldom enough that the synchronisation costs nothing.
 constexpr std::int64_t default_drain_interval = 50;
+// Where --log-every does not say: five looks an epoch of the reference, which cost as many more steps.
+constexpr std::int64_t default_record_interval = 50;
 // A backend keeps the metrics of undrained steps, so their number must have a bound.
 constexpr std::int64_t longest_drain_interval = 1000;
 
@@ -64,6 +66,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   const Plan plan = make_plan(network_, config.batch_norm, config.batch_size, backend.plan_options());
   executable_ = backend.compile(plan, dataset);
   executable_->load(state);
+  if (config.record.any()) probe_ = std::make_unique<Probe>(network_, config, dataset, backend);
 }
 
 std::int64_t Trainer::steps_per_epoch() const {
@@ -76,6 +79,10 @@ std::int64_t Trainer::total_steps() const {
 
 std::int64_t Trainer::drain_interval() const {
   return config_.log_every > 0 ? std::min(config_.log_every, longest_drain_interval) : default_drain_interval;
+}
+
+bool Trainer::is_recorded(std::int64_t step) const {
+  return probe_ && step % (config_.log_every > 0 ? config_.log_every : default_record_interval) == 0;
 }
 
 TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop) {
@@ -96,6 +103,7 @@ TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop)
     const auto start = Clock::now();
     const auto order = epoch_order(dataset_.train.count, config_.seed, epoch, config_.shuffle);
     executable_->set_order(order);
+    if (probe_) probe_->set_order(order);
     const std::vector<StepMetrics> steps = train_epoch(epoch, first_step, observer, stop);
 
     EpochResult part;
@@ -139,9 +147,14 @@ std::vector<StepMetrics> Trainer::train_epoch(std::int64_t epoch, std::int64_t f
   const std::int64_t steps = std::min(steps_per_epoch(), total_steps() - first_step);
   std::vector<StepMetrics> measured;
   for (std::int64_t step = 0; step < steps; ++step) {
-    executable_->train_step(nth_batch(step, dataset_.train.count, config_.batch_size), params);
+    const BatchRange batch = nth_batch(step, dataset_.train.count, config_.batch_size);
+    if (is_recorded(first_step + step)) {
+      observer.on_record(probe_->look(first_step + step, executable_->save(), batch, params.gradient_scale));
+    }
+    executable_->train_step(batch, params);
     const bool last = step + 1 == steps || stop;
-    if (!last && (step + 1) % drain_interval() != 0) continue;
+    // Before a look as well: after a loss that is not finite there is nothing new to see.
+    if (!last && (step + 1) % drain_interval() != 0 && !is_recorded(first_step + step + 1)) continue;
 
     std::vector<StepMetrics> drained = executable_->drain_metrics();
     const auto bad = std::find_if(drained.begin(), drained.end(), [](const StepMetrics& metrics) {
