@@ -52,6 +52,10 @@ struct PlanOptions {
   /// Leaves out the gradients of convolution outputs that a block follows: the CPU backend rebuilds them
   /// group by group where they are consumed.
   bool rebuild_conv_gradients = false;
+  /// A plan for looking: every layer but a flatten is a step of its own that does just what the layer says,
+  /// and every activation and gradient (but the images') stays in memory of its own. For
+  /// Executable::read_value(); slower, and larger.
+  bool every_value = false;
 };
 
 struct Plan {
@@ -59,6 +63,7 @@ struct Plan {
   BatchNormOptions batch_norm;
   std::int64_t batch_size = 0;
   bool training = true;
+  bool every_value = false;       ///< see PlanOptions
   std::vector<PlanStep> steps;    ///< in forward order; the loss is last
   std::vector<PlanValue> values;  ///< value 0 is the input image as float
   std::int64_t arena_floats_per_image = 0;

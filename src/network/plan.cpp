@@ -17,6 +17,7 @@ class StepBuilder {
   void build() {
     plan_.values.push_back({network_.input()});
     while (next_ < layers_.size()) {
+      first_ = next_;
       switch (layers_[next_].kind) {
         case LayerKind::conv:
           add_conv();
@@ -46,6 +47,7 @@ class StepBuilder {
 
  private:
   const Layer* take(LayerKind kind) {
+    if (plan_.every_value && next_ > first_) return nullptr;  // nothing is fused
     if (next_ == layers_.size() || layers_[next_].kind != kind) return nullptr;
     return &layers_[next_++];
   }
@@ -126,14 +128,15 @@ class StepBuilder {
   const std::vector<Layer>& layers_;
   const Network& network_;
   Plan& plan_;
+  std::size_t first_ = 0;  ///< first layer of the step that is built
   std::size_t next_ = 0;
 };
 
 /// Whether the backward pass of this convolution rebuilds the gradient of its output from the block behind
 /// it.
 bool rebuilds_gradient(const Plan& plan, std::size_t step, const PlanOptions& options) {
-  return options.training && options.rebuild_conv_gradients && plan.steps[step].kind == StepKind::conv &&
-         plan.steps[step + 1].kind == StepKind::block &&
+  return options.training && options.rebuild_conv_gradients && !options.every_value &&
+         plan.steps[step].kind == StepKind::conv && plan.steps[step + 1].kind == StepKind::block &&
          // a flatten in between makes other channels of the same values
          plan.steps[step + 1].first_layer == plan.steps[step].last_layer + 1;
 }
@@ -178,6 +181,14 @@ void place_values(Plan& plan, const PlanOptions& options) {
     }
   }
 
+  if (options.every_value) {
+    for (std::vector<BufferRequest>* requests : {&activations, &gradients}) {
+      for (BufferRequest& request : *requests) {
+        if (request.last >= 0) request = {request.size, 0, 2 * steps};
+      }
+    }
+  }
+
   std::vector<BufferRequest> requests = activations;
   std::copy_if(gradients.begin(), gradients.end(), std::back_inserter(requests),
                [](const BufferRequest& request) { return request.last >= 0; });
@@ -199,6 +210,7 @@ Plan make_plan(const Network& network, const BatchNormOptions& batch_norm, std::
   plan.batch_norm = batch_norm;
   plan.batch_size = batch_size;
   plan.training = options.training;
+  plan.every_value = options.every_value;
   StepBuilder(network, plan).build();
   place_values(plan, options);
   return plan;

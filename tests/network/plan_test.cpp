@@ -240,6 +240,28 @@ TEST(Plan, RebuiltConvGradientsAreLeftOut) {
             plan_of("lenet-bn").arena_floats_per_image);
 }
 
+TEST(Plan, OfEveryValueFusesNothingAndSharesNoMemory) {
+  const Plan plan = plan_of("lenet-bn", {.rebuild_conv_gradients = true, .every_value = true});
+  EXPECT_TRUE(plan.every_value);
+  EXPECT_THAT(names(plan), ElementsAre("0 conv20x5", "1 bn", "2 relu", "3 maxpool2", "4 conv50x3", "5 bn",
+                                       "6 relu", "7 maxpool2", "9 fc128", "10 relu", "11 fc10", "loss"));
+  for (const PlanStep& step : plan.steps) EXPECT_LE(step.norm + step.relu + (step.pool > 1), 1) << step.name;
+  EXPECT_EQ(plan.values[0].gradient_offset, -1);
+  std::int64_t floats = plan.values[0].shape.size();
+  std::vector<std::pair<std::int64_t, std::int64_t>> buffers{{plan.values[0].offset, floats}};
+  for (std::size_t i = 1; i < plan.values.size(); ++i) {
+    const PlanValue& value = plan.values[i];
+    ASSERT_GE(value.gradient_offset, 0) << i;
+    buffers.emplace_back(value.offset, value.shape.size());
+    buffers.emplace_back(value.gradient_offset, value.shape.size());
+    floats += 2 * value.shape.size();
+  }
+  std::ranges::sort(buffers);
+  for (std::size_t i = 1; i < buffers.size(); ++i)
+    EXPECT_GE(buffers[i].first, buffers[i - 1].first + buffers[i - 1].second);
+  EXPECT_GE(plan.arena_floats_per_image, floats);
+}
+
 TEST(Plan, IsDeterministic) {
   const Plan one = plan_of("lenet-bn", {true, true}), other = plan_of("lenet-bn", {true, true});
   for (std::size_t i = 0; i < one.values.size(); ++i) {
