@@ -4,9 +4,9 @@ include(CMakePackageConfigHelpers)
 install(TARGETS bntrain EXPORT bntrainTargets)
 install(TARGETS bntrain_cli)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-# The report of a bench: a script and the package beside it.
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/ DESTINATION ${CMAKE_INSTALL_DATADIR}/bntrain
-  FILES_MATCHING PATTERN "plot_report.py" PATTERN "report/*" PATTERN "__pycache__" EXCLUDE PATTERN "pytorch_parity" EXCLUDE)
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/plot_report.py DESTINATION ${CMAKE_INSTALL_DATADIR}/bntrain)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/report DESTINATION ${CMAKE_INSTALL_DATADIR}/bntrain
+  FILES_MATCHING PATTERN *.py PATTERN *.css PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # Relative, so that an installed tree still works after it was moved.

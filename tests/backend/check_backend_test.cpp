@@ -84,6 +84,7 @@ std::vector<std::string> networks() {
           "bn,conv4x3,conv3x2,maxpool2,bn,relu,fc4",
           "conv4x3,bn,bn,relu,fc4",
           "flatten,bn,fc4",
+          "conv4x3,bn,sigmoid,avgpool2,conv3x2,sigmoid,avgpool2,fc7,bn,sigmoid,fc4",
           "fc4"};
 }
 

@@ -1,6 +1,8 @@
-// Batch norm, ReLU and max pooling in one pass, forward and backward, over one group.
+// Batch norm, activation and pooling in one pass, forward and backward, over one group.
 // Ioffe and Szegedy 2015, arXiv 1502.03167, algorithm 1 and the gradients of section 3.
 #include "backend/cpu/kernels.hpp"
+#include "backend/cpu/kernels/activation.hpp"
+#include "backend/cpu/kernels/block_average.hpp"
 #include "backend/cpu/kernels/block_rows.hpp"
 #include "backend/cpu/kernels/entry_points.hpp"
 
@@ -21,7 +23,8 @@ void block_reduce(const BlockShape& b, const float* x, const float* gamma, int v
   }
 }
 
-void block_forward(const BlockShape& b, const float* raw, const NormCoefficients& n, float* y) {
+template <Activation A>
+static void forward(const BlockShape& b, const float* raw, const NormCoefficients& n, float* y) {
   const std::int64_t plane = b.out_height * b.out_width * kLanes;
   for (std::int64_t c = 0; c < b.channels; ++c, raw += plane, y += plane) {
     // A zero invstd stands for a degenerate variance; multiplying by it could still give inf * 0.
@@ -32,14 +35,22 @@ void block_forward(const BlockShape& b, const float* raw, const NormCoefficients
     for (std::int64_t i = 0; i < plane; i += kLanes) {
       Vec v = load(raw + i);
       if (b.norm) v = constant ? beta : (v - mean) * scale + beta;
-      if (b.relu) v = v < 0 ? Vec{} : v;  // keeps NaN, which fmax(NaN, 0) would hide
-      store(y + i, v);
+      store(y + i, activate<A>(v));
     }
   }
 }
 
-void block_backward_sums(const BlockShape& b, const float* raw, const float* y, const float* dy,
-                         const NormCoefficients& n, double* sums) {
+void block_forward(const BlockShape& b, const float* raw, const NormCoefficients& n, float* y) {
+  if (averages(b)) return average_forward(b, raw, n, y);
+  const auto function = b.activation == Activation::relu      ? forward<Activation::relu>
+                        : b.activation == Activation::sigmoid ? forward<Activation::sigmoid>
+                                                              : forward<Activation::none>;
+  function(b, raw, n, y);
+}
+
+template <Activation A>
+static void backward_sums(const BlockShape& b, const float* raw, const float* y, const float* dy,
+                          const NormCoefficients& n, double* sums) {
   const std::int64_t plane = b.out_height * b.out_width * kLanes;
   constexpr std::int64_t kChunk = std::int64_t{64} * kLanes;  // short float32 sums, then double
   for (std::int64_t c = 0; c < b.channels; ++c, raw += plane, y += plane, dy += plane) {
@@ -53,8 +64,7 @@ void block_backward_sums(const BlockShape& b, const float* raw, const float* y, 
       Vec sum{};
       Vec sum_xhat{};
       for (std::int64_t i = start; i < end; i += kLanes) {
-        Vec g = load(dy + i);
-        if (b.relu) g = load(y + i) <= 0 ? Vec{} : g;
+        const Vec g = through_activation(A, load(y + i), load(dy + i));
         sum += g;
         sum_xhat += g * ((load(raw + i) - mean) * invstd);
       }
@@ -66,11 +76,14 @@ void block_backward_sums(const BlockShape& b, const float* raw, const float* y, 
   }
 }
 
-/// Where the backward pass of one channel gets its numbers from. Without norm, only `relu` counts.
-struct ChannelBackward {
-  Vec mean, slope, dbeta_mean, scale;
-  bool relu;
-};
+void block_backward_sums(const BlockShape& b, const float* raw, const float* y, const float* dy,
+                         const NormCoefficients& n, double* sums) {
+  if (averages(b)) return average_backward_sums(b, raw, dy, n, sums);
+  const auto function = b.activation == Activation::relu      ? backward_sums<Activation::relu>
+                        : b.activation == Activation::sigmoid ? backward_sums<Activation::sigmoid>
+                                                              : backward_sums<Activation::none>;
+  function(b, raw, y, dy, n, sums);
+}
 
 /// dx of the first element equal to `best` and of all others in one window: the winner's share of dy, and
 /// what comes through the statistics.
@@ -105,20 +118,12 @@ static void plane_backward(const BlockShape& b, const ChannelBackward& k, const 
   for (std::int64_t oy = 0; oy < b.out_height; ++oy)
     for (std::int64_t ox = 0; ox < b.out_width; ++ox) {
       const std::int64_t i = (oy * b.out_width + ox) * kLanes;
-      Vec g = load(dy + i);
-      if (k.relu) g = load(y + i) <= 0 ? Vec{} : g;
+      const Vec g = through_activation(b.activation, load(y + i), load(dy + i));
       window_backward<Pool, Norm>(k, b.pool, x + oy * b.pool * row + ox * b.pool * kLanes, row, load(raw + i),
                                   g, out_row, out_column,
                                   dx + oy * b.pool * out_row + ox * b.pool * out_column);
     }
-  if (Pool == 1) return;
-  // Pixels that no window covers took part in the statistics alone.
-  for (std::int64_t iy = 0; iy < b.in_height; ++iy)
-    for (std::int64_t ix = iy < b.out_height * b.pool ? b.out_width * b.pool : 0; ix < b.in_width; ++ix) {
-      const Vec v = load(x + iy * row + ix * kLanes);
-      store(dx + iy * out_row + ix * out_column,
-            Norm ? -k.dbeta_mean * k.scale - (v - k.mean) * k.slope : Vec{});
-    }
+  if (Pool != 1) pixels_without_window<Norm>(b, k, x, layout, dx);
 }
 
 /// dx &= mask over one plane.
@@ -135,18 +140,20 @@ void block_backward_input(const BlockShape& b, const float* x, const float* raw,
                           float* dx) {
   const std::int64_t in_plane = b.in_height * b.in_width * kLanes;
   const std::int64_t out_plane = b.out_height * b.out_width * kLanes;
-  const auto with_norm = b.pool == 1   ? plane_backward<1, true>
+  const auto with_norm = averages(b)   ? average_plane_backward(b)
+                         : b.pool == 1 ? plane_backward<1, true>
                          : b.pool == 2 ? plane_backward<2, true>
                                        : plane_backward<0, true>;
-  const auto without = b.pool == 1   ? plane_backward<1, false>
+  const auto without = averages(b)   ? average_plane_backward(b)
+                       : b.pool == 1 ? plane_backward<1, false>
                        : b.pool == 2 ? plane_backward<2, false>
                                      : plane_backward<0, false>;
   ChannelBackward k{};
-  k.relu = b.relu;
   for (std::int64_t c = 0; c < b.channels; ++c) {
     if (b.norm) {
       const float scale = n.gamma[c] * n.invstd[c];
       k.mean = splat(n.mean[c]);
+      k.beta = splat(n.beta[c]);
       k.scale = splat(scale);
       k.dbeta_mean = splat(n.dbeta_mean[c]);
       k.slope = splat(scale * n.invstd[c] * n.dgamma_mean[c]);
