@@ -32,13 +32,12 @@ tool "$work/build/bntrain" 'while (($#)); do
   esac
   shift
 done'
-for name in bntrain_kernel_gpu_tests bntrain_kernel_bench; do tool "$work/build/$name" 'true'; done
-tool "$work/bin/ctest" '[[ $* == *"-L gpu"* ]]'
+for name in bntrain_{kernel_gpu_tests,cuda_tests,tests,kernel_bench}; do tool "$work/build/$name" 'true'; done
 tool "$work/bin/python3" '[[ $1 != */compare_losses.py ]] || exec /usr/bin/python3 "$@"'
 tool "$work/bin/compute-sanitizer" 'echo "========= ERROR SUMMARY: 0 errors"'
 
 run "$work/build" "$work/output"
-expect 0 '^tests +ok' '^racecheck-kernel-tests +ok' '^synccheck-kernel-bench +ok' '^memcheck-training +ok' \
+expect 0 '^kernel-tests +ok' '^cuda-tests +ok' '^backend-tests +ok' '^racecheck-kernel-tests +ok' '^synccheck-kernel-bench +ok' '^memcheck-training +ok' \
   '^single-steps +ok' '^free-steps +ok' '^same-bits +ok' '^kernels +ok' '^pytorch +ok'
 grep -q '^same-bits *ok' "$work/output/summary.txt" || fail 'no summary'
 [[ -e $work/output/initcheck-kernel-bench.log ]] || fail 'no log'
@@ -49,13 +48,13 @@ tool "$work/bin/compute-sanitizer" 'case $2 in
   initcheck) echo "========= Error: no permission to look"; exit 1 ;;
   synccheck) echo "a test failed"; exit 1 ;;
 esac'
-tool "$work/bin/ctest" 'exit 8'
+tool "$work/build/bntrain_cuda_tests" 'exit 8'
 run "$work/build" "$work/output"
-expect 1 '^tests +FAILED, exit code 8: .*/tests.log' '^memcheck-kernel-tests +FAILED, exit code 99' \
+expect 1 '^cuda-tests +FAILED, exit code 8: .*/cuda-tests.log' '^memcheck-kernel-tests +FAILED, exit code 99' \
   '^racecheck-kernel-tests +FAILED, exit code 99' \
   '^initcheck-kernel-tests +COULD NOT RUN: =+ Error: no permission to look' \
   '^synccheck-kernel-tests +FAILED, exit code 1' '^same-bits +ok'
-tool "$work/bin/ctest" 'true'
+tool "$work/build/bntrain_cuda_tests" 'true'
 
 tool "$work/bin/python3" 'echo "Traceback
 ModuleNotFoundError: no torch"; [[ $1 == */compare_losses.py ]]'
