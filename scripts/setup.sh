@@ -5,8 +5,8 @@
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
-packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
-          dataset-fashion-mnist)
+packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
+          libturbojpeg0-dev dataset-fashion-mnist)
 if [[ ${1-} == --tests ]]; then
   shift
   packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread)

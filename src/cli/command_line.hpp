@@ -3,17 +3,19 @@
 
 #include "cli/eval_command.hpp"
 #include "cli/info_command.hpp"
+#include "cli/predict_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, time, info };
+enum class Command { none, train, eval, predict, time, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
   EvalOptions eval;
+  PredictOptions predict;
   TimeOptions time;
   InfoOptions info;
 };
