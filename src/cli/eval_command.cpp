@@ -13,6 +13,7 @@
 #include "cli/data_search.hpp"
 #include "cli/eval_report.hpp"
 #include "cli/logging.hpp"
+#include "cli/model_fit.hpp"
 #include "cli/output_file.hpp"
 #include "cli/train_report.hpp"
 #include "core/write_file.hpp"
@@ -37,17 +38,9 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   known.input = dataset.train.shape;
   known.classes = dataset.classes;
   Model model = load_model(options.model, known);
-  const Network& network = model.network;
-  if (network.input() != dataset.train.shape || network.classes() != dataset.classes) {
-    throw Error(
-        ErrorKind::data,
-        fmt::format("{} was trained on images {} of {} classes, and the data set {} holds images {} of {} "
-                    "classes; name the right one with --data",
-                    options.model, bntrain::to_string(network.input()), network.classes(), dataset.name,
-                    bntrain::to_string(dataset.train.shape), dataset.classes));
-  }
+  expect_fit(options.model, model.network, dataset);
   const bool asks_for_more = options.statistics != std::vector{NormStatistics::running};
-  if (network.running().empty() && asks_for_more)
+  if (model.network.running().empty() && asks_for_more)
     throw Error(ErrorKind::usage,
                 "--bn-stats: " + options.model + " has no batch norm, so there are no statistics");
   return model;
