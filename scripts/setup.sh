@@ -7,8 +7,8 @@
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
-packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
-          dataset-fashion-mnist)
+packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
+          libturbojpeg0-dev dataset-fashion-mnist)
 cuda=no
 while [[ ${1-} == --* ]]; do
   case $1 in

@@ -164,5 +164,3 @@ tool nvcc ''
 setup
 expect 0
 [[ -z $said ]] || fail 'should be silent: there is nvcc'
-
-new_machine unknown-option
