@@ -24,7 +24,8 @@ struct TrainConfig {
   double weight_decay = 0.0;
   std::uint64_t seed = 0;
   bool shuffle = true;
-  std::int64_t steps = 0;  ///< end after that many steps; 0 = after `epochs`
+  std::int64_t steps = 0;       ///< end after that many steps; 0 = after `epochs`
+  std::int64_t eval_every = 0;  ///< look at the test set every so many steps too; 0 = only after epochs
 
   // where it runs
   BackendOptions backend;

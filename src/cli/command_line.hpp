@@ -1,17 +1,19 @@
 // From argv to one command with its options.
 #pragma once
 
+#include "cli/bench_command.hpp"
 #include "cli/info_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, time, info };
+enum class Command { none, train, bench, time, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
+  BenchOptions bench;
   TimeOptions time;
   InfoOptions info;
 };

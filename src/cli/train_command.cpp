@@ -125,7 +125,7 @@ int run_train(const TrainOptions& options) {
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
-  TrainReport report(options, trainer, start_record(options, dataset, trainer, backend->description()));
+  TrainReport report(options, trainer, start_record(config, dataset, trainer, backend->description()));
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.executable().report(); !line.empty()) spdlog::info("{}", line);

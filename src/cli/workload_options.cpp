@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "cli/experiment_options.hpp"
 #include "cli/option_values.hpp"
 
 namespace bntrain::cli {
@@ -19,9 +20,12 @@ void add_workload(CLI::App& app, TrainConfig& config) {
       "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
   add_text(app, "--network", config.network, "NAME|LAYERS",
            "lenet-bn, mlp-bn, or layers such as conv20x5,bn,relu,maxpool2,fc10");
-  add_choice<Norm>(app, "--norm", config.norm, {{"batch", Norm::batch}, {"none", Norm::none}},
-                   "none takes the batch norms out and keeps weights and data order");
   add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
+}
+
+void add_norm(CLI::App& app, TrainConfig& config) {
+  add_choice<Norm>(app, "--norm", config.norm, norm_choices(),
+                   "none takes the batch norms out and keeps weights and data order");
 }
 
 void add_machine(CLI::App& app, BackendOptions& backend) {

@@ -7,8 +7,11 @@
 
 namespace bntrain::cli {
 
-/// --data, --network, --norm, --batch-size.
+/// --data, --network, --batch-size.
 void add_workload(CLI::App& app, TrainConfig& config);
+
+/// --norm, of a single run.
+void add_norm(CLI::App& app, TrainConfig& config);
 
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);

@@ -6,20 +6,32 @@
 #include <string>
 
 #include "bntrain/backend.hpp"
+#include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/trainer.hpp"
-#include "cli/train_command.hpp"
 
-namespace bntrain::cli {
+namespace bntrain {
 
 using Json = nlohmann::ordered_json;
 
-/// The whole resolved configuration, by flag names, with what the bits of a run depend on besides it.
-Json start_record(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer,
-                  const std::string& backend);
+/// The record on one line, without its end. File names need not be UTF-8; a replaced character is better than
+/// no record.
+std::string one_line(const Json& record);
+
+/// Values by flag names without dashes.
+Json config_record(const TrainConfig& config);
+
+Json dataset_record(const Dataset& dataset);
+
+/// The whole resolved configuration with what the bits and the times of a run depend on besides it. `jobs` is
+/// the number of runs that shared the machine.
+Json start_record(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
+                  const std::string& backend, int jobs = 1);
 
 /// The loss has 9 significant digits: all that a float32 has.
 Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metrics);
+
+Json evaluation_record(const Evaluation& evaluation);
 
 /// Test fields are null when the epoch was interrupted.
 Json epoch_record(const EpochResult& epoch);
@@ -27,6 +39,7 @@ Json epoch_record(const EpochResult& epoch);
 Json end_record(const TrainResult& result);
 
 /// `text` of a flag's value: "tutorial", "batch", "auto" ...
+std::string to_string(Norm norm);
 std::string to_string(Init init);
 std::string to_string(Device device);
 std::string to_string(Precision precision);
@@ -34,4 +47,4 @@ std::string to_string(Precision precision);
 /// Training images per second of training, without evaluation.
 double images_per_second(const EpochResult& epoch);
 
-}  // namespace bntrain::cli
+}  // namespace bntrain

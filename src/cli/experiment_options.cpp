@@ -1,0 +1,50 @@
+#include "cli/experiment_options.hpp"
+
+#include <limits>
+
+namespace bntrain::cli {
+namespace {
+
+// Beyond these no run would end; they keep products such as epochs * steps within 64 bits.
+constexpr std::uint64_t most_epochs = 1'000'000;
+constexpr std::uint64_t most_steps = 1'000'000'000'000;
+
+}  // namespace
+
+Choices<Norm> norm_choices() {
+  return {{"batch", Norm::batch}, {"none", Norm::none}};
+}
+
+Choices<Init> init_choices() {
+  return {{"tutorial", Init::tutorial}, {"gluon", Init::gluon}, {"torch", Init::torch}, {"he", Init::he}};
+}
+
+void add_experiment(CLI::App& app, TrainConfig& config) {
+  add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
+  add_number(
+      app, "--bn-momentum", config.batch_norm.momentum, {0, 1},
+      "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
+      "minus this)");
+  add_number(app, "--bn-eps", config.batch_norm.eps, {1e-30, 1e6}, "added to the variance, inside the root");
+  add_choice<bool>(app, "--bn-variance", config.batch_norm.unbiased, {{"biased", false}, {"unbiased", true}},
+                   "variance stored in running_var");
+  add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");
+  add_number(app, "--weight-decay", config.weight_decay, {0, learning_rates.most},
+             "of SGD, as torch.optim.SGD");
+  add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},
+              "of initial values and data order");
+  add_choice<bool>(app, "--shuffle", config.shuffle, {{"on", true}, {"none", false}},
+                   "new order of the images in each epoch");
+  add_integer(app, "--steps", config.steps, {0, most_steps},
+              "end after N steps whatever --epochs says; 0: --epochs");
+}
+
+void add_eval_every(CLI::App& app, TrainConfig& config, const std::string& help) {
+  add_integer(app, "--eval-every", config.eval_every, {0, most_steps}, help);
+}
+
+void add_log_every(CLI::App& app, TrainConfig& config, const std::string& help) {
+  add_integer(app, "--log-every", config.log_every, {0, most_steps}, help);
+}
+
+}  // namespace bntrain::cli
