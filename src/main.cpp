@@ -17,6 +17,8 @@ int run(int argc, char** argv) {
       return run_train(line.train);
     case Command::bench:
       return run_bench(line.bench);
+    case Command::reproduce:
+      return run_reproduce(line.reproduce);
     case Command::time:
       return run_time(line.time);
     case Command::info:

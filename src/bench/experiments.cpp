@@ -65,8 +65,8 @@ std::string percent(double value) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + "%";
 }
 
-// What counts as trained where the question is whether a network trains at all: far from chance, and below what the
-// slowest of them reaches.
+// What counts as trained where the question is whether a network trains at all: far from chance, and below
+// what the slowest of them reaches.
 constexpr double kTrained = 0.8;
 
 /// Of arms with rising learning rates, the largest at which the run trained; 0: none.
@@ -89,7 +89,8 @@ Experiment larger_lr() {
     }
   }
   experiment.claims.push_back(
-      {"the largest of the learning rates 0.2, 0.5 and 1 at which the network trains, to 80% test accuracy, is larger "
+      {"the largest of the learning rates 0.2, 0.5 and 1 at which the network trains, to 80% test accuracy, "
+       "is larger "
        "with batch norm than without (its exercise; with the tutorial's initial values)",
        [](std::span<const RunRecord> runs) {
          const double with = largest_rate(runs.first(rates.size()), rates);
@@ -107,8 +108,8 @@ double mean_accuracy(const RunRecord& run) {
   return sum / static_cast<double>(std::max<std::size_t>(run.evaluations.size(), 1));
 }
 
-/// How far the median of the inputs to the last activation's first unit moved over the course of training, in units
-/// of the mean distance between their 15th and 85th percentiles.
+/// How far the median of the inputs to the last activation's first unit moved over the course of training, in
+/// units of the mean distance between their 15th and 85th percentiles.
 double drift(const RunRecord& run) {
   if (run.activations.empty()) return 0;
   const std::string& layer = run.activations.back().layer;
@@ -154,7 +155,8 @@ Experiment ioffe_figure_1() {
       compare("(a) with batch norm the network reaches a higher test accuracy", best_accuracy, true, percent),
       compare("(a) and reaches it sooner: its test accuracy, averaged over the course of training, is higher",
               mean_accuracy, true, percent),
-      compare("(b, c) the inputs of a sigmoid of the last hidden layer keep their place: the median moves by fewer times "
+      compare("(b, c) the inputs of a sigmoid of the last hidden layer keep their place: the median moves by "
+              "fewer times "
               "the distance of the 15th and 85th percentiles",
               drift, false, [](double value) { return shortest(std::round(value * 100) / 100); })};
   return experiment;
@@ -170,8 +172,11 @@ Experiment d2l_lenet() {
   arm.recordings = {{"reader 1", {{9, .267, .901, .858}}, false},
                     {"reader 2", {{9, .273, .899, .807}}, false},
                     {"reader 3", {{9, .267, .902, .708}}, false}};
-  return {"d2l-lenet", "LeNet with sigmoids and batch norm at learning rate 1",
-          "\"Dive into Deep Learning\", chapter on batch normalization, as readers ran it", {std::move(arm)}, {}};
+  return {"d2l-lenet",
+          "LeNet with sigmoids and batch norm at learning rate 1",
+          "\"Dive into Deep Learning\", chapter on batch normalization, as readers ran it",
+          {std::move(arm)},
+          {}};
 }
 
 }  // namespace

@@ -57,9 +57,11 @@ double best_test_accuracy(const RunRecord& run) {
   return best;
 }
 
-void check_recording(const std::string& arm, const Recording& recording, const Runs& runs, Judgement& judgement) {
+void check_recording(const std::string& arm, const Recording& recording, const Runs& runs,
+                     Judgement& judgement) {
   BNTRAIN_EXPECTS(!recording.epochs.empty());
-  const auto add = [&](const char* quantity, double recorded, std::optional<Statistic> measured, double allowed) {
+  const auto add = [&](const char* quantity, double recorded, std::optional<Statistic> measured,
+                       double allowed) {
     const bool passed = measured && std::abs(measured->mean - recorded) <= allowed;
     judgement.numbers.push_back({arm, recording.source, quantity, recorded, measured, allowed, passed});
   };

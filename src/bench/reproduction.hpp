@@ -1,5 +1,5 @@
-// Published experiments run again: what was recorded, what was claimed, and the one rule by which our runs are
-// judged.
+// Published experiments run again: what was recorded, what was claimed, and the one rule by which our runs
+// are judged.
 #pragma once
 
 #include <cstdint>
@@ -90,9 +90,9 @@ struct Judgement {
   bool passed = false;
 };
 
-/// The rule. Of each recording, the last epoch's train loss must lie within max(3 standard deviations, 0.03) of
-/// our mean, and the best test accuracy, where the whole run is printed, within 0.02 of our mean best. Every
-/// claim must hold for every seed. `records` belong to runs_of(), one each.
+/// The rule. Of each recording, the last epoch's train loss must lie within max(3 standard deviations, 0.03)
+/// of our mean, and the best test accuracy, where the whole run is printed, within 0.02 of our mean best.
+/// Every claim must hold for every seed. `records` belong to runs_of(), one each.
 Judgement judge(const Experiment& experiment, std::span<const RunRecord> records);
 
 }  // namespace bntrain::bench

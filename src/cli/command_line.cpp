@@ -115,14 +115,16 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.footer("bntrain COMMAND --help lists the flags of a command.");
   setup_train(app, line.train);
   setup_bench(app, line.bench);
+  setup_reproduce(app, line.reproduce);
   setup_time(app, line.time);
   setup_info(app, line.info);
 
   if (!parse(app, with_command(argc, argv))) return line;
-  line.command = app.got_subcommand("train")   ? Command::train
-                 : app.got_subcommand("bench") ? Command::bench
-                 : app.got_subcommand("time")  ? Command::time
-                                               : Command::info;
+  line.command = app.got_subcommand("train")       ? Command::train
+                 : app.got_subcommand("bench")     ? Command::bench
+                 : app.got_subcommand("reproduce") ? Command::reproduce
+                 : app.got_subcommand("time")      ? Command::time
+                                                   : Command::info;
   return line;
 }
 

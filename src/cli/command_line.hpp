@@ -3,17 +3,19 @@
 
 #include "cli/bench_command.hpp"
 #include "cli/info_command.hpp"
+#include "cli/reproduce_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, bench, time, info };
+enum class Command { none, train, bench, reproduce, time, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
   BenchOptions bench;
+  ReproduceOptions reproduce;
   TimeOptions time;
   InfoOptions info;
 };

@@ -71,9 +71,10 @@ class Collector : public bench::RunListObserver {
     ++finished_;
     progress_.clear();
     const double accuracy = run.result.epochs.empty() ? 0 : run.result.epochs.back().test.accuracy;
-    spdlog::info("[{}/{}] {} {}: {} ({:.0f} s)", finished_, records_.size(), experiment_.name, run_text(run.index),
-                 run.result.end == TrainEnd::diverged ? "diverged" : fmt::format("test accuracy {:.4f}", accuracy),
-                 run.seconds);
+    spdlog::info(
+        "[{}/{}] {} {}: {} ({:.0f} s)", finished_, records_.size(), experiment_.name, run_text(run.index),
+        run.result.end == TrainEnd::diverged ? "diverged" : fmt::format("test accuracy {:.4f}", accuracy),
+        run.seconds);
   }
 
   std::size_t finished() const { return finished_; }
@@ -129,13 +130,16 @@ void setup_reproduce(CLI::App& app, ReproduceOptions& options) {
   });
   grouped("Output", [&] {
     add_text(command, "--out", options.out, "DIR", "folder for the records of every run");
-    add_switch(command, "--json", options.json, "one JSON object an experiment instead of the tables on stdout");
+    add_switch(command, "--json", options.json,
+               "one JSON object an experiment instead of the tables on stdout");
     add_switch(command, "--quiet", options.quiet, "only warnings and errors on stderr");
     add_switch(command, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
   });
   command.footer(
-      "An experiment is reproduced when the recorded last train loss lies within max(3 standard deviations, 0.03)\n"
-      "of our mean, the recorded best test accuracy within 0.02 of our mean best, and every claim holds for every\n"
+      "An experiment is reproduced when the recorded last train loss lies within max(3 standard deviations, "
+      "0.03)\n"
+      "of our mean, the recorded best test accuracy within 0.02 of our mean best, and every claim holds for "
+      "every\n"
       "seed. Other epochs are shown, not judged.\n"
       "Exit codes: 0 all reproduced, 1 failure, 2 usage, 3 bad data or file, 5 not reproduced, 130 Ctrl-C.");
 }

@@ -16,8 +16,8 @@ struct ReproduceOptions {
   std::int64_t seeds = 5;          ///< runs of each arm, with seeds from 0 on
   std::string data;                ///< see load_dataset()
   BackendOptions backend;
-  int jobs = 0;      ///< runs at the same time; 0: as many as pays
-  std::string out;   ///< folder for the records of the runs; "" = none
+  int jobs = 0;     ///< runs at the same time; 0: as many as pays
+  std::string out;  ///< folder for the records of the runs; "" = none
   bool json = false;
   bool quiet = false;
   bool no_color = false;

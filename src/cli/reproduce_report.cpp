@@ -63,7 +63,9 @@ std::string arm_table(const bench::ExperimentArm& arm, const std::vector<Measure
   return arm.name + "\n" + text_table(rows);
 }
 
-std::string verdict(bool passed) { return passed ? "pass" : "FAIL"; }
+std::string verdict(bool passed) {
+  return passed ? "pass" : "FAIL";
+}
 
 std::string number_line(const bench::NumberCheck& check) {
   return fmt::format("{}: {} {}: recorded {:.4f}, measured {}, allowed distance {:.4f}: {}\n", check.arm,
@@ -104,14 +106,15 @@ std::string experiment_list(const std::vector<Experiment>& experiments, std::int
       steps += seeds * run;
       images += seeds * (run * dataset.train.count / epoch);
     }
-    text += fmt::format("{}\n  {}; from {}\n  costs {} runs, {} steps, {:.1f} million images\n", experiment.name,
-                        experiment.title, experiment.source,
+    text += fmt::format("{}\n  {}; from {}\n  costs {} runs, {} steps, {:.1f} million images\n",
+                        experiment.name, experiment.title, experiment.source,
                         seeds * static_cast<std::int64_t>(experiment.arms.size()), steps,
                         static_cast<double>(images) / 1e6);
     for (const bench::ExperimentArm& arm : experiment.arms) {
       for (const bench::Recording& recording : arm.recordings) {
-        text += fmt::format("  recorded by {}: last train loss {:.4f}, test accuracy {:.4f}\n", recording.source,
-                            recording.epochs.back().train_loss, recording.epochs.back().test_accuracy);
+        text +=
+            fmt::format("  recorded by {}: last train loss {:.4f}, test accuracy {:.4f}\n", recording.source,
+                        recording.epochs.back().train_loss, recording.epochs.back().test_accuracy);
       }
     }
     for (const bench::Claim& claim : experiment.claims) text += "  claims: " + claim.text + "\n";
@@ -131,8 +134,11 @@ std::string reproduction_table(const Experiment& experiment, const Judgement& ju
 }
 
 Json reproduction_record(const Experiment& experiment, const Judgement& judgement) {
-  Json record = {{"name", experiment.name}, {"passed", judgement.passed}, {"arms", Json::array()},
-                 {"numbers", Json::array()}, {"claims", Json::array()}};
+  Json record = {{"name", experiment.name},
+                 {"passed", judgement.passed},
+                 {"arms", Json::array()},
+                 {"numbers", Json::array()},
+                 {"claims", Json::array()}};
   for (std::size_t i = 0; i < experiment.arms.size(); ++i) {
     Json arm = {{"name", experiment.arms[i].name}, {"epochs", Json::array()}};
     for (const MeasuredEpoch& epoch : judgement.epochs[i]) {
@@ -157,7 +163,8 @@ Json reproduction_record(const Experiment& experiment, const Judgement& judgemen
     for (const bench::ClaimOutcome& outcome : check.seeds) {
       seeds.push_back({{"holds", outcome.holds}, {"figures", outcome.figures}});
     }
-    record["claims"].push_back({{"claim", check.text}, {"passed", check.passed}, {"seeds", std::move(seeds)}});
+    record["claims"].push_back(
+        {{"claim", check.text}, {"passed", check.passed}, {"seeds", std::move(seeds)}});
   }
   return record;
 }

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 #include "bntrain/config.hpp"
 
 namespace bntrain::cli {
+
+/// --data.
+void add_data(CLI::App& app, std::string& data);
 
 /// --data, --network, --batch-size.
 void add_workload(CLI::App& app, TrainConfig& config);
@@ -15,5 +19,8 @@ void add_norm(CLI::App& app, TrainConfig& config);
 
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);
+
+/// --jobs, of the commands that make many runs; 0 stands for auto.
+void add_jobs(CLI::App& app, int& jobs);
 
 }  // namespace bntrain::cli
