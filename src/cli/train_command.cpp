@@ -21,6 +21,10 @@ namespace bntrain::cli {
 namespace {
 
 void check_output_files(const TrainConfig& config) {
+  if (config.record.any() && config.metrics.empty()) {
+    throw Error(ErrorKind::usage, "--record " + to_string(config.record) +
+                                      " needs --metrics FILE.jsonl: that is where it is written");
+  }
   std::set<std::string> paths;
   for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", config.save},
                                    {"--save-gradients", config.save_gradients},

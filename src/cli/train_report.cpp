@@ -52,6 +52,10 @@ void TrainReport::on_evaluation(const Evaluation& evaluation) {
   if (metrics_) metrics_->on_evaluation(evaluation);
 }
 
+void TrainReport::on_record(const StepRecord& record) {
+  if (metrics_) metrics_->on_record(record);
+}
+
 void TrainReport::on_epoch(const EpochResult& epoch) {
   progress_.clear();
   print_result(options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_));

@@ -23,7 +23,7 @@ void add_data(CLI::App& app, std::string& data) {
 void add_workload(CLI::App& app, TrainConfig& config) {
   add_data(app, config.data);
   add_text(app, "--network", config.network, "NAME|LAYERS",
-           "lenet-bn, mlp-bn, or layers such as conv20x5,bn,relu,maxpool2,fc10");
+           preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
   add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
 }
 

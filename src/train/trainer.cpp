@@ -16,6 +16,8 @@ namespace {
 
 // Often enough for a progress bar, seldom enough that the synchronisation costs nothing.
 constexpr std::int64_t default_drain_interval = 50;
+// Where --log-every does not say: five looks an epoch of the reference, which cost as many more steps.
+constexpr std::int64_t default_record_interval = 50;
 // A backend keeps the metrics of undrained steps, so their number must have a bound.
 constexpr std::int64_t longest_drain_interval = 1000;
 
@@ -64,6 +66,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   const Plan plan = make_plan(network_, config.batch_norm, config.batch_size, backend.plan_options());
   executable_ = backend.compile(plan, dataset);
   executable_->load(state);
+  if (config.record.any()) probe_ = std::make_unique<Probe>(network_, config, dataset, backend);
 }
 
 std::int64_t Trainer::steps_per_epoch() const {
@@ -76,6 +79,10 @@ std::int64_t Trainer::total_steps() const {
 
 std::int64_t Trainer::drain_interval() const {
   return config_.log_every > 0 ? std::min(config_.log_every, longest_drain_interval) : default_drain_interval;
+}
+
+bool Trainer::is_recorded(std::int64_t step) const {
+  return probe_ && step % (config_.log_every > 0 ? config_.log_every : default_record_interval) == 0;
 }
 
 TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop) {
@@ -131,18 +138,30 @@ TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop)
 std::vector<StepMetrics> Trainer::train_epoch(EpochResult& part, std::int64_t first_step,
                                               TrainObserver& observer, const std::atomic<bool>& stop) {
   const auto start = Clock::now();
-  double eval_seconds = 0;
-  executable_->set_order(epoch_order(dataset_.train.count, config_.seed, part.epoch, config_.shuffle));
+  double other_seconds = 0;  // evaluations and looks, which are not training
+  const std::vector<std::int64_t> order =
+      epoch_order(dataset_.train.count, config_.seed, part.epoch, config_.shuffle);
+  executable_->set_order(order);
+  if (probe_) probe_->set_order(order);
   const StepParams params{config_.lr, config_.momentum, config_.weight_decay,
                           1.0 / static_cast<double>(config_.batch_size)};
   const std::int64_t steps = std::min(steps_per_epoch(), total_steps() - first_step);
   std::vector<StepMetrics> measured;
   for (std::int64_t step = 0; step < steps; ++step) {
-    executable_->train_step(nth_batch(step, dataset_.train.count, config_.batch_size), params);
+    const BatchRange batch = nth_batch(step, dataset_.train.count, config_.batch_size);
+    if (is_recorded(first_step + step)) {
+      // All steps before this one were drained, so that nothing is waited for but the look.
+      const auto look_start = Clock::now();
+      observer.on_record(probe_->look(first_step + step, executable_->save(), batch, params.gradient_scale));
+      other_seconds += seconds_since(look_start);
+    }
+    executable_->train_step(batch, params);
     const bool last = step + 1 == steps || stop;
     const bool evaluates =
         !last && config_.eval_every > 0 && (first_step + step + 1) % config_.eval_every == 0;
-    if (!last && !evaluates && (step + 1) % drain_interval() != 0) continue;
+    // Before a look as well: after a loss that is not finite there is nothing new to see.
+    const bool looks = is_recorded(first_step + step + 1);
+    if (!last && !evaluates && !looks && (step + 1) % drain_interval() != 0) continue;
 
     std::vector<StepMetrics> drained = executable_->drain_metrics();
     const auto bad = std::find_if(drained.begin(), drained.end(), [](const StepMetrics& metrics) {
@@ -160,14 +179,14 @@ std::vector<StepMetrics> Trainer::train_epoch(EpochResult& part, std::int64_t fi
     Evaluation evaluation;
     evaluation.epoch = part.epoch;
     evaluation.steps = first_step + step + 1;
-    evaluation.train_seconds = train_seconds_ + seconds_since(start) - eval_seconds;
+    evaluation.train_seconds = train_seconds_ + seconds_since(start) - other_seconds;
     const auto eval_start = Clock::now();
     evaluation.test = evaluate();
     evaluation.eval_seconds = seconds_since(eval_start);
-    eval_seconds += evaluation.eval_seconds;
+    other_seconds += evaluation.eval_seconds;
     observer.on_evaluation(evaluation);
   }
-  part.train_seconds = seconds_since(start) - eval_seconds;
+  part.train_seconds = seconds_since(start) - other_seconds;
   return measured;
 }
 
