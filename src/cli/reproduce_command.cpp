@@ -114,7 +114,7 @@ void setup_reproduce(CLI::App& app, ReproduceOptions& options) {
   CLI::App& command =
       *app.add_subcommand("reproduce", "run published experiments and judge them by what was recorded");
   command.fallthrough();  // so that --config may stand behind the command
-  command.add_option("NAME", options.names, "experiments, see --list; default: all")->type_name("");
+  add_arguments(command, "NAME", options.names, "experiments, see --list; default: all");
   const auto grouped = [&command](const std::string& group, const auto& add) {
     command.option_defaults()->group(group);
     add();
