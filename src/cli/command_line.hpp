@@ -5,12 +5,13 @@
 #include "cli/eval_command.hpp"
 #include "cli/info_command.hpp"
 #include "cli/predict_command.hpp"
+#include "cli/reproduce_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, predict, bench, time, info };
+enum class Command { none, train, eval, predict, bench, reproduce, time, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
@@ -18,6 +19,7 @@ struct CommandLine {
   EvalOptions eval;
   PredictOptions predict;
   BenchOptions bench;
+  ReproduceOptions reproduce;
   TimeOptions time;
   InfoOptions info;
 };
