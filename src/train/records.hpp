@@ -33,7 +33,8 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
 
 Json evaluation_record(const Evaluation& evaluation);
 
-/// Test fields are null when the epoch was interrupted.
+/// The fields of the evaluation are called test_... or valid_..., by the images that it saw, and are null
+/// when the epoch was interrupted.
 Json epoch_record(const EpochResult& epoch);
 
 Json end_record(const TrainResult& result);
