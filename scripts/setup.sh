@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: those of the build and the data set, with --tests also those of
-# the tests, and any PACKAGE named. Says nothing when nothing is missing.
-# usage: scripts/setup.sh [--tests] [PACKAGE...]
+# the tests, with --report those that draw the report of a bench, and any PACKAGE named. Says nothing when nothing is
+# missing.
+# usage: scripts/setup.sh [--tests] [--report] [PACKAGE...]
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
 packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
           dataset-fashion-mnist)
-if [[ ${1-} == --tests ]]; then
+while [[ ${1-} == --* ]]; do
+  case $1 in
+    --tests) packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread python3-matplotlib
+                        chromium) ;;
+    --report) packages+=(python3-matplotlib) ;;
+    *) printf 'setup: no option %s; there are --tests and --report\n' "$1" >&2; exit 2 ;;
+  esac
   shift
-  packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread)
-fi
+done
 packages+=("$@")
 
 say() { printf 'setup: %s\n' "$@" >&2; }

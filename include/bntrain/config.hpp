@@ -9,6 +9,14 @@
 
 namespace bntrain {
 
+/// What a Probe looks at while the network trains; see probe.hpp.
+struct RecordOptions {
+  bool norms = false;        ///< batch norms: inputs, statistics, gradients
+  bool activations = false;  ///< what the activation layers read
+
+  bool any() const { return norms || activations; }
+};
+
 /// Every default is the reference experiment's value.
 struct TrainConfig {
   // the experiment
@@ -41,6 +49,7 @@ struct TrainConfig {
   std::string save_gradients;
   std::string metrics;
   std::int64_t log_every = 0;   ///< drain every so many steps and record the step losses; 0 = only by epoch
+  RecordOptions record;         ///< looked at every `log_every` steps, or every 50 where that is 0
   std::string out;              ///< the run's folder
   std::int64_t save_every = 0;  ///< checkpoints every so many steps too; 0 = only after epochs
   std::int64_t keep = 0;        ///< numbered checkpoints that are kept beside the last

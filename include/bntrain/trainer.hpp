@@ -12,6 +12,7 @@
 #include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/metrics.hpp"
+#include "bntrain/probe.hpp"
 
 namespace bntrain {
 
@@ -25,7 +26,7 @@ struct EpochResult {
   AverageMetrics train;    ///< running averages while the epoch trained, before each update
   AverageMetrics test;  ///< running statistics, after the epoch, all of `evaluated`; zeros when interrupted
   EvaluatedSet evaluated = EvaluatedSet::test;
-  double train_seconds = 0;  ///< without evaluations within the epoch
+  double train_seconds = 0;  ///< without evaluations, looks and checkpoints within the epoch
   double eval_seconds = 0;
 };
 
@@ -90,6 +91,8 @@ class TrainObserver {
                         const std::vector<StepMetrics>&) {}
   /// Never at the end of an epoch: that evaluation is on_epoch()'s.
   virtual void on_evaluation(const Evaluation&) {}
+  /// A step that config.record asks to look at, once all earlier steps were told.
+  virtual void on_record(const StepRecord&) {}
   virtual void on_epoch(const EpochResult&) {}
   /// With validation: this epoch is the best so far, and this its model.
   virtual void on_best(const EpochResult&, const ModelState&) {}
@@ -133,6 +136,8 @@ class Trainer {
   void compile();
   void check_resumable(const Checkpoint& from) const;
   std::int64_t drain_interval() const;
+  /// Whether that step (from 0 since the start of the run) is looked at.
+  bool is_recorded(std::int64_t step) const;
   EvaluatedSet evaluated() const { return config_.valid > 0 ? EvaluatedSet::validation : EvaluatedSet::test; }
   bool out_of_patience() const;
 
@@ -151,7 +156,8 @@ class Trainer {
   Network network_;
   std::unique_ptr<Executable> executable_;
   TrainProgress progress_;
-  ModelState best_;  ///< with validation: the model after the best epoch
+  ModelState best_;               ///< with validation: the model after the best epoch
+  std::unique_ptr<Probe> probe_;  ///< null: nothing is recorded
 };
 
 }  // namespace bntrain

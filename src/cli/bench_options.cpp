@@ -2,6 +2,7 @@
 #include "cli/bench_command.hpp"
 #include "cli/experiment_options.hpp"
 #include "cli/option_values.hpp"
+#include "cli/record_option.hpp"
 #include "cli/workload_options.hpp"
 
 namespace bntrain::cli {
@@ -44,7 +45,7 @@ void add_output(CLI::App& app, BenchOptions& options) {
 
 void setup_bench(CLI::App& app, BenchOptions& options) {
   TrainConfig& train = options.config.train;
-  train.eval_every = 50;
+  train.eval_every = 100;
   CLI::App& command = *app.add_subcommand(
       "bench", "compare batch norm with none over learning rates, initial values and seeds");
   command.fallthrough();  // so that --config may stand behind the command
@@ -58,6 +59,7 @@ void setup_bench(CLI::App& app, BenchOptions& options) {
     add_experiment(command, train);
     add_eval_every(command, train,
                    "look at the test set every N steps too, for the steps to --target; 0: only after epochs");
+    add_record(command, train.record, "DIR/runs");
     add_log_every(command, train,
                   "look at the losses every N steps and write each step's to DIR/runs; 0: do not write them");
   });

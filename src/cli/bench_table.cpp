@@ -27,9 +27,9 @@ std::string steps_text(const Arm& arm) {
   const auto& steps = arm.summary.steps_to_target;
   if (!steps) return "-";
   const std::string mean = fmt::format("{:.0f}", steps->mean);
-  // Of some of the runs only: a mean over the fast ones.
-  return steps->n < static_cast<std::int64_t>(arm.runs.size()) ? fmt::format("{} of {}", mean, steps->n)
-                                                               : mean;
+  const auto runs = static_cast<std::int64_t>(arm.runs.size());
+  // Where only some runs got there the mean is of the fast ones.
+  return steps->n < runs ? fmt::format("{} ({} of {})", mean, steps->n, runs) : mean;
 }
 
 std::string outcomes(const bench::ArmSummary& summary) {
@@ -110,8 +110,8 @@ std::string largest_line(const Results& results, Init init) {
   std::string line;
   for (const bench::LargestRate& largest : results.largest_lr) {
     if (largest.init != init) continue;
-    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", to_string(largest.norm),
-                        largest.lr ? bench::shortest(*largest.lr) : "none of them");
+    line += fmt::format("{}norm {}: {}", line.empty() ? "" : "; ", to_string(largest.norm),
+                        largest.lr ? bench::shortest(*largest.lr) : "no lr of the grid");
   }
   return "largest lr at which all seeds train: " + line + "\n";
 }

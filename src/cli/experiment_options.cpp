@@ -16,7 +16,11 @@ Choices<Norm> norm_choices() {
 }
 
 Choices<Init> init_choices() {
-  return {{"tutorial", Init::tutorial}, {"gluon", Init::gluon}, {"torch", Init::torch}, {"he", Init::he}};
+  return {{"tutorial", Init::tutorial},
+          {"gluon", Init::gluon},
+          {"torch", Init::torch},
+          {"he", Init::he},
+          {"xavier", Init::xavier}};
 }
 
 void add_experiment(CLI::App& app, TrainConfig& config) {

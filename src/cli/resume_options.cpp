@@ -15,9 +15,9 @@ namespace {
 
 // When the run ends, where it runs, where its images lie (they must be the same), and what is written: none
 // of these changes what a step does.
-constexpr std::array<std::string_view, 14> may_differ = {
-    "epochs", "steps",          "patience", "device",    "threads",    "cpu-isa",    "data",
-    "save",   "save-gradients", "metrics",  "log-every", "eval-every", "save-every", "keep"};
+constexpr std::array<std::string_view, 15> may_differ = {
+    "epochs",         "steps",   "patience", "device",    "threads",    "cpu-isa",    "data", "save",
+    "save-gradients", "metrics", "record",   "log-every", "eval-every", "save-every", "keep"};
 
 CheckpointFile read_last(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "last.safetensors";

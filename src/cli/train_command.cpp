@@ -25,6 +25,11 @@ namespace bntrain::cli {
 namespace {
 
 void check_output_files(const TrainConfig& config) {
+  if (config.record.any() && config.metrics.empty() && config.out.empty()) {
+    throw Error(ErrorKind::usage,
+                "--record " + to_string(config.record) +
+                    " needs --metrics FILE.jsonl or --out RUN: that is where it is written");
+  }
   std::set<std::string> paths;
   if (!config.out.empty()) {
     for (const char* name : run_files) paths.insert((std::filesystem::path(config.out) / name).string());

@@ -1,6 +1,7 @@
 // The flags of bntrain train. Every default is the reference experiment's value.
 #include "cli/experiment_options.hpp"
 #include "cli/option_values.hpp"
+#include "cli/record_option.hpp"
 #include "cli/run_options.hpp"
 #include "cli/train_command.hpp"
 #include "cli/workload_options.hpp"
@@ -32,6 +33,7 @@ void add_files(CLI::App& app, TrainOptions& options) {
   add_eval_every(
       app, config,
       "look at the test set every N steps too, for --metrics; changes no weight; 0: only after epochs");
+  add_record(app, config.record, "--metrics");
 }
 
 void add_output(CLI::App& app, TrainOptions& options) {

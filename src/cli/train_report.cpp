@@ -62,6 +62,10 @@ void TrainReport::on_evaluation(const Evaluation& evaluation) {
   for (RecordFile& file : metrics_) file.records().on_evaluation(evaluation);
 }
 
+void TrainReport::on_record(const StepRecord& record) {
+  for (RecordFile& file : metrics_) file.records().on_record(record);
+}
+
 void TrainReport::on_epoch(const EpochResult& epoch) {
   progress_.clear();
   print_result(options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_));

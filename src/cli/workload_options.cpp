@@ -19,7 +19,7 @@ void add_workload(CLI::App& app, TrainConfig& config) {
       app, "--data", config.data, "DIR|synthetic[:KEY=VALUE,...]",
       "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
   add_text(app, "--network", config.network, "NAME|LAYERS",
-           "lenet-bn, mlp-bn, or layers such as conv20x5,bn,relu,maxpool2,fc10");
+           preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
   add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
 }
 

@@ -26,6 +26,10 @@ void RecordWriter::on_evaluation(const Evaluation& evaluation) {
   write(evaluation_record(evaluation));
 }
 
+void RecordWriter::on_record(const StepRecord& record) {
+  for (const Json& look : look_records(record)) write(look);
+}
+
 void RecordWriter::on_epoch(const EpochResult& epoch) {
   write(epoch_record(epoch));
 }

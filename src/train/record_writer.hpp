@@ -19,6 +19,7 @@ class RecordWriter : public TrainObserver {
 
   void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
   void on_evaluation(const Evaluation& evaluation) override;
+  void on_record(const StepRecord& record) override;
   void on_epoch(const EpochResult& epoch) override;
   void on_end(const TrainResult& result);
 

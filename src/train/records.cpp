@@ -13,15 +13,6 @@ double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
-double nine_digits(double value) {
-  std::array<char, 32> text{};
-  const auto [end, error] =
-      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 9);
-  std::from_chars(text.data(), end, value);
-  return value;
-}
-
 /// How the fields of an evaluation begin.
 std::string prefix(EvaluatedSet evaluated) {
   return evaluated == EvaluatedSet::test ? "test" : "valid";
@@ -43,6 +34,8 @@ std::string to_string(Init init) {
       return "torch";
     case Init::he:
       return "he";
+    case Init::xavier:
+      return "xavier";
   }
   return "";
 }
@@ -63,6 +56,15 @@ std::string to_string(Device device) {
 
 std::string to_string(Precision precision) {
   return precision == Precision::tf32 ? "tf32" : "fp32";
+}
+
+// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
+double nine_digits(double value) {
+  std::array<char, 32> text{};
+  const auto [end, error] =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 9);
+  std::from_chars(text.data(), end, value);
+  return value;
 }
 
 double images_per_second(const EpochResult& epoch) {
@@ -101,6 +103,7 @@ Json config_record(const TrainConfig& config) {
           {"metrics", config.metrics},
           {"log-every", config.log_every},
           {"eval-every", config.eval_every},
+          {"record", to_string(config.record)},
           {"out", config.out},
           {"save-every", config.save_every},
           {"keep", config.keep}};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "bntrain/backend.hpp"
 #include "bntrain/config.hpp"
@@ -33,6 +34,9 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
 
 Json evaluation_record(const Evaluation& evaluation);
 
+/// One object a batch norm, then one an activation layer, as docs/record.md describes them; 9 digits.
+std::vector<Json> look_records(const StepRecord& record);
+
 /// The fields of the evaluation are called test_... or valid_..., by the images that it saw, and are null
 /// when the epoch was interrupted.
 Json epoch_record(const EpochResult& epoch);
@@ -44,6 +48,10 @@ std::string to_string(Norm norm);
 std::string to_string(Init init);
 std::string to_string(Device device);
 std::string to_string(Precision precision);
+std::string to_string(const RecordOptions& record);  ///< "bn,activations", "" for nothing
+
+/// The value that is left of 9 significant digits, all that a float32 has.
+double nine_digits(double value);
 
 /// Training images per second of training, without evaluation.
 double images_per_second(const EpochResult& epoch);

@@ -15,6 +15,8 @@ namespace {
 
 // Often enough for a progress bar, seldom enough that the synchronisation costs nothing.
 constexpr std::int64_t default_drain_interval = 50;
+// Where --log-every does not say: five looks an epoch of the reference, which cost as many more steps.
+constexpr std::int64_t default_record_interval = 50;
 // A backend keeps the metrics of undrained steps, so their number must have a bound.
 constexpr std::int64_t longest_drain_interval = 1000;
 
@@ -63,6 +65,7 @@ void Trainer::compile() {
   network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
   executable_ = backend_.compile(
       make_plan(network_, config_.batch_norm, config_.batch_size, backend_.plan_options()), data());
+  if (config_.record.any()) probe_ = std::make_unique<Probe>(network_, config_, data(), backend_);
 }
 
 std::int64_t Trainer::steps_per_epoch() const {
@@ -81,6 +84,10 @@ bool Trainer::out_of_patience() const {
   const EpochResult* best = best_epoch(progress_.epochs);
   return config_.patience > 0 && best != nullptr &&
          progress_.epochs.back().epoch - best->epoch >= config_.patience;
+}
+
+bool Trainer::is_recorded(std::int64_t step) const {
+  return probe_ && step % (config_.log_every > 0 ? config_.log_every : default_record_interval) == 0;
 }
 
 TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop) {
@@ -144,15 +151,27 @@ TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop)
 
 bool Trainer::train_epoch(EpochResult& part, TrainObserver& observer, const std::atomic<bool>& stop) {
   const auto start = Clock::now();
-  double seconds_before = progress_.train_seconds;  // of this epoch, in the run that was resumed
+  const double seconds_before = progress_.train_seconds;  // of this epoch, in the run that was resumed
   double finished_seconds = 0;
   for (const EpochResult& epoch : progress_.epochs) finished_seconds += epoch.train_seconds;
-  double eval_seconds = 0;
+  double other_seconds = 0;
+  // Evaluations, looks and checkpoints are not training. Every step before them was drained, so that nothing
+  // is waited for but they. Returns the seconds.
+  const auto apart = [&](const auto& action) {
+    const auto begin = Clock::now();
+    action();
+    const double seconds = seconds_since(begin);
+    other_seconds += seconds;
+    return seconds;
+  };
   const auto update_seconds = [&] {
-    progress_.train_seconds = seconds_before + seconds_since(start) - eval_seconds;
+    progress_.train_seconds = seconds_before + seconds_since(start) - other_seconds;
   };
 
-  executable_->set_order(epoch_order(data().train.count, config_.seed, part.epoch, config_.shuffle));
+  const std::vector<std::int64_t> order =
+      epoch_order(data().train.count, config_.seed, part.epoch, config_.shuffle);
+  executable_->set_order(order);
+  if (probe_) probe_->set_order(order);
   const StepParams params{config_.lr, config_.momentum, config_.weight_decay,
                           1.0 / static_cast<double>(config_.batch_size)};
   const std::int64_t first_step = part.epoch * steps_per_epoch();
@@ -162,34 +181,39 @@ bool Trainer::train_epoch(EpochResult& part, TrainObserver& observer, const std:
   };
   const auto evaluate_if_due = [&](std::int64_t step) {
     if (!is_due(step, config_.eval_every)) return;
-    // The drain before waited for the steps, so that what follows is the evaluation's time alone.
     Evaluation evaluation;
     evaluation.epoch = part.epoch;
     evaluation.steps = progress_.steps;
     evaluation.evaluated = evaluated();
     update_seconds();
     evaluation.train_seconds = finished_seconds + progress_.train_seconds;
-    const auto eval_start = Clock::now();
-    evaluation.test = evaluate(*executable_, data().test);
-    evaluation.eval_seconds = seconds_since(eval_start);
-    eval_seconds += evaluation.eval_seconds;
+    evaluation.eval_seconds = apart([&] { evaluation.test = evaluate(*executable_, data().test); });
     observer.on_evaluation(evaluation);
   };
 
   auto step = static_cast<std::int64_t>(progress_.measured.size());
   evaluate_if_due(step);  // a checkpoint is made before the evaluation of its step
   for (bool last = step == steps; !last;) {
-    executable_->train_step(nth_batch(step, data().train.count, config_.batch_size), params);
+    const BatchRange batch = nth_batch(step, data().train.count, config_.batch_size);
+    if (is_recorded(first_step + step)) {
+      apart([&] {
+        observer.on_record(
+            probe_->look(first_step + step, executable_->save(), batch, params.gradient_scale));
+      });
+    }
+    executable_->train_step(batch, params);
     ++step;
     last = step == steps || stop;
-    const bool looks = is_due(step, config_.eval_every) || is_due(step, config_.save_every);
-    if (!last && !looks && step % drain_interval() != 0) continue;
+    // Before a look as well: after a loss that is not finite there is nothing new to see.
+    const bool drains = last || step % drain_interval() == 0 || is_due(step, config_.eval_every) ||
+                        is_due(step, config_.save_every) || is_recorded(first_step + step);
+    if (!drains) continue;
     const bool finite = drain(part.epoch, observer);
     update_seconds();
     if (!finite) break;
     BNTRAIN_EXPECTS(static_cast<std::int64_t>(progress_.measured.size()) == step);
     if (last) break;
-    if (is_due(step, config_.save_every)) observer.on_checkpoint(*this);
+    if (is_due(step, config_.save_every)) apart([&] { observer.on_checkpoint(*this); });
     evaluate_if_due(step);
   }
   part.train_seconds = progress_.train_seconds;

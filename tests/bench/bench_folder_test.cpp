@@ -127,8 +127,9 @@ TEST_F(BenchFolderTest, ADamagedConfigurationIsRefused) {
 TEST_F(BenchFolderTest, ARunOfAnotherConfigurationIsRefused) {
   BenchFolder bench = open();
   const std::vector<TrainConfig> runs = runs_of(config);
-  const Trainer trainer(runs[0], dataset,
-                        *make_backends(runs[0].backend, 1, 1, *std::make_unique<std::string>())[0]);
+  std::string note;
+  const auto backend = make_backend(runs[0].backend, note);
+  const Trainer trainer(runs[0], dataset, *backend);
   EXPECT_FALSE(bench.find(runs[0]).has_value());
   const std::string start = one_line(start_record(runs[0], dataset, trainer, "b")) + "\n";
   const std::string end =

@@ -61,6 +61,7 @@ class FakeExecutable : public Executable {
     return "0 fc3 (output)";
   }
   std::vector<StepTiming> time_steps(BatchRange, int) override { return {}; }
+  std::vector<float> read_value(int, StepPass, std::int64_t) const override { return {}; }
   ModelState save() const override { return recording_.loaded; }
   ModelState save_gradients() const override { return {}; }
   ModelState save_momentum() const override { return {}; }
