@@ -45,10 +45,17 @@ class ResumeProgramTest : public ::testing::Test {
   }
   /// Flags of a run whose every part is at work, and which writes often.
   std::vector<std::string> flags(const std::string& run) const {
-    return small_run(
-        {"--out",   run_folder(run), "--epochs",     "4",   "--momentum",  "0.9", "--weight-decay", "1e-4",
-         "--valid", "0.2",           "--save-every", "2",   "--log-every", "1",   "--eval-every",   "3",
-         "--init",  "torch",         "--lr",         "0.05"});
+    return small_run({"--out",          run_folder(run),
+                      "--epochs",       "4",
+                      "--momentum",     "0.9",
+                      "--weight-decay", "1e-4",
+                      "--valid",        "0.2",
+                      "--save-every",   "2",
+                      "--log-every",    "1",
+                      "--eval-every",   "3",
+                      "--init",         "torch",
+                      "--lr",           "0.05",
+                      "--record",       "bn,activations"});
   }
   ProgramResult resume(const std::string& run, const std::vector<std::string>& more = {},
                        const ProgramSetup& setup = {}) const {
