@@ -67,4 +67,13 @@ SyntheticSpec parse_synthetic(const std::string& description);
 
 Dataset make_synthetic(const SyntheticSpec& spec);
 
+/// Takes `fraction` of the training images (to the nearest whole image) out of the training set and makes
+/// them the test set of the result, for validation while `dataset.test` stays unseen. Which ones depends on
+/// their number and the seed alone; both parts keep the order of the images. Throws Error(usage) when a part
+/// would be empty.
+Dataset hold_out(const Dataset& dataset, double fraction, std::uint64_t seed);
+
+/// SHA-256 over everything that training sees of a data set: shapes, counts, classes, pixels and labels.
+std::string content_digest(const Dataset& dataset);
+
 }  // namespace bntrain

@@ -21,7 +21,8 @@ enum class RandomPurpose : std::uint32_t {
   beta = 4,
   shuffle = 5,
   synthetic = 6,
-  rounding = 7
+  rounding = 7,
+  validation = 8
 };
 
 /// A stream keyed by (seed, purpose, ordinal). Streams never overlap; equal keys give equal numbers
@@ -47,7 +48,10 @@ class RandomStream {
   bool has_spare_ = false;
 };
 
-/// The visiting order of one epoch: a Fisher-Yates shuffle of 0..count-1 keyed by (seed, epoch).
+/// A Fisher-Yates shuffle of 0..count-1.
+std::vector<std::int64_t> permutation(std::int64_t count, RandomStream stream);
+
+/// The visiting order of one epoch: a permutation keyed by (seed, epoch).
 std::vector<std::int64_t> epoch_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch,
                                       bool shuffle);
 

@@ -16,21 +16,26 @@
 
 namespace bntrain {
 
+/// Whose images an evaluation saw.
+enum class EvaluatedSet { test, validation };
+
 /// One finished epoch, or the part of it that was run.
 struct EpochResult {
   std::int64_t epoch = 0;  ///< from 0
   std::int64_t steps = 0;  ///< updates since the start of the run
   AverageMetrics train;    ///< running averages while the epoch trained, before each update
-  AverageMetrics test;  ///< running statistics, after the epoch, the whole test set; zeros when interrupted
-  double train_seconds = 0;  ///< without evaluations and looks within the epoch
+  AverageMetrics test;  ///< running statistics, after the epoch, all of `evaluated`; zeros when interrupted
+  EvaluatedSet evaluated = EvaluatedSet::test;
+  double train_seconds = 0;  ///< without evaluations, looks and checkpoints within the epoch
   double eval_seconds = 0;
 };
 
-/// The test set within an epoch, as `eval_every` asks for it.
+/// An evaluation within an epoch, as `eval_every` asks for it.
 struct Evaluation {
-  std::int64_t epoch = 0;    ///< from 0
-  std::int64_t steps = 0;    ///< updates since the start of the run
-  AverageMetrics test;       ///< running statistics, the whole test set
+  std::int64_t epoch = 0;  ///< from 0
+  std::int64_t steps = 0;  ///< updates since the start of the run
+  AverageMetrics test;     ///< running statistics, all of `evaluated`
+  EvaluatedSet evaluated = EvaluatedSet::test;
   double train_seconds = 0;  ///< of training since the start of the run, evaluations left out
   double eval_seconds = 0;
 };
@@ -45,12 +50,36 @@ struct Divergence {
 
 enum class TrainEnd { finished, interrupted, diverged };
 
+/// The first evaluated epoch of the highest accuracy; nullptr where none was evaluated.
+const EpochResult* best_epoch(const std::vector<EpochResult>& epochs);
+
 struct TrainResult {
   TrainEnd end = TrainEnd::finished;
   std::vector<EpochResult> epochs;
   std::int64_t steps = 0;
   std::optional<Divergence> divergence;
+  bool out_of_patience = false;  ///< finished for want of a better accuracy
+  AverageMetrics final_test;     ///< with validation, when finished: the test set by the best epoch's weights
 };
+
+/// How far a run has come: with the model and its momentum, all that it needs to go on.
+struct TrainProgress {
+  std::uint64_t seed = 0;             ///< with the numbers of epochs, the state of every random stream
+  std::int64_t steps = 0;             ///< updates since the start of the run
+  std::vector<EpochResult> epochs;    ///< the whole epochs
+  std::vector<StepMetrics> measured;  ///< every step of the epoch in progress: its position in the epoch
+  double train_seconds = 0;           ///< of the epoch in progress
+};
+
+/// A run between two steps.
+struct Checkpoint {
+  ModelState model;     ///< Executable::save()
+  ModelState momentum;  ///< Executable::save_momentum()
+  ModelState best;      ///< with validation, once an epoch is over: the model after the best one
+  TrainProgress progress;
+};
+
+class Trainer;
 
 /// Is told what happens, in order. The trainer itself prints nothing.
 class TrainObserver {
@@ -65,6 +94,11 @@ class TrainObserver {
   /// A step that config.record asks to look at, once all earlier steps were told.
   virtual void on_record(const StepRecord&) {}
   virtual void on_epoch(const EpochResult&) {}
+  /// With validation: this epoch is the best so far, and this its model.
+  virtual void on_best(const EpochResult&, const ModelState&) {}
+  /// A run that starts from trainer.checkpoint() as it is now goes on as this one will. Every `save_every`
+  /// steps, after every epoch, and when the run ends inside one; everything before it has been told.
+  virtual void on_checkpoint(const Trainer& /*trainer*/) {}
 };
 
 /// A compiled run: data, network, plan and executable of one TrainConfig.
@@ -74,7 +108,13 @@ class Trainer {
   /// do not fit together, Error(data) for a bad init_from file, Error(runtime) from the backend. `dataset`
   /// and `backend` must outlive the trainer.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend);
+  /// Goes on where `from` was made: on the same backend with the same bits as if it had never stopped. Does
+  /// not look at init and init_from. Throws Error(data) where the checkpoint does not fit the configuration
+  /// or the data.
+  Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from);
 
+  /// What is trained on and evaluated with: the data set, or with validation its split.
+  const Dataset& data() const { return split_ ? *split_ : dataset_; }
   const Network& network() const { return network_; }
   const Executable& executable() const { return *executable_; }
   Executable& executable() { return *executable_; }
@@ -85,24 +125,38 @@ class Trainer {
   /// Runs the epochs; returns early, after the current step, once `stop` is true. May be called once.
   TrainResult run(TrainObserver& observer, const std::atomic<bool>& stop);
 
+  /// The state between two steps: before run(), or in TrainObserver::on_checkpoint().
+  Checkpoint checkpoint() const;
+
   ModelState save() const { return executable_->save(); }
   ModelState save_gradients() const { return executable_->save_gradients(); }
 
  private:
+  /// Splits, parses and compiles; the executable has no state yet.
+  void compile();
+  void check_resumable(const Checkpoint& from) const;
   std::int64_t drain_interval() const;
   /// Whether that step (from 0 since the start of the run) is looked at.
   bool is_recorded(std::int64_t step) const;
-  /// Trains epoch `part.epoch` from step `first_step` on, fills `part.train_seconds`, returns the metrics of
-  /// the steps that were run; the last one is not finite when the epoch diverged.
-  std::vector<StepMetrics> train_epoch(EpochResult& part, std::int64_t first_step, TrainObserver& observer,
-                                       const std::atomic<bool>& stop);
-  AverageMetrics evaluate();
+  EvaluatedSet evaluated() const { return config_.valid > 0 ? EvaluatedSet::validation : EvaluatedSet::test; }
+  bool out_of_patience() const;
+
+  /// Trains epoch `part.epoch` from where it is and fills `part.train_seconds`. False when a loss was not
+  /// finite: that of step `progress_.steps`.
+  bool train_epoch(EpochResult& part, TrainObserver& observer, const std::atomic<bool>& stop);
+  /// False when one of the new steps diverged.
+  bool drain(std::int64_t epoch, TrainObserver& observer);
+  AverageMetrics evaluate(Executable& executable, const ImageSet& images) const;
+  AverageMetrics test_best_epoch();
 
   TrainConfig config_;
   const Dataset& dataset_;
+  Backend& backend_;
+  std::unique_ptr<const Dataset> split_;  ///< with validation; its address must last
   Network network_;
   std::unique_ptr<Executable> executable_;
-  double train_seconds_ = 0;  ///< of the finished epochs
+  TrainProgress progress_;
+  ModelState best_;               ///< with validation: the model after the best epoch
   std::unique_ptr<Probe> probe_;  ///< null: nothing is recorded
 };
 

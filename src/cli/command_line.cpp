@@ -14,6 +14,7 @@
 #include "cli/flag_names.hpp"
 #include "cli/help_formatter.hpp"
 #include "cli/option_values.hpp"
+#include "cli/resume_options.hpp"
 #include "cli/suggestion.hpp"
 
 namespace bntrain::cli {
@@ -138,6 +139,9 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
                  : app.got_subcommand("reproduce") ? Command::reproduce
                  : app.got_subcommand("time")      ? Command::time
                                                    : Command::info;
+  if (line.command == Command::train && !line.train.resume.empty()) {
+    resume_options(*app.get_subcommand("train"), line.train);
+  }
   return line;
 }
 

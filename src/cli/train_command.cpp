@@ -2,12 +2,14 @@
 
 #include <spdlog/spdlog.h>
 
-#include <map>
+#include <filesystem>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "bntrain/checkpoint.hpp"
+#include "bntrain/checkpoint_file.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/trainer.hpp"
 #include "cli/data_search.hpp"
@@ -15,17 +17,23 @@
 #include "cli/layer_table.hpp"
 #include "cli/logging.hpp"
 #include "cli/output_file.hpp"
+#include "cli/run_folder.hpp"
+#include "cli/run_options.hpp"
 #include "cli/train_report.hpp"
 
 namespace bntrain::cli {
 namespace {
 
 void check_output_files(const TrainConfig& config) {
-  if (config.record.any() && config.metrics.empty()) {
-    throw Error(ErrorKind::usage, "--record " + to_string(config.record) +
-                                      " needs --metrics FILE.jsonl: that is where it is written");
+  if (config.record.any() && config.metrics.empty() && config.out.empty()) {
+    throw Error(ErrorKind::usage,
+                "--record " + to_string(config.record) +
+                    " needs --metrics FILE.jsonl or --out RUN: that is where it is written");
   }
   std::set<std::string> paths;
+  if (!config.out.empty()) {
+    for (const char* name : run_files) paths.insert((std::filesystem::path(config.out) / name).string());
+  }
   for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", config.save},
                                    {"--save-gradients", config.save_gradients},
                                    {"--metrics", config.metrics}}) {
@@ -47,8 +55,8 @@ void log_dataset(const Dataset& dataset) {
   }
 }
 
-std::map<std::string, std::string> metadata(const TrainConfig& config, const Dataset& dataset,
-                                            const Network& network, std::int64_t steps) {
+Metadata metadata(const TrainConfig& config, const Dataset& dataset, const Network& network,
+                  std::int64_t steps) {
   return {{"format", "bntrain-model"},
           {"version", BNTRAIN_VERSION},
           {"network", network.text()},
@@ -72,6 +80,59 @@ void save_files(const TrainConfig& config, const Dataset& dataset, const Trainer
   }
 }
 
+/// What the checkpoints of the run say besides, so that it can be resumed.
+Metadata run_metadata(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer) {
+  Metadata strings = metadata(config, dataset, trainer.network(), 0);
+  strings["bntrain.config"] = config_record(config).dump(-1, ' ', false, Json::error_handler_t::replace);
+  strings["bntrain.data"] = content_digest(dataset);
+  strings["bntrain.variant"] = trainer.executable().variant();
+  return strings;
+}
+
+void check_same_data(const TrainOptions& options, const Dataset& dataset) {
+  const auto stored = options.stored->metadata.find("bntrain.data");
+  if (stored != options.stored->metadata.end() && stored->second == content_digest(dataset)) return;
+  throw Error(ErrorKind::data, "--resume: the images of " + dataset.source + " (" + dataset.name +
+                                   ") are not those that the run in " + options.resume + " was trained on");
+}
+
+void log_resumed(const TrainOptions& options, const Trainer& trainer) {
+  const CheckpointFile& stored = *options.stored;
+  const TrainProgress& progress = stored.checkpoint.progress;
+  if (progress.steps == trainer.total_steps()) {
+    spdlog::info("the run in {} has ended after {} steps; a larger --epochs goes on with it", options.resume,
+                 progress.steps);
+  } else {
+    spdlog::info("{} goes on after {} steps, {} of them in epoch {}", options.resume, progress.steps,
+                 progress.measured.size(), progress.epochs.size());
+  }
+  const auto variant = stored.metadata.find("bntrain.variant");
+  if (variant != stored.metadata.end() && variant->second != trainer.executable().variant()) {
+    spdlog::warn(
+        "the run was trained by {}, from here on by {}: the bits will differ from an uninterrupted run's",
+        variant->second, trainer.executable().variant());
+  }
+}
+
+Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend) {
+  if (!options.stored) return Trainer(options.config, dataset, backend);
+  check_same_data(options, dataset);
+  return Trainer(options.config, dataset, backend, options.stored->checkpoint);
+}
+
+std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
+                                           const Trainer& trainer) {
+  const TrainConfig& config = options.config;
+  if (config.out.empty()) return nullptr;
+  auto folder =
+      std::make_unique<RunFolder>(config, options.stored.has_value(), run_metadata(config, dataset, trainer));
+  if (config.valid == 0) {
+    spdlog::info("no best.safetensors is written: without --valid there is no accuracy to choose by");
+  }
+  folder->begin(trainer);
+  return folder;
+}
+
 Error divergence_error(const Divergence& divergence) {
   return {
       ErrorKind::diverged,
@@ -85,7 +146,8 @@ Error divergence_error(const Divergence& divergence) {
 void check_gate(const TrainOptions& options, const TrainResult& result) {
   if (!options.assert_accuracy) return;
   if (result.epochs.empty()) throw Error(ErrorKind::gate, "--assert-acc: no epoch was trained");
-  const double accuracy = result.epochs.back().test.accuracy;
+  const double accuracy =
+      result.final_test.count > 0 ? result.final_test.accuracy : result.epochs.back().test.accuracy;
   if (accuracy >= *options.assert_accuracy) return;
   throw Error(ErrorKind::gate, fmt::format("--assert-acc {}: the last test accuracy is {:.6f}",
                                            *options.assert_accuracy, accuracy));
@@ -96,10 +158,16 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
     case TrainEnd::diverged:
       throw divergence_error(*result.divergence);
     case TrainEnd::interrupted:
-      spdlog::warn("interrupted after {} steps", result.steps);
+      spdlog::warn(
+          "interrupted after {} steps{}", result.steps,
+          options.config.out.empty() ? "" : "; --resume " + options.config.out + " goes on from there");
       return 128 + signal;
     case TrainEnd::finished:
       break;
+  }
+  if (result.out_of_patience) {
+    spdlog::info("no better validation accuracy for {} epochs: --patience ends the run",
+                 options.config.patience);
   }
   check_gate(options, result);
   return 0;
@@ -110,6 +178,7 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
 int run_train(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  check_run_options(config);
   check_output_files(config);
   const Dataset dataset = load_dataset(config.data, default_data_search());
   if (options.summary) {
@@ -121,7 +190,7 @@ int run_train(const TrainOptions& options) {
   std::string note;
   const auto backend = make_backend(config.backend, note);
   if (!note.empty()) spdlog::info("{}", note);
-  Trainer trainer(config, dataset, *backend);
+  Trainer trainer = make_trainer(options, dataset, *backend);
   if (!config.save_gradients.empty() && trainer.total_steps() == 0) {
     throw Error(ErrorKind::usage, "--save-gradients needs a training step; --epochs is 0");
   }
@@ -129,7 +198,14 @@ int run_train(const TrainOptions& options) {
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
-  TrainReport report(options, trainer, start_record(config, dataset, trainer, backend->description()));
+  if (config.valid > 0) {
+    spdlog::info("{} of the training images are kept for validation", trainer.data().test.count);
+  }
+  if (options.stored) log_resumed(options, trainer);
+
+  const auto folder = make_run_folder(options, dataset, trainer);
+  TrainReport report(options, trainer, start_record(config, dataset, trainer, backend->description()),
+                     folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.executable().report(); !line.empty()) spdlog::info("{}", line);

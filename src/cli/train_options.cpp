@@ -2,6 +2,7 @@
 #include "cli/experiment_options.hpp"
 #include "cli/option_values.hpp"
 #include "cli/record_option.hpp"
+#include "cli/run_options.hpp"
 #include "cli/train_command.hpp"
 #include "cli/workload_options.hpp"
 
@@ -14,9 +15,12 @@ void add_training(CLI::App& app, TrainConfig& config) {
   add_norm(app, config);
   add_choice<Init>(app, "--init", config.init, init_choices(), "initial values");
   add_experiment(app, config);
+  add_validation(app, config);
 }
 
-void add_files(CLI::App& app, TrainConfig& config) {
+void add_files(CLI::App& app, TrainOptions& options) {
+  TrainConfig& config = options.config;
+  add_run(app, options);
   add_text(app, "--init-from", config.init_from, "FILE.safetensors",
            "initial values from a file instead of --init");
   add_text(app, "--save", config.save, "FILE.safetensors",
@@ -54,7 +58,7 @@ void setup_train(CLI::App& app, TrainOptions& options) {
   };
   grouped("Experiment", [&] { add_training(train, options.config); });
   grouped("Machine", [&] { add_machine(train, options.config.backend); });
-  grouped("Files", [&] { add_files(train, options.config); });
+  grouped("Files", [&] { add_files(train, options); });
   grouped("Output", [&] { add_output(train, options); });
   train.footer(
       "Each flag can also be an environment variable (BNTRAIN_BATCH_SIZE for --batch-size) or a key of the "

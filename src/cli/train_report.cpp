@@ -10,6 +10,7 @@
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {
+
 void print_result(const std::string& line) {
   if (std::fputs((line + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     throw Error(ErrorKind::runtime,
@@ -26,18 +27,27 @@ std::string epoch_line(const EpochResult& epoch, std::int64_t steps_per_epoch) {
     return fmt::format("{} (interrupted after {} of {} steps, {})", train,
                        epoch.steps - epoch.epoch * steps_per_epoch, steps_per_epoch, speed);
   }
-  return fmt::format("{}, Test acc {:.6f} ({})", train, epoch.test.accuracy, speed);
+  return fmt::format("{}, {} acc {:.6f} ({})", train,
+                     epoch.evaluated == EvaluatedSet::test ? "Test" : "Valid", epoch.test.accuracy, speed);
 }
 
-TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start)
+std::string test_line(const TrainResult& result) {
+  return fmt::format(
+      "Test. Loss: {:.6f}, Test acc {:.6f} (weights of epoch {}, the best by validation accuracy)",
+      result.final_test.loss, result.final_test.accuracy, best_epoch(result.epochs)->epoch);
+}
+
+TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,
+                         const RunFolder* folder)
     : options_(options),
       steps_per_epoch_(trainer.steps_per_epoch()),
       total_steps_(trainer.total_steps()),
+      folder_(folder),
       progress_(stderr_terminal().progress && !options.quiet) {
   const TrainConfig& config = options.config;
-  if (config.metrics.empty()) return;
-  metrics_file_.open(config.metrics, std::ios::trunc);
-  metrics_.emplace(metrics_file_, "--metrics: " + config.metrics, config.log_every > 0, start);
+  const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
+  if (!config.metrics.empty()) metrics_.emplace_back("--metrics", config.metrics, config, start, resumed);
+  if (folder != nullptr) metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
 }
 
 void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
@@ -45,27 +55,39 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   if (steps.empty()) return;
   progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
                    total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
-  if (metrics_) metrics_->on_steps(epoch, first_step, steps);
+  for (RecordFile& file : metrics_) file.records().on_steps(epoch, first_step, steps);
 }
 
 void TrainReport::on_evaluation(const Evaluation& evaluation) {
-  if (metrics_) metrics_->on_evaluation(evaluation);
+  for (RecordFile& file : metrics_) file.records().on_evaluation(evaluation);
 }
 
 void TrainReport::on_record(const StepRecord& record) {
-  if (metrics_) metrics_->on_record(record);
+  for (RecordFile& file : metrics_) file.records().on_record(record);
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
   progress_.clear();
   print_result(options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_));
-  if (metrics_) metrics_->on_epoch(epoch);
+  for (RecordFile& file : metrics_) file.records().on_epoch(epoch);
+}
+
+void TrainReport::on_best(const EpochResult& epoch, const ModelState& model) {
+  if (folder_ != nullptr) folder_->save_best(epoch.steps, model);
+}
+
+void TrainReport::on_checkpoint(const Trainer& trainer) {
+  if (folder_ != nullptr) folder_->save(trainer);
 }
 
 void TrainReport::on_end(const TrainResult& result) {
   progress_.clear();
-  if (options_.json) print_result(one_line(end_record(result)));
-  if (metrics_) metrics_->on_end(result);
+  if (options_.json) {
+    print_result(one_line(end_record(result)));
+  } else if (result.final_test.count > 0) {
+    print_result(test_line(result));
+  }
+  for (RecordFile& file : metrics_) file.records().on_end(result);
 }
 
 }  // namespace bntrain::cli

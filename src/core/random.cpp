@@ -80,15 +80,21 @@ std::uint64_t RandomStream::below(std::uint64_t bound) {
   return product >> 32;
 }
 
+std::vector<std::int64_t> permutation(std::int64_t count, RandomStream stream) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  for (std::size_t last = order.size(); last > 1; --last)
+    std::swap(order[last - 1], order[stream.below(last)]);
+  return order;
+}
+
 std::vector<std::int64_t> epoch_order(std::int64_t count, std::uint64_t seed, std::int64_t epoch,
                                       bool shuffle) {
   BNTRAIN_EXPECTS(count >= 0 && epoch >= 0);
+  if (shuffle)
+    return permutation(count, RandomStream(seed, RandomPurpose::shuffle, static_cast<std::uint64_t>(epoch)));
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  if (!shuffle) return order;
-  RandomStream stream(seed, RandomPurpose::shuffle, static_cast<std::uint64_t>(epoch));
-  for (std::size_t last = order.size(); last > 1; --last)
-    std::swap(order[last - 1], order[stream.below(last)]);
   return order;
 }
 

@@ -97,6 +97,11 @@ class Reader {
     data_bytes_ = present - static_cast<std::int64_t>(length);
     if (text.empty() || text.front() != '{')
       fail("byte 8: the header must be a JSON object and begin with '{'");
+    // The JSON parser takes a zero byte for the end and would not look at what follows.
+    if (const auto zero = text.find('\0'); zero != std::string::npos) {
+      fail("byte " + std::to_string(length_bytes + static_cast<std::int64_t>(zero)) +
+           ": the header is not valid JSON");
+    }
     return parse_header(text);
   }
 

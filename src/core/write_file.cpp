@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "bntrain/error.hpp"
 
@@ -62,6 +63,22 @@ void FileWriter::commit() {
   if (folder < 0) return;  // not every folder may be read; the file itself is complete
   ::fsync(folder);         // some file systems refuse this for folders, which leaves no more to do
   ::close(folder);
+}
+
+void write_file(const std::filesystem::path& target, const std::string& text) {
+  FileWriter writer(target);
+  writer.write(text.data(), text.size());
+  writer.commit();
+}
+
+void remove_temporary_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> leftovers;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.') && name.ends_with(".tmp")) leftovers.push_back(entry.path());
+  }
+  std::error_code ignored;
+  for (const std::filesystem::path& leftover : leftovers) std::filesystem::remove(leftover, ignored);
 }
 
 }  // namespace bntrain

@@ -30,4 +30,10 @@ class FileWriter {
   int descriptor_ = -1;
 };
 
+/// The whole text as a file, through a FileWriter.
+void write_file(const std::filesystem::path& target, const std::string& text);
+
+/// What FileWriters of a process that was killed left in the folder. No other process may be writing there.
+void remove_temporary_files(const std::filesystem::path& folder);
+
 }  // namespace bntrain

@@ -27,6 +27,10 @@ void Sha256::update(const std::uint8_t* bytes, std::size_t size) {
   check(EVP_DigestUpdate(context_.get(), bytes, size));
 }
 
+void Sha256::update(std::string_view text) {
+  check(EVP_DigestUpdate(context_.get(), text.data(), text.size()));
+}
+
 std::string Sha256::hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int length = 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 struct evp_md_ctx_st;  // OpenSSL's EVP_MD_CTX
 
@@ -15,6 +16,7 @@ class Sha256 {
  public:
   Sha256();
   void update(const std::uint8_t* bytes, std::size_t size);
+  void update(std::string_view text);
   /// 64 lower-case hexadecimal digits. Ends the digest: nothing may follow.
   std::string hex();
 

@@ -8,8 +8,11 @@
 
 namespace bntrain {
 
+RecordWriter::RecordWriter(std::ostream& out, std::string name, bool steps)
+    : out_(out), name_(std::move(name)), steps_(steps) {}
+
 RecordWriter::RecordWriter(std::ostream& out, std::string name, bool steps, const Json& start)
-    : out_(out), name_(std::move(name)), steps_(steps) {
+    : RecordWriter(out, std::move(name), steps) {
   write(start);
 }
 

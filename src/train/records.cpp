@@ -13,6 +13,11 @@ double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
+/// How the fields of an evaluation begin.
+std::string prefix(EvaluatedSet evaluated) {
+  return evaluated == EvaluatedSet::test ? "test" : "valid";
+}
+
 }  // namespace
 
 std::string to_string(Norm norm) {
@@ -82,6 +87,8 @@ Json config_record(const TrainConfig& config) {
           {"steps", config.steps},
           {"batch-size", config.batch_size},
           {"lr", config.lr},
+          {"valid", config.valid},
+          {"patience", config.patience},
           {"momentum", config.momentum},
           {"weight-decay", config.weight_decay},
           {"seed", config.seed},
@@ -96,7 +103,10 @@ Json config_record(const TrainConfig& config) {
           {"metrics", config.metrics},
           {"log-every", config.log_every},
           {"eval-every", config.eval_every},
-          {"record", to_string(config.record)}};
+          {"record", to_string(config.record)},
+          {"out", config.out},
+          {"save-every", config.save_every},
+          {"keep", config.keep}};
 }
 
 Json dataset_record(const Dataset& dataset) {
@@ -135,16 +145,18 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
 }
 
 Json evaluation_record(const Evaluation& evaluation) {
+  const std::string set = prefix(evaluation.evaluated);
   return {{"event", "evaluation"},
           {"epoch", evaluation.epoch},
           {"step", evaluation.steps},
-          {"test_loss", evaluation.test.loss},
-          {"test_accuracy", evaluation.test.accuracy},
+          {set + "_loss", evaluation.test.loss},
+          {set + "_accuracy", evaluation.test.accuracy},
           {"train_seconds", evaluation.train_seconds},
           {"eval_seconds", evaluation.eval_seconds}};
 }
 
 Json epoch_record(const EpochResult& epoch) {
+  const std::string set = prefix(epoch.evaluated);
   const bool tested = epoch.test.count > 0;
   const auto test = [&](double value) { return tested ? Json(value) : Json(nullptr); };
   return {{"event", "epoch"},
@@ -152,12 +164,12 @@ Json epoch_record(const EpochResult& epoch) {
           {"steps", epoch.steps},
           {"train_loss", epoch.train.loss},
           {"train_accuracy", epoch.train.accuracy},
-          {"test_loss", test(epoch.test.loss)},
-          {"test_accuracy", test(epoch.test.accuracy)},
+          {set + "_loss", test(epoch.test.loss)},
+          {set + "_accuracy", test(epoch.test.accuracy)},
           {"train_loss_batch_mean", epoch.train.loss_batch_mean},
           {"train_accuracy_batch_mean", epoch.train.accuracy_batch_mean},
-          {"test_loss_batch_mean", test(epoch.test.loss_batch_mean)},
-          {"test_accuracy_batch_mean", test(epoch.test.accuracy_batch_mean)},
+          {set + "_loss_batch_mean", test(epoch.test.loss_batch_mean)},
+          {set + "_accuracy_batch_mean", test(epoch.test.accuracy_batch_mean)},
           {"seconds", epoch.train_seconds},
           {"images_per_second", images_per_second(epoch)},
           {"eval_seconds", test(epoch.eval_seconds)},
@@ -168,23 +180,27 @@ Json end_record(const TrainResult& result) {
   const char* status = result.end == TrainEnd::finished      ? "finished"
                        : result.end == TrainEnd::interrupted ? "interrupted"
                                                              : "diverged";
+  const std::string set = prefix(result.epochs.empty() ? EvaluatedSet::test : result.epochs[0].evaluated);
   Json record = {{"event", "end"},
                  {"status", status},
                  {"steps", result.steps},
-                 {"best_test_accuracy", nullptr},
+                 {"best_" + set + "_accuracy", nullptr},
                  {"best_epoch", nullptr},
-                 {"last_test_accuracy", nullptr},
+                 {"last_" + set + "_accuracy", nullptr},
                  {"last_train_loss", nullptr},
                  {"divergence", nullptr}};
-  double best = -1;
   for (const EpochResult& epoch : result.epochs) {
     record["last_train_loss"] = epoch.train.loss;
-    if (epoch.test.count == 0) continue;
-    record["last_test_accuracy"] = epoch.test.accuracy;
-    if (epoch.test.accuracy <= best) continue;
-    best = epoch.test.accuracy;
-    record["best_test_accuracy"] = best;
-    record["best_epoch"] = epoch.epoch;
+    if (epoch.test.count > 0) record["last_" + set + "_accuracy"] = epoch.test.accuracy;
+  }
+  if (const EpochResult* best = best_epoch(result.epochs)) {
+    record["best_" + set + "_accuracy"] = best->test.accuracy;
+    record["best_epoch"] = best->epoch;
+  }
+  if (result.final_test.count > 0) {
+    record["test_loss"] = result.final_test.loss;
+    record["test_accuracy"] = result.final_test.accuracy;
+    record["out_of_patience"] = result.out_of_patience;
   }
   if (const auto& divergence = result.divergence) {
     record["divergence"] = {{"epoch", divergence->epoch},

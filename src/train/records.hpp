@@ -37,7 +37,8 @@ Json evaluation_record(const Evaluation& evaluation);
 /// One object a batch norm, then one an activation layer, as docs/record.md describes them; 9 digits.
 std::vector<Json> look_records(const StepRecord& record);
 
-/// Test fields are null when the epoch was interrupted.
+/// The fields of the evaluation are called test_... or valid_..., by the images that it saw, and are null
+/// when the epoch was interrupted.
 Json epoch_record(const EpochResult& epoch);
 
 Json end_record(const TrainResult& result);

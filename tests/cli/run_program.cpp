@@ -76,17 +76,20 @@ ProgramResult run_bntrain(const std::vector<std::string>& arguments, const Progr
 
   ProgramResult result;
   bool signalled = setup.signal == 0;
+  const auto start = std::chrono::steady_clock::now();
   std::array<pollfd, 2> streams = {pollfd{out.ends[0], POLLIN, 0}, pollfd{err.ends[0], POLLIN, 0}};
   const std::array<std::string*, 2> texts = {&result.out, &result.err};
   while (streams[0].fd >= 0 || streams[1].fd >= 0) {
-    poll(streams.data(), streams.size(), -1);
+    poll(streams.data(), streams.size(), signalled || !setup.after ? -1 : 1);
     for (std::size_t i = 0; i < streams.size(); ++i) {
       if (streams[i].fd < 0 || streams[i].revents == 0 || read_some(streams[i].fd, *texts[i])) continue;
       close(streams[i].fd);
       streams[i].fd = -1;
     }
-    const bool due = setup.signal_after.empty() ? result.out.find('\n') != std::string::npos
-                                                : result.err.find(setup.signal_after) != std::string::npos;
+    const auto waited = std::chrono::steady_clock::now() - start;
+    const bool due = setup.after                  ? waited >= *setup.after
+                     : setup.signal_after.empty() ? result.out.find('\n') != std::string::npos
+                                                  : result.err.find(setup.signal_after) != std::string::npos;
     if (!signalled && due) {
       signalled = true;
       kill(child, setup.signal);

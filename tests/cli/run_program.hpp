@@ -1,9 +1,11 @@
 // Runs the real bntrain and looks at what a user would see.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +20,11 @@ struct ProgramResult {
 };
 
 struct ProgramSetup {
-  std::map<std::string, std::string>
-      environment;  ///< in place of all BNTRAIN_* that the tests were started with
-  int signal = 0;   ///< sent when the first whole line is on stdout, or `signal_after` on stderr
-  std::string signal_after = "";
+  std::map<std::string, std::string> environment =
+      {};                         ///< in place of all BNTRAIN_* that the tests were started with
+  int signal = 0;                 ///< sent when the first whole line is on stdout, or ...
+  std::string signal_after = "";  ///< ... this is on stderr, or ...
+  std::optional<std::chrono::microseconds> after = std::nullopt;  ///< ... so long after the start
 };
 
 ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup = {});

@@ -64,6 +64,11 @@ std::vector<std::uint32_t> bits(const std::vector<float>& values) {
   return result;
 }
 
+TEST_F(Safetensors, AZeroByteDoesNotEndTheHeader) {
+  const std::string header = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  EXPECT_THAT(refusal(header + std::string(" \0 ", 3), 4), HasSubstr("byte 63"));
+}
+
 TEST_F(Safetensors, WhatIsWrittenIsRead) {
   const TensorFile written = sample();
   write_safetensors(path(), written);

@@ -66,6 +66,20 @@ TEST_F(FileWriterTest, AFullDiskLeavesTheOldFile) {
   EXPECT_EQ(files(), 1);
 }
 
+TEST_F(FileWriterTest, LeftoversAreRemovedAndNothingElse) {
+  std::ofstream(folder_ / ".file.7.0.tmp") << "leftover";
+  std::ofstream(folder_ / ".hidden") << "mine";
+  std::ofstream(folder_ / "note.tmp") << "mine";
+  remove_temporary_files(folder_);
+  EXPECT_EQ(files(), 3);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / ".file.7.0.tmp"));
+}
+
+TEST_F(FileWriterTest, WritesAWholeText) {
+  write_file(target_, "new");
+  EXPECT_EQ(content(), "new");
+}
+
 TEST_F(FileWriterTest, ALeftoverOfACrashIsNoObstacle) {
   std::ofstream(folder_ / (".file." + std::to_string(::getpid()) + ".0.tmp")) << "leftover";
   FileWriter writer(target_);

@@ -1,0 +1,88 @@
+// What a run starts from, and what it can be resumed from.
+#include <algorithm>
+#include <string>
+
+#include "bntrain/checkpoint.hpp"
+#include "bntrain/error.hpp"
+#include "bntrain/trainer.hpp"
+
+namespace bntrain {
+namespace {
+
+ModelState starting_state(const TrainConfig& config, const Network& network) {
+  if (config.init_from.empty()) return initial_state(network, config.init, config.seed);
+  ModelState state = read_safetensors(config.init_from).state;
+  // A checkpoint holds the model and, under this prefix, what only a resumed run needs.
+  std::erase_if(state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  check_state(network, state, config.init_from);
+  return state;
+}
+
+bool is_momentum_of(const Network& network, const ModelState& momentum) {
+  const std::vector<Parameter>& parameters = network.parameters();
+  return momentum.tensors.size() == parameters.size() &&
+         std::all_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
+           const Tensor* tensor = momentum.find(parameter.name);
+           return tensor != nullptr && tensor->shape == parameter.shape;
+         });
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend)
+    : config_(config), dataset_(dataset), backend_(backend) {
+  compile();
+  progress_.seed = config.seed;
+  executable_->load(starting_state(config, network_));
+}
+
+Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from)
+    : config_(config), dataset_(dataset), backend_(backend) {
+  compile();
+  check_resumable(from);
+  progress_ = from.progress;
+  for (EpochResult& epoch : progress_.epochs) epoch.evaluated = evaluated();
+  best_ = from.best;
+  executable_->load(from.model);
+  executable_->load_momentum(from.momentum);
+}
+
+void Trainer::check_resumable(const Checkpoint& from) const {
+  const TrainProgress& progress = from.progress;
+  const auto refuse = [](const std::string& problem) {
+    throw Error(ErrorKind::data, "the checkpoint does not belong to this run: " + problem);
+  };
+  check_state(network_, from.model, "the checkpoint");
+  if (!is_momentum_of(network_, from.momentum))
+    refuse("its momentum is not that of the network " + network_.text());
+  if (progress.seed != config_.seed) {
+    refuse("its seed is " + std::to_string(progress.seed) + ", not " + std::to_string(config_.seed));
+  }
+  const bool has_best = config_.valid > 0 && !progress.epochs.empty();
+  if (has_best) check_state(network_, from.best, "the checkpoint's best model");
+  if (!has_best && !from.best.tensors.empty()) refuse("it has a best model, which only validation makes");
+
+  const auto epochs = static_cast<std::int64_t>(progress.epochs.size());
+  const auto measured = static_cast<std::int64_t>(progress.measured.size());
+  std::int64_t images = 0;
+  for (const StepMetrics& step : progress.measured) images += step.count;
+  if (measured > steps_per_epoch() || progress.steps != epochs * steps_per_epoch() + measured ||
+      images != std::min(measured * config_.batch_size, data().train.count)) {
+    refuse("it is " + std::to_string(measured) + " steps and " + std::to_string(images) +
+           " images into epoch " + std::to_string(epochs) + ", at step " + std::to_string(progress.steps) +
+           " of the run, but " + std::to_string(data().train.count) + " training images in batches of " +
+           std::to_string(config_.batch_size) + " make epochs of " + std::to_string(steps_per_epoch()));
+  }
+  if (progress.steps > total_steps()) {
+    throw Error(ErrorKind::usage, "the checkpoint was made after " + std::to_string(progress.steps) +
+                                      " steps; the run would end before, after " +
+                                      std::to_string(total_steps()) +
+                                      ": allowed are a larger --epochs or --steps");
+  }
+}
+
+Checkpoint Trainer::checkpoint() const {
+  return {executable_->save(), executable_->save_momentum(), best_, progress_};
+}
+
+}  // namespace bntrain
