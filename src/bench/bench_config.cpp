@@ -45,8 +45,8 @@ Json identity(Json dataset) {
 
 Json run_flags(const TrainConfig& run) {
   Json flags = config_record(run);
-  for (const char* name :
-       {"device", "cpu-isa", "threads", "init-from", "save", "save-gradients", "metrics"}) {
+  for (const char* name : {"device", "cpu-isa", "threads", "init-from", "save", "save-gradients", "metrics",
+                           "out", "save-every", "keep", "valid", "patience"}) {
     flags.erase(name);
   }
   return flags;

@@ -1,9 +1,5 @@
 #include "bench/bench_folder.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -18,34 +14,20 @@ namespace bntrain::bench {
 namespace fs = std::filesystem;
 namespace {
 
-void make_folder(const fs::path& path) {
+const fs::path& make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (fs::is_directory(path)) return;
+  if (fs::is_directory(path)) return path;
   throw Error(ErrorKind::data, path.string() + ": the folder cannot be made: " +
                                    (error ? error.message() : "there is a file of that name"));
 }
 
-/// What is hidden are the lock and the temporary files of a bench that was killed.
+/// What is hidden are the temporary files of a bench that was killed.
 bool holds_something(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (!entry.path().filename().string().starts_with('.')) return true;
   }
   return false;
-}
-
-/// FileWriter's, of a process that was killed.
-void remove_temporary_files(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path());
-  }
-}
-
-void write_whole(const fs::path& path, const std::string& text) {
-  FileWriter file(path);
-  file.write(text.data(), text.size());
-  file.commit();
 }
 
 Json read_config(const fs::path& path) {
@@ -64,35 +46,9 @@ Json read_config(const fs::path& path) {
 
 }  // namespace
 
-BenchFolder::BenchFolder(fs::path path, Json config) : path_(std::move(path)), config_(std::move(config)) {
-  make_folder(path_);
-  lock();
-  try {
-    take_up();
-  } catch (...) {
-    ::close(lock_);
-    throw;
-  }
-}
-
-BenchFolder::~BenchFolder() {
-  ::close(lock_);
-}
-
-void BenchFolder::lock() {
-  const fs::path file = path_ / ".lock";
-  lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (lock_ < 0) throw Error(ErrorKind::data, file.string() + ": cannot be written: " + std::strerror(errno));
-  // The kernel takes the lock away with its process, however that ends.
-  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
-  const int reason = errno;
-  ::close(lock_);
-  if (reason == EWOULDBLOCK) {
-    throw Error(ErrorKind::runtime, path_.string() +
-                                        ": another bntrain bench is working in this folder; wait "
-                                        "for its end or name another with --out");
-  }
-  throw Error(ErrorKind::runtime, file.string() + ": cannot be locked: " + std::strerror(reason));
+BenchFolder::BenchFolder(const fs::path& path, Json config)
+    : path_(make_folder(path)), config_(std::move(config)), lock_(path_) {
+  take_up();
 }
 
 void BenchFolder::take_up() {
@@ -109,7 +65,7 @@ void BenchFolder::take_up() {
                 "--out: " + path_.string() + " holds files but no bench; name a new or empty folder");
   }
   remove_temporary_files(path_);
-  write_whole(file, config_.dump(2) + "\n");
+  write_file(file, config_.dump(2) + "\n");
   make_folder(path_ / "runs");
   remove_temporary_files(path_ / "runs");
 }
@@ -136,11 +92,11 @@ std::optional<RunRecord> BenchFolder::find(const TrainConfig& run) const {
 }
 
 void BenchFolder::keep(const TrainConfig& run, const std::string& records) {
-  write_whole(run_file(run), records);
+  write_file(run_file(run), records);
 }
 
 void BenchFolder::write(const std::string& name, const std::string& text) const {
-  write_whole(path_ / name, text);
+  write_file(path_ / name, text);
 }
 
 }  // namespace bntrain::bench

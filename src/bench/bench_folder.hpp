@@ -8,6 +8,7 @@
 
 #include "bench/grid.hpp"
 #include "bench/run_record.hpp"
+#include "core/folder_lock.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::bench {
@@ -19,10 +20,7 @@ class BenchFolder {
   /// Makes the folder or takes up an earlier bench. Throws Error(usage) when the folder holds something else
   /// or a bench that `config`, a bench_record(), does not continue, see expect_continuation(); Error(runtime)
   /// when another process works in it; Error(data) when it cannot be written or config.json is damaged.
-  BenchFolder(std::filesystem::path path, Json config);
-  ~BenchFolder();
-  BenchFolder(const BenchFolder&) = delete;
-  BenchFolder& operator=(const BenchFolder&) = delete;
+  BenchFolder(const std::filesystem::path& path, Json config);
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -34,13 +32,12 @@ class BenchFolder {
   void write(const std::string& name, const std::string& text) const;
 
  private:
-  void lock();
   void take_up();
   std::filesystem::path run_file(const TrainConfig& run) const;
 
   std::filesystem::path path_;
   Json config_;
-  int lock_ = -1;
+  FolderLock lock_;
 };
 
 }  // namespace bntrain::bench

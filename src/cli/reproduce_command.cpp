@@ -89,9 +89,7 @@ class Collector : public bench::RunListObserver {
   void keep(const bench::EndedRun& run) const {
     std::string name = run_text(run.index);
     std::replace(name.begin(), name.end(), ' ', '-');
-    FileWriter file(std::filesystem::path(options_.out) / (experiment_.name + "-" + name + ".jsonl"));
-    file.write(run.records.data(), run.records.size());
-    file.commit();
+    write_file(std::filesystem::path(options_.out) / (experiment_.name + "-" + name + ".jsonl"), run.records);
   }
 
   const bench::Experiment& experiment_;

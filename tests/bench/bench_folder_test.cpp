@@ -92,7 +92,7 @@ TEST_F(BenchFolderTest, PublishedDataMayLieElsewhere) {
 TEST_F(BenchFolderTest, OnlyOneProcessWorksInAFolder) {
   const BenchFolder first = open();
   EXPECT_THAT(error_message(ErrorKind::runtime, [&] { open(); }),
-              AllOf(HasSubstr(path()), HasSubstr("another bntrain bench")));
+              AllOf(HasSubstr(path()), HasSubstr("another bntrain")));
 }
 
 TEST_F(BenchFolderTest, TheLockGoesWithItsOwner) {

@@ -187,11 +187,11 @@ TEST_F(BenchTest, ADamagedRecordIsAnErrorThatNamesFileAndLine) {
 
 TEST_F(BenchTest, TwoProcessesDoNotShareAFolder) {
   ASSERT_EQ(bench("out").exit_code, 0);
-  const int lock = open(folder.file("out/.lock").c_str(), O_RDWR | O_CLOEXEC);
+  const int lock = open(folder.file("out").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
   const ProgramResult result = bench("out");
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("another bntrain bench is working in this folder"));
+  EXPECT_THAT(result.err, HasSubstr("another bntrain is working in this folder"));
   close(lock);
   EXPECT_EQ(bench("out").exit_code, 0);
 }
