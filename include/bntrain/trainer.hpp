@@ -62,6 +62,8 @@ class Trainer {
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend);
 
   const Network& network() const { return network_; }
+  /// What the user should know about the initial values; usually nothing.
+  const std::vector<std::string>& notes() const { return notes_; }
   const Executable& executable() const { return *executable_; }
   Executable& executable() { return *executable_; }
   std::int64_t steps_per_epoch() const;
@@ -84,6 +86,7 @@ class Trainer {
   TrainConfig config_;
   const Dataset& dataset_;
   Network network_;
+  std::vector<std::string> notes_;
   std::unique_ptr<Executable> executable_;
 };
 

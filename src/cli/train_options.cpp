@@ -1,6 +1,7 @@
 // The flags of bntrain train. Every default is the reference experiment's value.
 #include <limits>
 
+#include "cli/convention_options.hpp"
 #include "cli/option_values.hpp"
 #include "cli/train_command.hpp"
 #include "cli/workload_options.hpp"
@@ -13,6 +14,28 @@ constexpr std::uint64_t most_epochs = 1'000'000;
 constexpr std::uint64_t most_steps = 1'000'000'000'000;
 constexpr double most_float = 1e38;  // the kernels compute in float32
 
+void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
+  const CLI::Option* momentum = add_number(
+      app, "--bn-momentum", options.momentum, {0, 1},
+      "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
+      "minus this)");
+  const CLI::Option* eps =
+      add_number(app, "--bn-eps", options.eps, {1e-30, 1e6}, "added to the variance, inside the root");
+  const CLI::Option* variance =
+      add_choice<bool>(app, "--bn-variance", options.unbiased, {{"biased", false}, {"unbiased", true}},
+                       "variance stored in running_var");
+  // Whichever CLI11 takes first: what has a flag, variable or key of its own keeps it.
+  add_convention(
+      app,
+      "the three of a framework: tutorial, torch, keras, caffe or onnx; --bn-momentum, --bn-eps and "
+      "--bn-variance go before it",
+      [=, &options](const BatchNormConvention& convention) {
+        if (momentum->empty()) options.momentum = convention.options.momentum;
+        if (eps->empty()) options.eps = convention.options.eps;
+        if (variance->empty()) options.unbiased = convention.options.unbiased;
+      });
+}
+
 void add_experiment(CLI::App& app, TrainConfig& config) {
   add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
   add_number(app, "--lr", config.lr, {0, most_float}, "learning rate");
@@ -21,13 +44,7 @@ void add_experiment(CLI::App& app, TrainConfig& config) {
       app, "--init", config.init,
       {{"tutorial", Init::tutorial}, {"gluon", Init::gluon}, {"torch", Init::torch}, {"he", Init::he}},
       "initial values");
-  add_number(
-      app, "--bn-momentum", config.batch_norm.momentum, {0, 1},
-      "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
-      "minus this)");
-  add_number(app, "--bn-eps", config.batch_norm.eps, {1e-30, 1e6}, "added to the variance, inside the root");
-  add_choice<bool>(app, "--bn-variance", config.batch_norm.unbiased, {{"biased", false}, {"unbiased", true}},
-                   "variance stored in running_var");
+  add_batch_norm(app, config.batch_norm);
   add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");
   add_number(app, "--weight-decay", config.weight_decay, {0, most_float}, "of SGD, as torch.optim.SGD");
   add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},

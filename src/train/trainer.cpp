@@ -6,10 +6,10 @@
 #include <string>
 #include <utility>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/plan.hpp"
 #include "bntrain/random.hpp"
+#include "train/starting_state.hpp"
 
 namespace bntrain {
 namespace {
@@ -45,22 +45,13 @@ void check_fit(const TrainConfig& config, const Dataset& dataset) {
   }
 }
 
-ModelState starting_state(const TrainConfig& config, const Network& network) {
-  if (config.init_from.empty()) return initial_state(network, config.init, config.seed);
-  ModelState state = read_safetensors(config.init_from).state;
-  // A checkpoint holds the model and, under this prefix, what only a resumed run needs.
-  std::erase_if(state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
-  check_state(network, state, config.init_from);
-  return state;
-}
-
 }  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend)
     : config_(config), dataset_(dataset) {
   check_fit(config, dataset);
   network_ = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
-  const ModelState state = starting_state(config, network_);
+  const ModelState state = starting_state(config, network_, notes_);
   const Plan plan = make_plan(network_, config.batch_norm, config.batch_size, backend.plan_options());
   executable_ = backend.compile(plan, dataset);
   executable_->load(state);
