@@ -49,6 +49,8 @@ class FakeExecutable : public Executable {
     recording_.eval_ranges.emplace_back(range.first, range.count);
     pending_.push_back({test_loss_, 2, range.count});
   }
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange, int) override { return {}; }
+  std::vector<float> logits() override { return {}; }
   std::vector<StepMetrics> drain_metrics() override {
     recording_.drained.push_back(pending_.size());
     return std::exchange(pending_, {});

@@ -126,6 +126,39 @@ void CudaExecutable::eval_step(BatchRange range) {
     c.program.loss(from, Mode::inference);
   });
   finish(range);
+  evaluated_ = range.count;
+}
+
+std::vector<BatchStatistics> CudaExecutable::eval_step_by_batch(BatchRange range, int first_layer) {
+  begin(range, test_.count, 0);
+  Program& program = compiled(range.count).program;
+  const Feed from = feed(test_, nullptr);
+  program.gather(from);
+  for (const auto& step : program.steps())
+    step->forward(step->step().first_layer >= first_layer ? Mode::training : Mode::inference);
+  program.loss(from, Mode::inference);
+  finish(range);
+  evaluated_ = range.count;
+
+  std::vector<BatchStatistics> all;
+  for (const auto& step : program.steps())
+    if (step->step().norm && step->step().first_layer >= first_layer) all.push_back(read_statistics(*step));
+  return all;
+}
+
+BatchStatistics CudaExecutable::read_statistics(const Step& step) const {
+  const std::int64_t channels = step.norm_channels();
+  const std::vector<float> mean = read(w_.statistics.data() + step.step().running_mean, channels);
+  const std::vector<float> var = read(w_.statistics.data() + step.step().running_var, channels);
+  BatchStatistics result{{mean.begin(), mean.end()}, {var.begin(), var.end()}};
+  if (step.left_out_bias() == nullptr) return result;
+  const std::vector<float> bias = read(step.left_out_bias(), channels);
+  for (std::size_t c = 0; c < bias.size(); ++c) result.mean[c] += static_cast<double>(bias[c]);
+  return result;
+}
+
+std::vector<float> CudaExecutable::logits() {
+  return read(w_.value(plan_.steps.back().input), evaluated_ * plan_.network.classes());
 }
 
 std::vector<StepMetrics> CudaExecutable::drain_metrics() {
