@@ -42,7 +42,8 @@ std::string value_source(const CLI::App& app, const Arguments& arguments, const 
   const std::string name = environment_name(bad.flag());
   const char* value = std::getenv(name.c_str());
   if (value != nullptr && bad.value() == value) return " (from the environment variable " + name + ")";
-  return " (from the configuration file " + app.get_config_ptr()->as<std::string>() + ")";
+  const auto file = app.get_config_ptr()->as<std::string>();
+  return file.empty() ? "" : " (from the configuration file " + file + ")";
 }
 
 /// What is left over when everything known was taken.
@@ -115,12 +116,14 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.footer("bntrain COMMAND --help lists the flags of a command.");
   setup_train(app, line.train);
   setup_time(app, line.time);
+  setup_export(app, line.export_model);
   setup_info(app, line.info);
 
   if (!parse(app, with_command(argc, argv))) return line;
-  line.command = app.got_subcommand("train")  ? Command::train
-                 : app.got_subcommand("time") ? Command::time
-                                              : Command::info;
+  line.command = app.got_subcommand("train")    ? Command::train
+                 : app.got_subcommand("time")   ? Command::time
+                 : app.got_subcommand("export") ? Command::export_model
+                                                : Command::info;
   return line;
 }
 

@@ -1,18 +1,20 @@
 // From argv to one command with its options.
 #pragma once
 
+#include "cli/export_command.hpp"
 #include "cli/info_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, time, info };
+enum class Command { none, train, time, export_model, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
   TimeOptions time;
+  ExportOptions export_model;
   InfoOptions info;
 };
 
