@@ -15,6 +15,8 @@ int run(int argc, char** argv) {
   switch (line.command) {
     case Command::train:
       return run_train(line.train);
+    case Command::eval:
+      return run_eval(line.eval);
     case Command::time:
       return run_time(line.time);
     case Command::export_model:

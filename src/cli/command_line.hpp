@@ -1,6 +1,7 @@
 // From argv to one command with its options.
 #pragma once
 
+#include "cli/eval_command.hpp"
 #include "cli/export_command.hpp"
 #include "cli/info_command.hpp"
 #include "cli/time_command.hpp"
@@ -8,11 +9,12 @@
 
 namespace bntrain::cli {
 
-enum class Command { none, train, time, export_model, info };
+enum class Command { none, train, eval, time, export_model, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
+  EvalOptions eval;
   TimeOptions time;
   ExportOptions export_model;
   InfoOptions info;

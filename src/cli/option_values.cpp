@@ -38,14 +38,18 @@ template <typename Integer>
 CLI::Option* bind_integer(CLI::App& app, const std::string& flag, Integer& target, IntegerRange range,
                           const std::string& help) {
   const auto take = [flag, &target, range](const std::string& text) {
-    const auto value = parse_strictly<std::uint64_t>(text);
-    if (!value || *value < range.least || *value > range.most) throw BadValue(flag, text, describe(range));
-    target = static_cast<Integer>(*value);
+    target = static_cast<Integer>(parse_integer(flag, text, range));
   };
   return add_value(app, flag, "N", fmt::format("{}", target), help, take);
 }
 
 }  // namespace
+
+std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range) {
+  const auto value = parse_strictly<std::uint64_t>(text);
+  if (!value || *value < range.least || *value > range.most) throw BadValue(flag, text, describe(range));
+  return *value;
+}
 
 double parse_number(const std::string& flag, const std::string& text, const NumberRange& range) {
   const auto value = parse_strictly<double>(text);
@@ -121,6 +125,16 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
     throw BadValue(flag, text, "allowed: true or false");
   };
   return app.add_flag(flag, target, help)->check(check)->envname(environment_name(flag));
+}
+
+CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
+                          const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
+}
+
+CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                           const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
 }
 
 std::string list_names(const std::vector<std::string>& names, const std::string& word) {

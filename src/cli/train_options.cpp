@@ -20,7 +20,7 @@ void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
       "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
       "minus this)");
   const CLI::Option* eps =
-      add_number(app, "--bn-eps", options.eps, {1e-30, 1e6}, "added to the variance, inside the root");
+      add_number(app, "--bn-eps", options.eps, bn_eps_range, "added to the variance, inside the root");
   const CLI::Option* variance =
       add_choice<bool>(app, "--bn-variance", options.unbiased, {{"biased", false}, {"unbiased", true}},
                        "variance stored in running_var");
