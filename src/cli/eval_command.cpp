@@ -13,6 +13,7 @@
 #include "cli/data_search.hpp"
 #include "cli/eval_report.hpp"
 #include "cli/logging.hpp"
+#include "cli/model_fit.hpp"
 #include "cli/output_file.hpp"
 #include "cli/train_report.hpp"
 #include "core/write_file.hpp"
@@ -26,6 +27,7 @@ bool asks_for(const EvalOptions& options, NormStatistics statistics) {
 
 void check_options(const EvalOptions& options) {
   if (!options.csv.empty()) expect_writable("--csv", options.csv, OutputKind::replaced);
+  if (!options.logits.empty()) expect_writable("--logits", options.logits, OutputKind::replaced);
   if (options.save_recomputed.empty()) return;
   if (!asks_for(options, NormStatistics::recomputed))
     throw Error(ErrorKind::usage, "--save-recomputed needs --bn-stats recomputed (or all)");
@@ -37,27 +39,20 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   known.input = dataset.train.shape;
   known.classes = dataset.classes;
   Model model = load_model(options.model, known);
-  const Network& network = model.network;
-  if (network.input() != dataset.train.shape || network.classes() != dataset.classes) {
-    throw Error(
-        ErrorKind::data,
-        fmt::format("{} was trained on images {} of {} classes, and the data set {} holds images {} of {} "
-                    "classes; name the right one with --data",
-                    options.model, bntrain::to_string(network.input()), network.classes(), dataset.name,
-                    bntrain::to_string(dataset.train.shape), dataset.classes));
-  }
+  expect_fit(model, options.model, dataset);
   const bool asks_for_more = options.statistics != std::vector{NormStatistics::running};
-  if (network.running().empty() && asks_for_more)
+  if (model.network.running().empty() && asks_for_more)
     throw Error(ErrorKind::usage,
                 "--bn-stats: " + options.model + " has no batch norm, so there are no statistics");
   return model;
 }
 
-EvalResult evaluate(Evaluator& evaluator, NormStatistics statistics, const std::vector<std::uint8_t>& labels,
-                    std::int64_t classes) {
-  const Evaluation found =
-      statistics == NormStatistics::batch ? evaluator.evaluate_by_batch() : evaluator.evaluate();
-  return {statistics, found.metrics, ConfusionMatrix(classes, found.logits, labels)};
+Evaluation evaluate(Evaluator& evaluator, NormStatistics statistics) {
+  return statistics == NormStatistics::batch ? evaluator.evaluate_by_batch() : evaluator.evaluate();
+}
+
+void write_logits(const std::string& path, const Evaluation& found, std::int64_t classes) {
+  write_safetensors(path, {{{{"logits", {found.metrics.count, classes}, found.logits}}}, {}});
 }
 
 void warn_of_undecided(const EvalResult& result) {
@@ -110,7 +105,11 @@ int run_eval(const EvalOptions& options) {
     } else {
       evaluator.load(model.state);
     }
-    report.results.push_back(evaluate(evaluator, statistics, images.labels, dataset.classes));
+    const Evaluation found = evaluate(evaluator, statistics);
+    if (!options.logits.empty() && report.results.empty())
+      write_logits(options.logits, found, dataset.classes);
+    report.results.push_back(
+        {statistics, found.metrics, ConfusionMatrix(dataset.classes, found.logits, images.labels)});
     warn_of_undecided(report.results.back());
   }
   if (const std::string line = evaluator.executable().report(); !line.empty()) spdlog::info("{}", line);

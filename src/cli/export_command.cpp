@@ -17,6 +17,7 @@
 #include "cli/convention_options.hpp"
 #include "cli/data_search.hpp"
 #include "cli/logging.hpp"
+#include "cli/model_fit.hpp"
 #include "cli/option_values.hpp"
 #include "cli/output_file.hpp"
 #include "cli/train_report.hpp"
@@ -76,15 +77,7 @@ Model load(const ExportOptions& options, const std::optional<Dataset>& dataset) 
     known.classes = dataset->classes;
   }
   Model model = load_model(options.model, known);
-  const Network& network = model.network;
-  if (dataset && (network.input() != dataset->test.shape || network.classes() != dataset->classes)) {
-    throw Error(
-        ErrorKind::data,
-        fmt::format("{} was trained on images {} of {} classes, and the data set {} holds images {} of "
-                    "{} classes; name the right one with --data",
-                    options.model, bntrain::to_string(network.input()), network.classes(), dataset->name,
-                    bntrain::to_string(dataset->test.shape), dataset->classes));
-  }
+  if (dataset) expect_fit(model, options.model, *dataset);
   return model;
 }
 
@@ -137,8 +130,8 @@ std::string fold(Model& model, const ExportOptions& options, const Dataset& data
   if (!difference.is_rounding()) {
     throw Error(ErrorKind::runtime,
                 "--fold: the folded network does not compute the same, so nothing was written: " + found +
-                    ". Folding loses digits where a running_mean is far larger than the "
-                    "root of running_var; export without --fold");
+                    ". Rounding counts for much where a running_mean is far larger than the root of "
+                    "its running_var; export without --fold");
   }
   model.network = std::move(folded.network);
   model.state = std::move(folded.state);

@@ -58,7 +58,8 @@ std::map<std::string, std::string> metadata(const TrainConfig& config, const Dat
       {"init", config.init_from.empty() ? to_string(config.init) : config.init_from},
       {"seed", std::to_string(config.seed)},
       {"steps", std::to_string(steps)}};
-  strings.merge(metadata_of({config.batch_norm.unbiased, values_per_channel(network, config.batch_size)}));
+  if (!network.running().empty())
+    strings.merge(metadata_of({config.batch_norm.unbiased, values_per_channel(network, config.batch_size)}));
   return strings;
 }
 
