@@ -108,6 +108,18 @@ std::string list(const std::vector<std::string>& names) {
   return list_names(names, "and");
 }
 
+/// Of the batch norms that stay. A file that does not tell them stays so.
+void keep_variances(Model& model, const FoldedNetwork& folded, const std::string& where) {
+  const auto recorded = recorded_variance(model.network, model.metadata, where);
+  if (!recorded) return;
+  RecordedVariance kept{recorded->unbiased, {}};
+  for (std::size_t i = 0; i < recorded->values.size(); ++i) {
+    const std::string name = model.network.running()[i].name + " bn";
+    if (std::ranges::find(folded.kept, name) != folded.kept.end()) kept.values.push_back(recorded->values[i]);
+  }
+  for (const auto& [name, text] : metadata_of(kept)) model.metadata[name] = text;
+}
+
 /// Replaces the model by its folded form; returns what there is to say about it. Throws Error(runtime) when
 /// the two do not compute the same.
 std::string fold(Model& model, const ExportOptions& options, const Dataset& dataset) {
@@ -133,6 +145,7 @@ std::string fold(Model& model, const ExportOptions& options, const Dataset& data
                     ". Rounding counts for much where a running_mean is far larger than the root of "
                     "its running_var; export without --fold");
   }
+  keep_variances(model, folded, options.model);
   model.network = std::move(folded.network);
   model.state = std::move(folded.state);
   model.metadata["folded"] = list(folded.folded);

@@ -126,7 +126,7 @@ int run_train(const TrainOptions& options) {
     throw Error(ErrorKind::usage, "--save-gradients needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
-  for (const std::string& note : trainer.notes()) spdlog::info("{}", note);
+  for (const std::string& line : trainer.notes()) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 

@@ -110,7 +110,9 @@ TEST_F(ExportTest, KeepsANormBehindOtherLayersAndSaysSo) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("conv4x3,relu,bn,fc10"), HasSubstr("folded      1 bn"),
                                 HasSubstr("kept        3 bn"), HasSubstr("eps 1e-05")));
-  EXPECT_EQ(read_safetensors(file("out.safetensors")).metadata.at("bn-eps"), "1e-05");
+  const auto metadata = read_safetensors(file("out.safetensors")).metadata;
+  EXPECT_EQ(metadata.at("bn-eps"), "1e-05");
+  EXPECT_EQ(metadata.at("bn-values"), "1152");  // of the one that is left
   logits(file("out.safetensors"));
 }
 
