@@ -6,8 +6,8 @@
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
-packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
-          libonnx-dev libprotobuf-dev dataset-fashion-mnist)
+packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
+          libturbojpeg0-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
 tests=
 if [[ ${1-} == --tests ]]; then
   shift

@@ -17,6 +17,8 @@ int run(int argc, char** argv) {
       return run_train(line.train);
     case Command::eval:
       return run_eval(line.eval);
+    case Command::predict:
+      return run_predict(line.predict);
     case Command::time:
       return run_time(line.time);
     case Command::export_model:

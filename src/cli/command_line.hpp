@@ -4,17 +4,19 @@
 #include "cli/eval_command.hpp"
 #include "cli/export_command.hpp"
 #include "cli/info_command.hpp"
+#include "cli/predict_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, time, export_model, info };
+enum class Command { none, train, eval, predict, time, export_model, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
   EvalOptions eval;
+  PredictOptions predict;
   TimeOptions time;
   ExportOptions export_model;
   InfoOptions info;

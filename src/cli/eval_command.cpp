@@ -39,7 +39,7 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   known.input = dataset.train.shape;
   known.classes = dataset.classes;
   Model model = load_model(options.model, known);
-  expect_fit(model, options.model, dataset);
+  expect_fit(options.model, model.network, dataset);
   const bool asks_for_more = options.statistics != std::vector{NormStatistics::running};
   if (model.network.running().empty() && asks_for_more)
     throw Error(ErrorKind::usage,

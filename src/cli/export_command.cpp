@@ -77,7 +77,7 @@ Model load(const ExportOptions& options, const std::optional<Dataset>& dataset) 
     known.classes = dataset->classes;
   }
   Model model = load_model(options.model, known);
-  if (dataset) expect_fit(model, options.model, *dataset);
+  if (dataset) expect_fit(options.model, model.network, *dataset);
   return model;
 }
 

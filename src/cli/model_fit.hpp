@@ -1,14 +1,14 @@
-// Whether a model can look at the images of a data set.
+// Models and data that are used together.
 #pragma once
 
 #include <string>
 
 #include "bntrain/dataset.hpp"
-#include "bntrain/model.hpp"
+#include "bntrain/network.hpp"
 
 namespace bntrain::cli {
 
-/// Throws Error(data), naming the model's file, unless shape and number of classes are the same.
-void expect_fit(const Model& model, const std::string& path, const Dataset& dataset);
+/// Throws Error(data), naming the model's file, unless its network takes the data set's images and classes.
+void expect_fit(const std::string& model, const Network& network, const Dataset& dataset);
 
 }  // namespace bntrain::cli
