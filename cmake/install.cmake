@@ -4,6 +4,9 @@ include(CMakePackageConfigHelpers)
 install(TARGETS bntrain EXPORT bntrainTargets)
 install(TARGETS bntrain_cli)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/plot_report.py DESTINATION ${CMAKE_INSTALL_DATADIR}/bntrain)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/report DESTINATION ${CMAKE_INSTALL_DATADIR}/bntrain
+  FILES_MATCHING PATTERN *.py PATTERN *.css PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # Relative, so that an installed tree still works after it was moved.

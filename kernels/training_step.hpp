@@ -127,6 +127,19 @@ void bias_relu_forward(const BiasShape& shape, const float* x, const float* bias
 /// dx = dy where y > 0 or is NaN, else 0. y: the output of the ReLU; all [size]; dx may be dy.
 void relu_backward(std::int64_t size, const float* y, const float* dy, float* dx, const Stream& stream);
 
+/// y = 1 / (1 + exp(-x)), to 4 roundings; NaN passes. Both [size]; y may be x.
+void sigmoid_forward(std::int64_t size, const float* x, float* y, const Stream& stream);
+
+/// dx = dy * y * (1 - y). y: the output of the sigmoid; all [size]; dx may be dy.
+void sigmoid_backward(std::int64_t size, const float* y, const float* dy, float* dx, const Stream& stream);
+
+/// y = the mean of each window. x: [batch, channels, height, width]; y: [batch, channels, out_height,
+/// out_width]; shape.relu is not looked at. The two do not overlap.
+void average_pool_forward(const PoolShape& shape, const float* x, float* y, const Stream& stream);
+
+/// dx = dy of the pixel's window / pool^2; 0 outside every window. They do not overlap.
+void average_pool_backward(const PoolShape& shape, const float* dy, float* dx, const Stream& stream);
+
 /// Bytes of the workspace of bias_backward().
 std::int64_t bias_backward_workspace(const BiasShape& shape);
 

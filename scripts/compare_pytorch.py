@@ -4,6 +4,7 @@
   step     one step from the same state, at states of a float64 run of PyTorch at lr 0.2
   free     50 free steps at lr 0.002, losses against float64
   drift    50 free steps at lr 0.2 beside PyTorch's own float32: shown, not judged
+  layers   one step from the same state of networks with sigmoids and average pooling
   planted  errors planted in the reference must be noticed by `step` or `free`
   speed    training images per second of both, once both have reached the same loss
 
@@ -17,18 +18,18 @@ from pathlib import Path
 
 import torch
 
-from pytorch_parity import free_check, speed, step_check
+from pytorch_parity import free_check, layer_check, speed, step_check
 from pytorch_parity.files import read_dataset
 from pytorch_parity.network import CORRECT, PLANTED
 from pytorch_parity.program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKS = ["step", "free", "drift", "planted", "speed"]
+CHECKS = ["step", "free", "drift", "planted", "layers", "speed"]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", nargs="+", choices=CHECKS, default=CHECKS[:4], metavar="CHECK",
+    parser.add_argument("--check", nargs="+", choices=CHECKS, default=CHECKS[:5], metavar="CHECK",
                         help="default: all but speed")
     parser.add_argument("--bntrain", type=Path, default=ROOT / "build/release/bntrain", metavar="PROGRAM")
     parser.add_argument("--flags", default="", help="added to every call of bntrain, e.g. '--cpu-isa v3'")
@@ -69,6 +70,28 @@ def check_steps(program, data, arguments, figures, planted):
                 passed &= fine
             figures[f"step {CORRECT[norm].name} seed {seed}"] = dict(measures.errors)
     return passed, noticed
+
+
+def check_layers(program, data, arguments, figures):
+    """The worst gradient and the worst of everything else, a row for each network and seed."""
+    passed = True
+    print(f"\nlayers, init torch, lr {layer_check.LR}, {arguments.states} states, one in {arguments.every} steps: the "
+          "largest error of each kind in units of what is allowed")
+    for text in layer_check.NETWORKS:
+        for seed in arguments.seeds:
+            measures = layer_check.run(program, *data[:2], text, seed, arguments.states, arguments.every)
+            worst = {}
+            for quantity, _, _, largest, bound, _, fine in measures.rows():
+                kind = quantity.split(" ")[0]
+                share = largest / bound if bound > 0 else float(largest > 0)
+                worst[kind] = share if not share <= worst.get(kind, 0) else worst[kind]
+                passed &= fine
+            kinds = ", ".join(f"{kind} {share:.2f}" for kind, share in worst.items())
+            print(f"seed {seed} {text}: {kinds} {verdict(not measures.failures())}")
+            for row in measures.failures():
+                print(f"  {row[0]}: {row[3]:.2e}, allowed {row[4]:.0e}, at state {row[5]}")
+            figures[f"layers {text} seed {seed}"] = dict(measures.errors)
+    return passed
 
 
 def check_free(runs, figures):
@@ -130,6 +153,8 @@ def main():
         passed &= check_free(runs, figures)
         if "planted" in checks:
             passed &= check_planted(noticed, runs[arguments.seeds[0]], figures)
+    if "layers" in checks:
+        passed &= check_layers(program, data, arguments, figures)
     if "drift" in checks:
         show_drift(program, data, arguments.seeds, figures)
     if "speed" in checks:

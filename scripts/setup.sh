@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: those of the build and the data set, with --tests also those of
-# the tests, and any PACKAGE named. --tests also makes the Python environment build/python of python_packages.txt,
-# which sees Debian's packages too (PYTHON3 names another Python than Debian's). Says nothing when nothing is missing.
-# usage: scripts/setup.sh [--tests] [PACKAGE...]
+# the tests, with --report those that draw the report of a bench, and any PACKAGE named. --tests also makes the Python
+# environment build/python of python_packages.txt, which sees Debian's packages too (PYTHON3 names another Python than
+# Debian's). Says nothing when nothing is missing.
+# usage: scripts/setup.sh [--tests] [--report] [PACKAGE...]
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
 packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
           libturbojpeg0-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
 tests=
-if [[ ${1-} == --tests ]]; then
+while [[ ${1-} == --* ]]; do
+  case $1 in
+    --tests) tests=yes
+             packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy python3-venv libopenblas0-pthread curl
+                        python3-matplotlib chromium) ;;
+    --report) packages+=(python3-matplotlib) ;;
+    *) printf 'setup: no option %s; there are --tests and --report\n' "$1" >&2; exit 2 ;;
+  esac
   shift
-  tests=yes
-  packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy python3-venv libopenblas0-pthread curl)
-fi
+done
 packages+=("$@")
 
 say() { printf 'setup: %s\n' "$@" >&2; }

@@ -19,6 +19,8 @@ int run(int argc, char** argv) {
       return run_eval(line.eval);
     case Command::predict:
       return run_predict(line.predict);
+    case Command::bench:
+      return run_bench(line.bench);
     case Command::time:
       return run_time(line.time);
     case Command::export_model:

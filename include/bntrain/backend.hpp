@@ -89,6 +89,11 @@ class Executable {
   /// train_step().
   virtual std::vector<StepTiming> time_steps(BatchRange range, int repetitions) = 0;
 
+  /// What the last training step left of the plan's value of that number (StepPass::forward) or of its
+  /// gradient (StepPass::backward), the gradient of loss * gradient_scale: (images, C, H, W) of the first
+  /// `images` of its batch. Only in a plan of every value, where it is materialised.
+  virtual std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const = 0;
+
   /// Parameters and running statistics, by PyTorch's names; `num_batches_tracked` counts the applied updates.
   virtual ModelState save() const = 0;
   /// The gradients g of the last training step, one tensor a parameter.

@@ -9,6 +9,14 @@
 
 namespace bntrain {
 
+/// What a Probe looks at while the network trains; see probe.hpp.
+struct RecordOptions {
+  bool norms = false;        ///< batch norms: inputs, statistics, gradients
+  bool activations = false;  ///< what the activation layers read
+
+  bool any() const { return norms || activations; }
+};
+
 /// Every default is the reference experiment's value.
 struct TrainConfig {
   // the experiment
@@ -24,7 +32,8 @@ struct TrainConfig {
   double weight_decay = 0.0;
   std::uint64_t seed = 0;
   bool shuffle = true;
-  std::int64_t steps = 0;  ///< end after that many steps; 0 = after `epochs`
+  std::int64_t steps = 0;       ///< end after that many steps; 0 = after `epochs`
+  std::int64_t eval_every = 0;  ///< look at the test set every so many steps too; 0 = only after epochs
 
   // where it runs
   BackendOptions backend;
@@ -35,6 +44,7 @@ struct TrainConfig {
   std::string save_gradients;
   std::string metrics;
   std::int64_t log_every = 0;  ///< drain every so many steps and record the step losses; 0 = only by epoch
+  RecordOptions record;        ///< looked at every `log_every` steps, or every 50 where that is 0
 };
 
 }  // namespace bntrain

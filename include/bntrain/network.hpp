@@ -11,12 +11,12 @@
 
 namespace bntrain {
 
-enum class LayerKind { conv, batch_norm, relu, max_pool, flatten, linear };
+enum class LayerKind { conv, batch_norm, relu, sigmoid, max_pool, average_pool, flatten, linear };
 
 /// One layer. `index` is its place in the equivalent torch.nn.Sequential, which has an explicit Flatten.
 struct Layer {
   LayerKind kind = LayerKind::relu;
-  std::string text;  ///< "conv20x5", "bn", "relu", "maxpool2", "flatten", "fc128"
+  std::string text;  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128"
   int index = 0;
   std::int64_t kernel = 1;  ///< convolution and pooling window (square)
   std::int64_t stride = 1;
@@ -34,7 +34,8 @@ struct Parameter {
   ParameterRole role = ParameterRole::weight;
   int layer = 0;    ///< position in Network::layers()
   int ordinal = 0;  ///< among the conv and fc layers, or among the batch norms: keys the random numbers
-  std::int64_t fan_in = 1;  ///< inputs per output of its layer (1 for batch norm)
+  std::int64_t fan_in = 1;   ///< inputs per output of its layer (1 for batch norm)
+  std::int64_t fan_out = 1;  ///< outputs that an input reaches: kernel^2 * channels of a convolution
   std::int64_t size = 0;
   std::int64_t offset = 0;  ///< in floats; a multiple of 16, so that every tensor starts on a cache line
 };
@@ -51,15 +52,18 @@ struct RunningStatistics {
 /// `batch` keeps the batch norms of the text; `none` removes them and changes nothing else.
 enum class Norm { batch, none };
 
+/// "lenet-bn, mlp-bn, ...", for help and messages.
+std::string preset_names();
+
 /// A sequential network with all shapes inferred. Immutable once parsed.
 class Network {
  public:
-  /// Parses a preset's name ("lenet-bn", "mlp-bn") or a text such as
+  /// Parses a preset's name (preset_names()) or a text such as
   ///   conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu,fc10
-  /// conv OUTxK with optional sSTRIDE and pPAD, maxpoolK (stride K, floor), fcOUT, bn, relu, flatten (put in
-  /// front of the first fc when it is not written). A preset's last layer takes `classes` outputs; a text
-  /// must have them. Throws Error(usage) that points at the layer: its number, text, input shape, and what
-  /// would be allowed.
+  /// conv OUTxK with optional sSTRIDE and pPAD, maxpoolK and avgpoolK (stride K, floor), fcOUT, bn, relu,
+  /// sigmoid, flatten (put in front of the first fc when it is not written). A preset's last layer takes
+  /// `classes` outputs; a text must have them. Throws Error(usage) that points at the layer: its number,
+  /// text, input shape, and what would be allowed.
   static Network parse(std::string_view text, const Shape& input, std::int64_t classes,
                        Norm norm = Norm::batch);
 
@@ -89,7 +93,9 @@ class Network {
 /// `torch`:    weights and biases uniform within 1/sqrt(fan_in); gamma 1, beta 0; 0 and 1.
 /// `he`:       weights ~ N(0, 2/fan_in), the last layer N(0, 1/fan_in); biases 0; gamma 1, beta 0; 0 and 1.
 ///             (He et al. 2015, arXiv 1502.01852)
-enum class Init { tutorial, gluon, torch, he };
+/// `xavier`:   weights uniform within sqrt(6 / (fan_in + fan_out)); biases 0; gamma 1, beta 0; 0 and 1.
+///             (Glorot and Bengio 2010, equation 16)
+enum class Init { tutorial, gluon, torch, he, xavier };
 
 /// Initial parameters and running statistics. Random numbers are keyed by (seed, role, ordinal), so the conv
 /// and fc weights are the same with Norm::none.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bntrain/activation.hpp"
 #include "bntrain/batch_norm.hpp"
 #include "bntrain/network.hpp"
 
@@ -12,7 +13,7 @@ namespace bntrain {
 
 /// conv:   convolution + bias
 /// linear: matrix product + bias (+ ReLU)
-/// block:  any of batch norm, ReLU, max pooling, in this order, in one pass
+/// block:  any of batch norm, an activation, pooling, in this order, in one pass
 /// loss:   softmax cross-entropy with its gradient and the metrics
 enum class StepKind { conv, linear, block, loss };
 
@@ -30,11 +31,12 @@ struct PlanStep {
 
   std::int64_t kernel = 1, stride = 1, padding = 0;  // conv
   std::int64_t weight = -1, bias = -1;               // conv, linear: offsets into the parameters
-  bool relu = false;                                 // linear, block
+  Activation activation = Activation::none;          // block; linear: none or relu
   bool norm = false;                                 // block
   std::int64_t gamma = -1, beta = -1;                // block: offsets into the parameters
   std::int64_t running_mean = -1, running_var = -1;  // block: offsets into the running statistics
   std::int64_t pool = 1;                             // block: pooling window, 1 = none
+  Pooling pooling = Pooling::maximum;                // block
 };
 
 /// An activation, and in training its gradient. Arena offsets count floats PER IMAGE: the address is
@@ -50,6 +52,10 @@ struct PlanOptions {
   /// Leaves out the gradients of convolution outputs that a block follows: the CPU backend rebuilds them
   /// group by group where they are consumed.
   bool rebuild_conv_gradients = false;
+  /// A plan for looking: every layer but a flatten is a step of its own that does just what the layer says,
+  /// and every activation and gradient (but the images') stays in memory of its own. For
+  /// Executable::read_value(); slower, and larger.
+  bool every_value = false;
 };
 
 struct Plan {
@@ -57,6 +63,7 @@ struct Plan {
   BatchNormOptions batch_norm;
   std::int64_t batch_size = 0;
   bool training = true;
+  bool every_value = false;       ///< see PlanOptions
   std::vector<PlanStep> steps;    ///< in forward order; the loss is last
   std::vector<PlanValue> values;  ///< value 0 is the input image as float
   std::int64_t arena_floats_per_image = 0;

@@ -12,6 +12,7 @@
 #include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/metrics.hpp"
+#include "bntrain/probe.hpp"
 
 namespace bntrain {
 
@@ -21,7 +22,16 @@ struct EpochResult {
   std::int64_t steps = 0;  ///< updates since the start of the run
   AverageMetrics train;    ///< running averages while the epoch trained, before each update
   AverageMetrics test;  ///< running statistics, after the epoch, the whole test set; zeros when interrupted
-  double train_seconds = 0;
+  double train_seconds = 0;  ///< without evaluations and looks within the epoch
+  double eval_seconds = 0;
+};
+
+/// The test set within an epoch, as `eval_every` asks for it.
+struct Evaluation {
+  std::int64_t epoch = 0;    ///< from 0
+  std::int64_t steps = 0;    ///< updates since the start of the run
+  AverageMetrics test;       ///< running statistics, the whole test set
+  double train_seconds = 0;  ///< of training since the start of the run, evaluations left out
   double eval_seconds = 0;
 };
 
@@ -50,6 +60,10 @@ class TrainObserver {
   /// epoch. The last call of a run that diverged ends with the step whose loss is not finite.
   virtual void on_steps(std::int64_t /*epoch*/, std::int64_t /*first_step*/,
                         const std::vector<StepMetrics>&) {}
+  /// Never at the end of an epoch: that evaluation is on_epoch()'s.
+  virtual void on_evaluation(const Evaluation&) {}
+  /// A step that config.record asks to look at, once all earlier steps were told.
+  virtual void on_record(const StepRecord&) {}
   virtual void on_epoch(const EpochResult&) {}
 };
 
@@ -78,8 +92,11 @@ class Trainer {
 
  private:
   std::int64_t drain_interval() const;
-  /// The metrics of the steps that were run; the last one is not finite when the epoch diverged.
-  std::vector<StepMetrics> train_epoch(std::int64_t epoch, std::int64_t first_step, TrainObserver& observer,
+  /// Whether that step (from 0 since the start of the run) is looked at.
+  bool is_recorded(std::int64_t step) const;
+  /// Trains epoch `part.epoch` from step `first_step` on, fills `part.train_seconds`, returns the metrics of
+  /// the steps that were run; the last one is not finite when the epoch diverged.
+  std::vector<StepMetrics> train_epoch(EpochResult& part, std::int64_t first_step, TrainObserver& observer,
                                        const std::atomic<bool>& stop);
   AverageMetrics evaluate();
 
@@ -88,6 +105,8 @@ class Trainer {
   Network network_;
   std::vector<std::string> notes_;
   std::unique_ptr<Executable> executable_;
+  double train_seconds_ = 0;  ///< of the finished epochs
+  std::unique_ptr<Probe> probe_;  ///< null: nothing is recorded
 };
 
 }  // namespace bntrain

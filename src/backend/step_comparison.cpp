@@ -68,8 +68,9 @@ Values plus(Values values, double factor, const Values& others) {
 /// The position of the batch norm that subtracts whatever layer `layer` adds to all images; -1 if none does.
 int subtracting_norm(const Network& network, int layer) {
   for (std::size_t next = static_cast<std::size_t>(layer) + 1; next < network.layers().size(); ++next) {
-    if (network.layers()[next].kind == LayerKind::batch_norm) return static_cast<int>(next);
-    if (network.layers()[next].kind == LayerKind::relu) return -1;
+    const LayerKind kind = network.layers()[next].kind;
+    if (kind == LayerKind::batch_norm) return static_cast<int>(next);
+    if (kind == LayerKind::relu || kind == LayerKind::sigmoid) return -1;
   }
   return -1;
 }

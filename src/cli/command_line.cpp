@@ -126,6 +126,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   setup_train(app, line.train);
   setup_eval(app, line.eval);
   setup_predict(app, line.predict);
+  setup_bench(app, line.bench);
   setup_time(app, line.time);
   setup_export(app, line.export_model);
   setup_info(app, line.info);
@@ -134,6 +135,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   line.command = app.got_subcommand("train")     ? Command::train
                  : app.got_subcommand("eval")    ? Command::eval
                  : app.got_subcommand("predict") ? Command::predict
+                 : app.got_subcommand("bench")   ? Command::bench
                  : app.got_subcommand("time")    ? Command::time
                  : app.got_subcommand("export")  ? Command::export_model
                                                  : Command::info;

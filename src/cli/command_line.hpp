@@ -1,6 +1,7 @@
 // From argv to one command with its options.
 #pragma once
 
+#include "cli/bench_command.hpp"
 #include "cli/eval_command.hpp"
 #include "cli/export_command.hpp"
 #include "cli/info_command.hpp"
@@ -10,13 +11,14 @@
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, predict, time, export_model, info };
+enum class Command { none, train, eval, predict, bench, time, export_model, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
   EvalOptions eval;
   PredictOptions predict;
+  BenchOptions bench;
   TimeOptions time;
   ExportOptions export_model;
   InfoOptions info;

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -56,18 +55,6 @@ void add_output(CLI::App& app, std::string& output) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("FILE.safetensors|FILE.onnx")
       ->envname(environment_name("--output"));
-}
-
-/// "1x28x28".
-Shape parse_shape(const std::string& text) {
-  long long channels = 0, height = 0, width = 0;
-  const int count = std::sscanf(text.c_str(), "%lldx%lldx%lld", &channels, &height, &width);
-  constexpr long long most = 1 << 20;
-  const bool sizes =
-      count == 3 && std::min({channels, height, width}) > 0 && std::max({channels, height, width}) <= most;
-  if (!sizes || fmt::format("{}x{}x{}", channels, height, width) != text)
-    throw BadValue("--input", text, "allowed: channels x height x width, such as 1x28x28");
-  return {channels, height, width, false};
 }
 
 Model load(const ExportOptions& options, const std::optional<Dataset>& dataset) {
@@ -236,12 +223,7 @@ void setup_export(CLI::App& app, ExportOptions& options) {
   });
   grouped("Model", [&] {
     add_description(command, options.description);
-    add_value(command, "--input", "CxHxW", "", "shape of the images, for a file that does not tell",
-              [&options](const std::string& text) { options.description.input = parse_shape(text); });
-    add_value(
-        command, "--classes", "N", "", "number of classes, likewise", [&options](const std::string& text) {
-          options.description.classes = static_cast<std::int64_t>(parse_number("--classes", text, {1, 256}));
-        });
+    add_image_description(command, options.description);
   });
   grouped("Comparison of --fold", [&] {
     add_data(command, options.data);

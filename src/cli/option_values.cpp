@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
@@ -18,10 +19,6 @@ std::optional<Value> parse_strictly(const std::string& text) {
   const auto [rest, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || rest != end) return std::nullopt;
   return value;
-}
-
-std::string describe(const IntegerRange& range) {
-  return fmt::format("allowed: a whole number from {} to {}", range.least, range.most);
 }
 
 std::string describe(const NumberRange& range) {
@@ -45,10 +42,12 @@ CLI::Option* bind_integer(CLI::App& app, const std::string& flag, Integer& targe
 
 }  // namespace
 
-std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range) {
+std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range,
+                            const std::string& also) {
   const auto value = parse_strictly<std::uint64_t>(text);
-  if (!value || *value < range.least || *value > range.most) throw BadValue(flag, text, describe(range));
-  return *value;
+  if (value && *value >= range.least && *value <= range.most) return *value;
+  throw BadValue(flag, text,
+                 fmt::format("allowed: {}a whole number from {} to {}", also, range.least, range.most));
 }
 
 double parse_number(const std::string& flag, const std::string& text, const NumberRange& range) {
@@ -135,6 +134,37 @@ CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& t
 CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
                            const std::string& help) {
   return app.add_option(name, target, help)->type_name("");
+}
+
+std::vector<std::string> parse_list(const std::string& flag, const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    if (part.empty()) throw BadValue(flag, text, "it needs values with single commas between them");
+    if (std::find(parts.begin(), parts.end(), part) != parts.end()) {
+      throw BadValue(flag, text, part + " is given twice");
+    }
+    parts.push_back(part);
+    begin = end + 1;
+  }
+  return parts;
+}
+
+CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<double>& target,
+                         const NumberRange& range, const std::string& help) {
+  const auto take = [flag, &target, range](const std::string& text) {
+    std::vector<double> values;
+    for (const std::string& part : parse_list(flag, text)) {
+      const double value = parse_number(flag, part, range);
+      if (std::find(values.begin(), values.end(), value) != values.end()) {
+        throw BadValue(flag, text, part + " is given twice");
+      }
+      values.push_back(value);
+    }
+    target = values;
+  };
+  return add_value(app, flag, "X,...", fmt::format("{}", fmt::join(target, ",")), help, take);
 }
 
 std::string list_names(const std::vector<std::string>& names, const std::string& word) {

@@ -63,8 +63,11 @@ CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& t
 CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
                            const std::string& help);
 
+/// The whole number that `text` is, or BadValue; `also` says what else is allowed ("auto or ").
+std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range,
+                            const std::string& also = "");
+
 /// The number that `text` is, or BadValue.
-std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range);
 double parse_number(const std::string& flag, const std::string& text, const NumberRange& range);
 
 /// Binds an option to `take`, which receives its single value.
@@ -72,29 +75,66 @@ CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string
                        const std::string& default_text, const std::string& help,
                        std::function<void(const std::string&)> take);
 
+/// The parts of "a,b,c". Throws BadValue when one is empty or given twice.
+std::vector<std::string> parse_list(const std::string& flag, const std::string& text);
+
+/// Numbers with commas between them.
+CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<double>& target,
+                         const NumberRange& range, const std::string& help);
+
 /// "a, b or c" with `word` = "or".
 std::string list_names(const std::vector<std::string>& names, const std::string& word);
+
+template <typename Value>
+std::vector<std::string> names_of(const std::vector<std::pair<std::string, Value>>& choices) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices) names.push_back(name);
+  return names;
+}
+
+/// The value of that name, or BadValue.
+template <typename Value>
+Value parse_choice(const std::string& flag, const std::string& text,
+                   const std::vector<std::pair<std::string, Value>>& choices) {
+  for (const auto& [name, value] : choices) {
+    if (name == text) return value;
+  }
+  throw BadValue(flag, text, "allowed: " + list_names(names_of(choices), "or"));
+}
+
+template <typename Value>
+std::string name_of(const Value& value, const std::vector<std::pair<std::string, Value>>& choices) {
+  for (const auto& [name, named] : choices) {
+    if (named == value) return name;
+  }
+  return "";
+}
 
 /// Binds one of several names to a value.
 template <typename Value>
 CLI::Option* add_choice(CLI::App& app, const std::string& flag, Value& target,
                         const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
-  std::vector<std::string> names;
-  std::string default_name;
-  for (const auto& [name, value] : choices) {
-    names.push_back(name);
-    if (value == target) default_name = name;
-  }
-  const auto take = [flag, &target, choices, names](const std::string& text) {
-    for (const auto& [name, value] : choices) {
-      if (name == text) {
-        target = value;
-        return;
-      }
-    }
-    throw BadValue(flag, text, "allowed: " + list_names(names, "or"));
+  const auto take = [flag, &target, choices](const std::string& text) {
+    target = parse_choice(flag, text, choices);
   };
-  return add_value(app, flag, CLI::detail::join(names, "|"), default_name, help, take);
+  return add_value(app, flag, CLI::detail::join(names_of(choices), "|"), name_of(target, choices), help,
+                   take);
+}
+
+/// Binds several of several names, with commas between them.
+template <typename Value>
+CLI::Option* add_choices(CLI::App& app, const std::string& flag, std::vector<Value>& target,
+                         const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
+  std::string default_text;
+  for (const Value& value : target)
+    default_text += (default_text.empty() ? "" : ",") + name_of(value, choices);
+  const auto take = [flag, &target, choices](const std::string& text) {
+    std::vector<Value> values;
+    for (const std::string& part : parse_list(flag, text))
+      values.push_back(parse_choice(flag, part, choices));
+    target = values;
+  };
+  return add_value(app, flag, CLI::detail::join(names_of(choices), "|") + ",...", default_text, help, take);
 }
 
 /// BNTRAIN_BATCH_SIZE for --batch-size.

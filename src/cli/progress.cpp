@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <string>
 
 namespace bntrain::cli {
 namespace {
@@ -21,19 +20,20 @@ std::string duration(double seconds) {
 
 }  // namespace
 
-void Progress::update(std::int64_t epoch, std::int64_t steps, double loss) {
+void Progress::update(const std::string& before, std::int64_t done, std::int64_t total,
+                      const std::string& after) {
   const auto now = Clock::now();
-  if (!enabled_ || steps <= 0 ||
+  if (!enabled_ || done <= 0 ||
       std::chrono::duration<double>(now - last_).count() < seconds_between_drawings) {
     return;
   }
   last_ = now;
   drawn_ = true;
-  const double done = static_cast<double>(steps) / static_cast<double>(total_);
-  const double left = std::chrono::duration<double>(now - start_).count() * (1 / done - 1);
-  const int filled = std::clamp(static_cast<int>(done * bar_width), 0, bar_width);
-  fmt::print(stderr, "\rEpoch {} [{:=<{}}{:<{}}] {:3.0f}% loss {:.4f} ETA {}\x1b[K", epoch, "", filled, "",
-             bar_width - filled, 100 * done, loss, duration(left));
+  const double share = static_cast<double>(done) / static_cast<double>(total);
+  const double left = std::chrono::duration<double>(now - start_).count() * (1 / share - 1);
+  const int filled = std::clamp(static_cast<int>(share * bar_width), 0, bar_width);
+  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {:3.0f}% {} ETA {}\x1b[K", before, "", filled, "",
+             bar_width - filled, 100 * share, after, duration(left));
   std::fflush(stderr);
 }
 

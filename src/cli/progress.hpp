@@ -3,18 +3,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace bntrain::cli {
 
 class Progress {
  public:
   /// Draws nothing at all unless `enabled`.
-  Progress(bool enabled, std::int64_t total_steps) : enabled_(enabled), total_(total_steps) {}
+  explicit Progress(bool enabled) : enabled_(enabled) {}
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void update(std::int64_t epoch, std::int64_t steps, double loss);
+  /// "BEFORE [=====     ]  50% AFTER ETA 1:30", from the time since construction.
+  void update(const std::string& before, std::int64_t done, std::int64_t total, const std::string& after);
   /// Takes the bar away, so that other text can be written.
   void clear();
 
@@ -22,7 +24,6 @@ class Progress {
   using Clock = std::chrono::steady_clock;
   bool enabled_;
   bool drawn_ = false;
-  std::int64_t total_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = {};
 };

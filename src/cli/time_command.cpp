@@ -61,7 +61,10 @@ void setup_time(CLI::App& app, TimeOptions& options) {
     time.option_defaults()->group(group);
     add();
   };
-  grouped("Workload", [&] { add_workload(time, options.config); });
+  grouped("Workload", [&] {
+    add_workload(time, options.config);
+    add_norm(time, options.config);
+  });
   grouped("Machine", [&] { add_machine(time, options.config.backend); });
   grouped("Output", [&] {
     add_integer(time, "--repetitions", options.repetitions, {1, 100'000}, "timed runs of every part");

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "cli/records.hpp"
 #include "network/plan_cost.hpp"
+#include "train/records.hpp"
 
 namespace bntrain::cli {
 

@@ -22,6 +22,10 @@ namespace bntrain::cli {
 namespace {
 
 void check_output_files(const TrainConfig& config) {
+  if (config.record.any() && config.metrics.empty()) {
+    throw Error(ErrorKind::usage, "--record " + to_string(config.record) +
+                                      " needs --metrics FILE.jsonl: that is where it is written");
+  }
   std::set<std::string> paths;
   for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", config.save},
                                    {"--save-gradients", config.save_gradients},
@@ -130,7 +134,7 @@ int run_train(const TrainOptions& options) {
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
-  TrainReport report(options, trainer, start_record(options, dataset, trainer, backend->description()));
+  TrainReport report(options, trainer, start_record(config, dataset, trainer, backend->description()));
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.executable().report(); !line.empty()) spdlog::info("{}", line);

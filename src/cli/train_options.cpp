@@ -1,58 +1,19 @@
 // The flags of bntrain train. Every default is the reference experiment's value.
-#include <limits>
-
-#include "cli/convention_options.hpp"
+#include "cli/experiment_options.hpp"
 #include "cli/option_values.hpp"
+#include "cli/record_option.hpp"
 #include "cli/train_command.hpp"
 #include "cli/workload_options.hpp"
 
 namespace bntrain::cli {
 namespace {
 
-// Beyond these no run would end; they keep products such as epochs * steps within 64 bits.
-constexpr std::uint64_t most_epochs = 1'000'000;
-constexpr std::uint64_t most_steps = 1'000'000'000'000;
-constexpr double most_float = 1e38;  // the kernels compute in float32
-
-void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
-  const CLI::Option* momentum = add_number(
-      app, "--bn-momentum", options.momentum, {0, 1},
-      "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
-      "minus this)");
-  const CLI::Option* eps =
-      add_number(app, "--bn-eps", options.eps, bn_eps_range, "added to the variance, inside the root");
-  const CLI::Option* variance =
-      add_choice<bool>(app, "--bn-variance", options.unbiased, {{"biased", false}, {"unbiased", true}},
-                       "variance stored in running_var");
-  // Whichever CLI11 takes first: what has a flag, variable or key of its own keeps it.
-  add_convention(
-      app,
-      "the three of a framework: tutorial, torch, keras, caffe or onnx; --bn-momentum, --bn-eps and "
-      "--bn-variance go before it",
-      [=, &options](const BatchNormConvention& convention) {
-        if (momentum->empty()) options.momentum = convention.options.momentum;
-        if (eps->empty()) options.eps = convention.options.eps;
-        if (variance->empty()) options.unbiased = convention.options.unbiased;
-      });
-}
-
-void add_experiment(CLI::App& app, TrainConfig& config) {
-  add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
-  add_number(app, "--lr", config.lr, {0, most_float}, "learning rate");
+void add_training(CLI::App& app, TrainConfig& config) {
+  add_number(app, "--lr", config.lr, learning_rates, "learning rate");
   add_workload(app, config);
-  add_choice<Init>(
-      app, "--init", config.init,
-      {{"tutorial", Init::tutorial}, {"gluon", Init::gluon}, {"torch", Init::torch}, {"he", Init::he}},
-      "initial values");
-  add_batch_norm(app, config.batch_norm);
-  add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");
-  add_number(app, "--weight-decay", config.weight_decay, {0, most_float}, "of SGD, as torch.optim.SGD");
-  add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},
-              "of initial values and data order");
-  add_choice<bool>(app, "--shuffle", config.shuffle, {{"on", true}, {"none", false}},
-                   "new order of the images in each epoch");
-  add_integer(app, "--steps", config.steps, {0, most_steps},
-              "end after N steps whatever --epochs says; 0: --epochs");
+  add_norm(app, config);
+  add_choice<Init>(app, "--init", config.init, init_choices(), "initial values");
+  add_experiment(app, config);
 }
 
 void add_files(CLI::App& app, TrainConfig& config) {
@@ -63,8 +24,12 @@ void add_files(CLI::App& app, TrainConfig& config) {
   add_text(app, "--save-gradients", config.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
   add_text(app, "--metrics", config.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
-  add_integer(app, "--log-every", config.log_every, {0, most_steps},
-              "look at the losses every N steps and write each step's to --metrics; 0: do not write them");
+  add_log_every(app, config,
+                "look at the losses every N steps and write each step's to --metrics; 0: do not write them");
+  add_eval_every(
+      app, config,
+      "look at the test set every N steps too, for --metrics; changes no weight; 0: only after epochs");
+  add_record(app, config.record, "--metrics");
 }
 
 void add_output(CLI::App& app, TrainOptions& options) {
@@ -87,7 +52,7 @@ void setup_train(CLI::App& app, TrainOptions& options) {
     train.option_defaults()->group(group);
     add();
   };
-  grouped("Experiment", [&] { add_experiment(train, options.config); });
+  grouped("Experiment", [&] { add_training(train, options.config); });
   grouped("Machine", [&] { add_machine(train, options.config.backend); });
   grouped("Files", [&] { add_files(train, options.config); });
   grouped("Output", [&] { add_output(train, options); });

@@ -10,15 +10,6 @@
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {
-namespace {
-
-// File names need not be UTF-8; a replaced character is better than no record.
-std::string one_line(const Json& record) {
-  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-}  // namespace
-
 void print_result(const std::string& line) {
   if (std::fputs((line + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     throw Error(ErrorKind::runtime,
@@ -41,41 +32,40 @@ std::string epoch_line(const EpochResult& epoch, std::int64_t steps_per_epoch) {
 TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start)
     : options_(options),
       steps_per_epoch_(trainer.steps_per_epoch()),
-      progress_(stderr_terminal().progress && !options.quiet, trainer.total_steps()) {
-  if (options.config.metrics.empty()) return;
-  metrics_.open(options.config.metrics, std::ios::trunc);
-  write_metrics(start);
+      total_steps_(trainer.total_steps()),
+      progress_(stderr_terminal().progress && !options.quiet) {
+  const TrainConfig& config = options.config;
+  if (config.metrics.empty()) return;
+  metrics_file_.open(config.metrics, std::ios::trunc);
+  metrics_.emplace(metrics_file_, "--metrics: " + config.metrics, config.log_every > 0, start);
 }
 
 void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
                            const std::vector<StepMetrics>& steps) {
   if (steps.empty()) return;
-  progress_.update(epoch, first_step + static_cast<std::int64_t>(steps.size()), steps.back().loss());
-  if (options_.config.log_every == 0) return;
-  for (const StepMetrics& step : steps) write_metrics(step_record(epoch, first_step++, step));
+  progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
+                   total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
+  if (metrics_) metrics_->on_steps(epoch, first_step, steps);
+}
+
+void TrainReport::on_evaluation(const Evaluation& evaluation) {
+  if (metrics_) metrics_->on_evaluation(evaluation);
+}
+
+void TrainReport::on_record(const StepRecord& record) {
+  if (metrics_) metrics_->on_record(record);
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
-  const Json record = epoch_record(epoch);
   progress_.clear();
-  print_result(options_.json ? one_line(record) : epoch_line(epoch, steps_per_epoch_));
-  write_metrics(record);
+  print_result(options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_));
+  if (metrics_) metrics_->on_epoch(epoch);
 }
 
 void TrainReport::on_end(const TrainResult& result) {
-  const Json record = end_record(result);
   progress_.clear();
-  if (options_.json) print_result(one_line(record));
-  write_metrics(record);
-}
-
-void TrainReport::write_metrics(const Json& record) {
-  if (options_.config.metrics.empty()) return;
-  metrics_ << one_line(record) << std::endl;
-  if (!metrics_) {
-    throw Error(ErrorKind::runtime,
-                "--metrics: " + options_.config.metrics + " cannot be written: " + std::strerror(errno));
-  }
+  if (options_.json) print_result(one_line(end_record(result)));
+  if (metrics_) metrics_->on_end(result);
 }
 
 }  // namespace bntrain::cli

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <fstream>
+#include <optional>
 
 #include "bntrain/trainer.hpp"
 #include "cli/progress.hpp"
-#include "cli/records.hpp"
 #include "cli/train_command.hpp"
+#include "train/record_writer.hpp"
 
 namespace bntrain::cli {
 
@@ -17,15 +18,17 @@ class TrainReport : public TrainObserver {
   TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start);
 
   void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
+  void on_evaluation(const Evaluation& evaluation) override;
+  void on_record(const StepRecord& record) override;
   void on_epoch(const EpochResult& epoch) override;
   void on_end(const TrainResult& result);
 
  private:
-  void write_metrics(const Json& record);
-
   const TrainOptions& options_;
   std::int64_t steps_per_epoch_;
-  std::ofstream metrics_;
+  std::int64_t total_steps_;
+  std::ofstream metrics_file_;
+  std::optional<RecordWriter> metrics_;
   Progress progress_;
 };
 

@@ -20,7 +20,7 @@ std::string to_string(Split split);
 /// What --bn-eps takes.
 inline constexpr NumberRange bn_eps_range{1e-30, 1e6};
 
-/// --data, --network, --norm, --batch-size.
+/// --data, --network, --batch-size.
 void add_workload(CLI::App& app, TrainConfig& config);
 
 void add_data(CLI::App& app, std::string& data);
@@ -29,6 +29,11 @@ void add_batch_size(CLI::App& app, std::int64_t& batch_size);
 
 /// --network, --bn-eps: for model files that do not tell.
 void add_description(CLI::App& app, ModelDescription& description);
+/// --input, --classes: likewise, where no data set tells them.
+void add_image_description(CLI::App& app, ModelDescription& description);
+
+/// --norm, of a single run.
+void add_norm(CLI::App& app, TrainConfig& config);
 
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);

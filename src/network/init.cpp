@@ -44,6 +44,8 @@ std::vector<float> initial_values(const Parameter& parameter, Init init, std::ui
   switch (parameter.role) {
     case ParameterRole::weight:
       if (init == Init::torch) return draw_uniform(1.0 / std::sqrt(fan_in));
+      if (init == Init::xavier)
+        return draw_uniform(std::sqrt(6.0 / (fan_in + static_cast<double>(parameter.fan_out))));
       if (init == Init::he) return draw_normal(std::sqrt((last ? 1.0 : 2.0) / fan_in));
       return draw_normal(small_deviation);
     case ParameterRole::bias:

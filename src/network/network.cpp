@@ -31,7 +31,8 @@ std::int64_t window_outputs(std::int64_t input, const TextLayer& layer) {
 }
 
 Shape output_shape(const TextLayer& layer, const Shape& input) {
-  const bool window = layer.kind == LayerKind::conv || layer.kind == LayerKind::max_pool;
+  const bool window = layer.kind == LayerKind::conv || layer.kind == LayerKind::max_pool ||
+                      layer.kind == LayerKind::average_pool;
   if (window) {
     if (input.flat) {
       throw_layer_error(layer, "needs an image, but its input " + to_string(input) +
@@ -46,6 +47,7 @@ Shape output_shape(const TextLayer& layer, const Shape& input) {
   switch (layer.kind) {
     case LayerKind::conv:
     case LayerKind::max_pool:
+    case LayerKind::average_pool:
       return {layer.kind == LayerKind::conv ? layer.outputs : input.channels,
               window_outputs(input.height, layer), window_outputs(input.width, layer), false};
     case LayerKind::flatten:
@@ -54,6 +56,7 @@ Shape output_shape(const TextLayer& layer, const Shape& input) {
       return {layer.outputs, 1, 1, true};
     case LayerKind::batch_norm:
     case LayerKind::relu:
+    case LayerKind::sigmoid:
       break;
   }
   return input;
@@ -64,10 +67,10 @@ Layer infer_layer(const TextLayer& item, int index, const Shape& input) {
           item.stride, item.padding, input, output_shape(item, input)};
 }
 
-/// Name, shape, role and fan-in of the layer's parameters.
+/// Name, shape, role and fans of the layer's parameters.
 std::vector<Parameter> layer_parameters(const Layer& layer) {
   std::vector<Parameter> parameters;
-  const auto add = [&](const char* name, ParameterRole role, std::int64_t fan_in,
+  const auto add = [&](const char* name, ParameterRole role, std::int64_t fan_in, std::int64_t fan_out,
                        std::vector<std::int64_t> shape) {
     Parameter parameter;
     parameter.name = std::to_string(layer.index) + name;
@@ -75,19 +78,21 @@ std::vector<Parameter> layer_parameters(const Layer& layer) {
     parameter.role = role;
     parameter.layer = layer.index;
     parameter.fan_in = fan_in;
+    parameter.fan_out = fan_out;
     parameters.push_back(std::move(parameter));
   };
   const std::int64_t from = layer.input.channels, to = layer.output.channels;
   if (layer.kind == LayerKind::conv) {
     const std::int64_t fan_in = bounded_product({from, layer.kernel, layer.kernel});
-    add(".weight", ParameterRole::weight, fan_in, {to, from, layer.kernel, layer.kernel});
-    add(".bias", ParameterRole::bias, fan_in, {to});
+    const std::int64_t fan_out = bounded_product({to, layer.kernel, layer.kernel});
+    add(".weight", ParameterRole::weight, fan_in, fan_out, {to, from, layer.kernel, layer.kernel});
+    add(".bias", ParameterRole::bias, fan_in, fan_out, {to});
   } else if (layer.kind == LayerKind::linear) {
-    add(".weight", ParameterRole::weight, from, {to, from});
-    add(".bias", ParameterRole::bias, from, {to});
+    add(".weight", ParameterRole::weight, from, to, {to, from});
+    add(".bias", ParameterRole::bias, from, to, {to});
   } else if (layer.kind == LayerKind::batch_norm) {
-    add(".weight", ParameterRole::gamma, 1, {from});
-    add(".bias", ParameterRole::beta, 1, {from});
+    add(".weight", ParameterRole::gamma, 1, 1, {from});
+    add(".bias", ParameterRole::beta, 1, 1, {from});
   }
   return parameters;
 }

@@ -17,6 +17,7 @@ class StepBuilder {
   void build() {
     plan_.values.push_back({network_.input()});
     while (next_ < layers_.size()) {
+      first_ = next_;
       switch (layers_[next_].kind) {
         case LayerKind::conv:
           add_conv();
@@ -29,7 +30,9 @@ class StepBuilder {
           break;
         case LayerKind::batch_norm:
         case LayerKind::relu:
+        case LayerKind::sigmoid:
         case LayerKind::max_pool:
+        case LayerKind::average_pool:
           add_block();
           break;
       }
@@ -44,6 +47,7 @@ class StepBuilder {
 
  private:
   const Layer* take(LayerKind kind) {
+    if (plan_.every_value && next_ > first_) return nullptr;  // nothing is fused
     if (next_ == layers_.size() || layers_[next_].kind != kind) return nullptr;
     return &layers_[next_++];
   }
@@ -74,7 +78,7 @@ class StepBuilder {
     step.kind = StepKind::linear;
     step.weight = parameter(layer.index, ParameterRole::weight);
     step.bias = parameter(layer.index, ParameterRole::bias);
-    step.relu = take(LayerKind::relu) != nullptr;
+    if (take(LayerKind::relu) != nullptr) step.activation = Activation::relu;
     finish(step, layer.index);
   }
 
@@ -93,8 +97,16 @@ class StepBuilder {
       step.running_mean = running->mean_offset;
       step.running_var = running->var_offset;
     }
-    step.relu = take(LayerKind::relu) != nullptr;
-    if (const Layer* pool = take(LayerKind::max_pool)) step.pool = pool->kernel;
+    if (take(LayerKind::relu) != nullptr)
+      step.activation = Activation::relu;
+    else if (take(LayerKind::sigmoid) != nullptr)
+      step.activation = Activation::sigmoid;
+    if (const Layer* maximum = take(LayerKind::max_pool)) {
+      step.pool = maximum->kernel;
+    } else if (const Layer* average = take(LayerKind::average_pool)) {
+      step.pool = average->kernel;
+      step.pooling = Pooling::average;
+    }
     finish(step, first);
   }
 
@@ -116,14 +128,15 @@ class StepBuilder {
   const std::vector<Layer>& layers_;
   const Network& network_;
   Plan& plan_;
+  std::size_t first_ = 0;  ///< first layer of the step that is built
   std::size_t next_ = 0;
 };
 
 /// Whether the backward pass of this convolution rebuilds the gradient of its output from the block behind
 /// it.
 bool rebuilds_gradient(const Plan& plan, std::size_t step, const PlanOptions& options) {
-  return options.training && options.rebuild_conv_gradients && plan.steps[step].kind == StepKind::conv &&
-         plan.steps[step + 1].kind == StepKind::block &&
+  return options.training && options.rebuild_conv_gradients && !options.every_value &&
+         plan.steps[step].kind == StepKind::conv && plan.steps[step + 1].kind == StepKind::block &&
          // a flatten in between makes other channels of the same values
          plan.steps[step + 1].first_layer == plan.steps[step].last_layer + 1;
 }
@@ -150,8 +163,9 @@ void place_values(Plan& plan, const PlanOptions& options) {
 
     const int backward = 2 * steps - 1 - i;
     use(activations, step.input, backward);
-    // A ReLU's mask and a pool's winner are found again from the output.
-    if (step.kind == StepKind::block || step.relu) use(activations, step.output, backward);
+    // An activation's slope and a pool's winner are found again from the output.
+    if (step.kind == StepKind::block || step.activation != Activation::none)
+      use(activations, step.output, backward);
     if (step.input != 0) use(gradients, step.input, backward);
     use(gradients, step.output, backward);
     if (rebuilds_gradient(plan, static_cast<std::size_t>(i), options)) {
@@ -164,6 +178,14 @@ void place_values(Plan& plan, const PlanOptions& options) {
   for (int i = 0; i < steps; ++i) {
     if (rebuilds_gradient(plan, static_cast<std::size_t>(i), options)) {
       gradients[static_cast<std::size_t>(plan.steps[static_cast<std::size_t>(i)].output)].last = -1;
+    }
+  }
+
+  if (options.every_value) {
+    for (std::vector<BufferRequest>* requests : {&activations, &gradients}) {
+      for (BufferRequest& request : *requests) {
+        if (request.last >= 0) request = {request.size, 0, 2 * steps};
+      }
     }
   }
 
@@ -188,6 +210,7 @@ Plan make_plan(const Network& network, const BatchNormOptions& batch_norm, std::
   plan.batch_norm = batch_norm;
   plan.batch_size = batch_size;
   plan.training = options.training;
+  plan.every_value = options.every_value;
   StepBuilder(network, plan).build();
   place_values(plan, options);
   return plan;

@@ -24,14 +24,17 @@ class Costs {
         if (feeds_block(i)) {
           const PlanStep& block = plan_.steps[i + 1];
           if (block.norm) work.flops += kStatistics * y;
-          if (block.pool > 1) work.floats += output(block);
+          if (block.pool > 1 && block.pooling == Pooling::maximum) work.floats += output(block);
         }
         return work;
       }
       case StepKind::block: {
         const bool reduced = i > 0 && feeds_block(i - 1);
-        const std::int64_t statistics = reduced ? 0 : kStatistics * x;
-        return {step.norm ? statistics + kApply * y : 0, (reduced ? y : x) + y};
+        const std::int64_t a = activated(step);
+        Work work{step.activation == Activation::sigmoid ? kSigmoid * a : 0, (reduced ? a : x) + y};
+        if (step.norm) work.flops += (reduced ? 0 : kStatistics * x) + kApply * a;
+        if (averages(step)) work.flops += x;
+        return work;
       }
       case StepKind::loss:
         break;
@@ -44,9 +47,11 @@ class Costs {
     const std::int64_t x = input(step), y = output(step);
     const bool input_gradient = step.input != 0;
     if (step.kind == StepKind::block) {
-      const std::int64_t sums = step.norm ? kSums * y : 0;
-      if (i > 0 && feeds_block(i - 1)) return {sums, step.norm ? 2 * y : 0};
-      if (!input_gradient) return {sums, step.norm ? x + y : 0};
+      const bool shared = i > 0 && feeds_block(i - 1);
+      if (!step.norm && (shared || !input_gradient)) return {};
+      const std::int64_t sums = (step.norm ? kSums * activated(step) : 0) + slopes(step);
+      if (shared) return {sums, activated(step) + y};
+      if (!input_gradient) return {sums, x + y};
       return {sums + (step.norm ? kInputGradient * x : 0), x + y + x};
     }
     Work work{products(step), x + y + weights(step)};
@@ -54,10 +59,10 @@ class Costs {
       work.flops += products(step);
       work.floats += weights(step) + x;
     }
-    if (step.relu) work.floats += y;
+    if (step.activation == Activation::relu) work.floats += y;
     if (feeds_block(i)) {
       const PlanStep& block = plan_.steps[i + 1];
-      if (block.norm) work.flops += kInputGradient * y;
+      work.flops += block.norm ? kInputGradient * y : slopes(block);
       work.floats += output(block);
     }
     return work;
@@ -69,11 +74,21 @@ class Costs {
   static constexpr std::int64_t kApply = 3;       // (x - mean) * scale + beta
   static constexpr std::int64_t kSums = 5;  // dbeta: +; dgamma: xhat = (x - mean) * invstd, multiply-add
   static constexpr std::int64_t kInputGradient = 6;  // (dy - dbeta / n - xhat * dgamma / n) * scale
+  static constexpr std::int64_t kSigmoid = 3;        // forward: exp, +, /; backward: dy * y * (1 - y)
   static constexpr std::int64_t kLoss = 6;           // exp(x - max), their sum; / sum, - onehot, * scale
 
   const Shape& shape(int value) const { return plan_.values[static_cast<std::size_t>(value)].shape; }
   std::int64_t input(const PlanStep& step) const { return images_ * shape(step.input).size(); }
   std::int64_t output(const PlanStep& step) const { return images_ * shape(step.output).size(); }
+
+  static bool averages(const PlanStep& step) { return step.pool > 1 && step.pooling == Pooling::average; }
+  /// How many numbers the activation of a block works on.
+  std::int64_t activated(const PlanStep& step) const { return averages(step) ? input(step) : output(step); }
+  /// What the gradient takes between the output of a block and its norm.
+  std::int64_t slopes(const PlanStep& step) const {
+    return (step.activation == Activation::sigmoid ? kSigmoid * activated(step) : 0) +
+           (averages(step) ? output(step) : 0);
+  }
 
   std::int64_t weights(const PlanStep& step) const {
     const Shape &in = shape(step.input), &out = shape(step.output);

@@ -16,7 +16,7 @@ struct TextLayer {
   std::string text;  ///< canonical spelling: no spaces, no default stride or padding
   std::int64_t position = 0;
   std::int64_t outputs = 0;  ///< conv, fc
-  std::int64_t kernel = 1;   ///< conv, maxpool
+  std::int64_t kernel = 1;   ///< conv, maxpool, avgpool
   std::int64_t stride = 1;
   std::int64_t padding = 0;
 };

@@ -56,6 +56,12 @@ class GraphBuilder {
       case LayerKind::relu:
         add_node("Relu", layer, {});
         break;
+      case LayerKind::sigmoid:
+        add_node("Sigmoid", layer, {});
+        break;
+      case LayerKind::average_pool:
+        add_window(add_node("AveragePool", layer, {}), layer);
+        break;
       case LayerKind::max_pool:
         add_window(add_node("MaxPool", layer, {}), layer);
         break;

@@ -84,6 +84,7 @@ std::vector<std::string> networks() {
           "bn,conv4x3,conv3x2,maxpool2,bn,relu,fc4",
           "conv4x3,bn,bn,relu,fc4",
           "flatten,bn,fc4",
+          "conv4x3,bn,sigmoid,avgpool2,conv3x2,sigmoid,avgpool2,fc7,bn,sigmoid,fc4",
           "fc4"};
 }
 
@@ -381,6 +382,21 @@ TEST(CheckBackendTest, ADecisionWithinRoundingIsNoFaultButAWrongOneIs) {
   };
   EXPECT_THAT(error_message(ErrorKind::runtime, [&] { step(0.5f, {.gradients = no_gradient}); }),
               HasSubstr("gradient 1.weight"));
+}
+
+// Looking judges nothing, and must not count as steps.
+TEST(CheckBackend, APlanOfEveryValueIsTheReferencesAlone) {
+  const auto backend = make_check_backend(
+      test::cpu_backend().make(1),
+      std::make_unique<FaultyBackend>(test::cpu_backend().make(1),
+                                      Fault{.plan = [](Plan&) { ADD_FAILURE() << "compiled twice"; }}));
+  const Dataset data = make_synthetic({{1, 6, 6, false}, 4, 8, 8, 7, 0.5});
+  const Network network = Network::parse("conv2x3,bn,relu,fc4", data.train.shape, 4);
+  const auto looking = backend->compile(make_plan(network, {}, 8, {.every_value = true}), data);
+  looking->load(initial_state(network, Init::torch, 1));
+  looking->train_step({0, 8}, {});
+  EXPECT_EQ(looking->read_value(1, StepPass::forward, 8).size(), 8u * 2 * 4 * 4);
+  EXPECT_EQ(looking->report(), "");
 }
 
 }  // namespace

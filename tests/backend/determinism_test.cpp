@@ -12,12 +12,14 @@ namespace {
 
 class DeterminismTest : public BackendTest {
  protected:
-  static ModelState after_five_steps(const TrainingSetup& setup) {
+  static ModelState after_five_steps(const TrainingSetup& setup, bool evaluates = false) {
     SmallTraining training(setup);
     training->set_order(epoch_order(setup.train, 9, 0, true));
     const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-4, .gradient_scale = 1.0 / 64};
-    for (std::int64_t step = 0; step < 5; ++step)
+    for (std::int64_t step = 0; step < 5; ++step) {
       training->train_step({step * 64, step == 4 ? 37 : 64}, params);
+      if (evaluates) training->eval_step({0, setup.test});
+    }
     return training->save();
   }
   static TrainingSetup setup_of(const char* text) {
@@ -40,6 +42,13 @@ TEST_P(DeterminismTest, ThreadsDoNotShowAndNeitherDoRuns) {
       setup.threads = threads;
       EXPECT_TRUE(same_bits(one, after_five_steps(setup))) << threads << " threads";
     }
+  }
+}
+
+TEST_P(DeterminismTest, EvaluationsBetweenTheStepsDoNotShow) {
+  for (const char* text : {"conv6x3,bn,relu,maxpool2,conv8x3p1,bn,relu,fc40,relu,fc4", "fc70,bn,relu,fc4"}) {
+    const TrainingSetup setup = setup_of(text);
+    EXPECT_TRUE(same_bits(after_five_steps(setup), after_five_steps(setup, true))) << text;
   }
 }
 

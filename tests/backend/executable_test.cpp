@@ -82,6 +82,21 @@ std::vector<TrainingSetup> networks() {
   all.push_back(setup_of("conv3x3,flatten,bn,relu,fc4", 16));
   all.push_back(setup_of("conv3x3,maxpool2,flatten,bn,bn,relu,fc4", 7));
   all.push_back(setup_of("conv3x3,flatten,relu,fc4", 7));
+  for (const std::int64_t batch : {1, 17, 100})  // odd planes: 15x14, 5x5
+    all.push_back(setup_of("conv4x3p1,bn,sigmoid,avgpool2,conv5x3,bn,sigmoid,avgpool2,fc9,bn,sigmoid,fc4",
+                           batch, {1, 15, 14, false}));
+  all.push_back(setup_of("d2l-lenet", 7, {1, 16, 16, false}));
+  all.push_back(setup_of("d2l-lenet", 7, {1, 16, 16, false}));
+  all.back().norm = Norm::none;
+  all.push_back(setup_of("mlp3-sigmoid", 17, {1, 5, 5, false}));
+  all.push_back(setup_of("mlp3-sigmoid", 16, {1, 5, 5, false}));
+  all.back().norm = Norm::none;
+  all.push_back(setup_of("conv4x3,bn,sigmoid,maxpool3,conv3x2,sigmoid,maxpool2,fc4", 16));
+  all.push_back(setup_of("conv4x3,bn,relu,avgpool3,conv3x2,relu,avgpool2,fc4", 16));
+  all.push_back(setup_of("conv4x3,avgpool2,bn,sigmoid,conv3x2,bn,avgpool2,fc4", 7));
+  all.push_back(setup_of("avgpool2,sigmoid,conv4x3,sigmoid,relu,fc4", 7));
+  all.push_back(setup_of("sigmoid,avgpool3,conv3x2,sigmoid,bn,fc5,sigmoid,bn,fc4", 7));
+  all.push_back(setup_of("bn,sigmoid,avgpool2,conv3x3,flatten,sigmoid,fc4", 7));
   return all;
 }
 
@@ -203,7 +218,7 @@ TEST_P(ExecutableTest, SeveralThreadsAreComparedToo) {
 }
 
 TEST_P(ExecutableTest, EveryInitialisation) {
-  for (const Init init : {Init::tutorial, Init::gluon, Init::torch, Init::he}) {
+  for (const Init init : {Init::tutorial, Init::gluon, Init::torch, Init::he, Init::xavier}) {
     TrainingSetup setup = setup_of("conv4x3,bn,relu,maxpool2,fc8,relu,fc4", 16);
     setup.init = init;
     compare_steps(setup, false);
@@ -212,7 +227,8 @@ TEST_P(ExecutableTest, EveryInitialisation) {
 
 TEST_P(ExecutableTest, GradientsAreCentralDifferencesOfTheLoss) {
   for (const char* text :
-       {"conv3x3,bn,relu,maxpool2,conv4x2,bn,relu,maxpool2,fc6,relu,fc4", "fc6,bn,relu,fc5,relu,fc4"}) {
+       {"conv3x3,bn,relu,maxpool2,conv4x2,bn,relu,maxpool2,fc6,relu,fc4", "fc6,bn,relu,fc5,relu,fc4",
+        "conv3x2,bn,sigmoid,avgpool3,conv3x2,sigmoid,fc5,bn,sigmoid,fc4"}) {
     TrainingSetup setup = setup_of(text, 6, {1, 9, 8, false});
     setup.backend = GetParam();
     SmallTraining training(setup);

@@ -49,6 +49,9 @@ class FaultyExecutable final : public Executable {
   std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override {
     return inner_->time_steps(range, repetitions);
   }
+  std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override {
+    return inner_->read_value(value, pass, images);
+  }
   ModelState save() const override { return changed(inner_->save(), fault_.state); }
   ModelState save_gradients() const override { return changed(inner_->save_gradients(), fault_.gradients); }
   ModelState save_momentum() const override { return inner_->save_momentum(); }

@@ -85,7 +85,9 @@ ProgramResult run_bntrain(const std::vector<std::string>& arguments, const Progr
       close(streams[i].fd);
       streams[i].fd = -1;
     }
-    if (!signalled && result.out.find('\n') != std::string::npos) {
+    const bool due = setup.signal_after.empty() ? result.out.find('\n') != std::string::npos
+                                                : result.err.find(setup.signal_after) != std::string::npos;
+    if (!signalled && due) {
       signalled = true;
       kill(child, setup.signal);
     }

@@ -20,7 +20,8 @@ struct ProgramResult {
 struct ProgramSetup {
   std::map<std::string, std::string>
       environment;  ///< in place of all BNTRAIN_* that the tests were started with
-  int signal = 0;   ///< sent when the first whole line is on stdout
+  int signal = 0;   ///< sent when the first whole line is on stdout, or `signal_after` on stderr
+  std::string signal_after = "";
 };
 
 ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup = {});

@@ -125,6 +125,33 @@ TEST_F(TrainTest, MetricsRecordConfigurationStepsAndEpochs) {
   EXPECT_EQ(records.back().at("event"), "end");
 }
 
+TEST_F(TrainTest, EvaluationsBetweenEpochsAreRecordedAndChangeNothing) {
+  const auto run = [&](const std::string& every) {
+    const ProgramResult result = run_bntrain(small_run(
+        {"--epochs", "2", "--eval-every", every, "--metrics", metrics_file(), "--save", model("m")}));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read_text(model("m"));
+  };
+  const std::string without = run("0");
+  const auto plain = metrics();
+  EXPECT_EQ(run("3"), without);
+  std::vector<int> steps;
+  std::vector<nlohmann::json> epochs;
+  for (const nlohmann::json& record : metrics()) {
+    if (record.at("event") == "epoch") epochs.push_back(record);
+    if (record.at("event") != "evaluation") continue;
+    steps.push_back(record.at("step"));
+    EXPECT_EQ(record.at("epoch"), steps.back() / 7);
+    EXPECT_GE(record.at("test_accuracy"), 0);
+    EXPECT_TRUE(record.at("test_loss").is_number());
+    EXPECT_TRUE(record.at("train_seconds").is_number());
+  }
+  EXPECT_THAT(steps, ::testing::ElementsAre(3, 6, 9, 12));  // of 14, with the epochs' ends at 7 and 14
+  ASSERT_EQ(epochs.size(), 2U);
+  EXPECT_EQ(epochs[1].at("train_loss"), plain.at(2).at("train_loss"));
+  EXPECT_EQ(epochs[1].at("test_loss"), plain.at(2).at("test_loss"));
+}
+
 TEST_F(TrainTest, StepsEndTheRunAndEvaluate) {
   const auto records = json_lines(run_bntrain(small_run({"--steps", "3", "--json"})).out);
   ASSERT_EQ(records.size(), 2U);

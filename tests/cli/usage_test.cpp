@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"bn_momentum", {"--bn-momentum", "1.1"}, {"--bn-momentum", "at most 1"}},
         Refusal{"bn_variance", {"--bn-variance", "none"}, {"--bn-variance", "biased or unbiased"}},
         Refusal{"norm", {"--norm", "layer"}, {"--norm", "'layer'", "batch or none"}},
-        Refusal{"init", {"--init", "zeros"}, {"--init", "'zeros'", "tutorial, gluon, torch or he"}},
+        Refusal{"init", {"--init", "zeros"}, {"--init", "'zeros'", "tutorial, gluon, torch, he or xavier"}},
         Refusal{"shuffle", {"--shuffle", "off"}, {"--shuffle", "'off'", "on or none"}},
         Refusal{"device", {"--device", "tpu"}, {"--device", "'tpu'", "auto, cpu, cuda or check"}},
         Refusal{"cpu_isa", {"--cpu-isa", "v5"}, {"--cpu-isa", "'v5'", "auto, v2, v3 or v4"}},

@@ -33,8 +33,12 @@ def make(text, channels, height, width, eps):
             add(nn.MaxPool2d(int(pool[1])))
         elif item == "bn":
             add((nn.BatchNorm1d if flat else nn.BatchNorm2d)(x.shape[1], eps=eps))
+        elif pool := re.fullmatch(r"avgpool(\d+)", item):
+            add(nn.AvgPool2d(int(pool[1])))
         elif item == "relu":
             add(nn.ReLU())
+        elif item == "sigmoid":
+            add(nn.Sigmoid())
         else:
             raise SystemExit(f"no layer of PyTorch for '{item}'")
     return nn.Sequential(*layers)

@@ -118,6 +118,18 @@ TEST(InitialState, He) {
   expect_constant(values(state, "1.running_var"), 1.0f);
 }
 
+TEST(InitialState, Xavier) {
+  const ModelState state = initial_state(reference(), Init::xavier, 0);
+  expect_uniform(values(state, "0.weight"), std::sqrt(6.0 / (25 + 500)));
+  expect_uniform(values(state, "4.weight"), std::sqrt(6.0 / (180 + 450)));
+  expect_uniform(values(state, "9.weight"), std::sqrt(6.0 / (1250 + 128)));
+  expect_uniform(values(state, "11.weight"), std::sqrt(6.0 / (128 + 10)));
+  for (const char* name : {"0.bias", "9.bias", "11.bias", "1.bias", "5.running_mean"})
+    expect_constant(values(state, name), 0.0f);
+  expect_constant(values(state, "1.weight"), 1.0f);
+  expect_constant(values(state, "5.running_var"), 1.0f);
+}
+
 class EveryInit : public testing::TestWithParam<Init> {};
 
 TEST_P(EveryInit, TheSameWeightsWithoutNorm) {
@@ -144,7 +156,7 @@ TEST_P(EveryInit, SeedsDifferAndRepeat) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Inits, EveryInit,
-                         testing::Values(Init::tutorial, Init::gluon, Init::torch, Init::he));
+                         testing::Values(Init::tutorial, Init::gluon, Init::torch, Init::he, Init::xavier));
 
 TEST(InitialState, TheNumbersNeverChange) {
   const auto start = [](const ModelState& state, const char* name, std::size_t count) {

@@ -55,6 +55,7 @@ TEST(Network, TheReferenceParameters) {
   EXPECT_EQ(conv.shape, (std::vector<std::int64_t>{50, 20, 3, 3}));
   EXPECT_EQ(conv.size, 9000);
   EXPECT_EQ(conv.fan_in, 180);
+  EXPECT_EQ(conv.fan_out, 450);
   EXPECT_EQ(conv.ordinal, 1);
   EXPECT_EQ(conv.layer, 4);
   EXPECT_EQ(conv.role, ParameterRole::weight);
@@ -66,6 +67,7 @@ TEST(Network, TheReferenceParameters) {
   EXPECT_EQ(bias.role, ParameterRole::bias);
   EXPECT_EQ(bias.shape, std::vector<std::int64_t>{128});
   EXPECT_EQ(bias.fan_in, 1250);
+  EXPECT_EQ(network.parameters()[8].fan_out, 128);
   EXPECT_EQ(bias.ordinal, 2);
 }
 
@@ -104,6 +106,36 @@ TEST(Network, MlpPresetBeginsWithFlatten) {
                           "fc128 (2, 128)", "bn (2, 128)", "relu (2, 128)", "fc7 (2, 7)"));
   EXPECT_EQ(network.parameters()[0].name, "1.weight");
   EXPECT_EQ(network.parameters()[0].fan_in, 192);
+}
+
+TEST(Network, D2lLenetHasNoPadding) {
+  const Network network = Network::parse("d2l-lenet", fashion, 10);
+  EXPECT_THAT(shapes(network, 256),
+              ElementsAre("conv6x5 (256, 6, 24, 24)", "bn (256, 6, 24, 24)", "sigmoid (256, 6, 24, 24)",
+                          "avgpool2 (256, 6, 12, 12)", "conv16x5 (256, 16, 8, 8)", "bn (256, 16, 8, 8)",
+                          "sigmoid (256, 16, 8, 8)", "avgpool2 (256, 16, 4, 4)", "flatten (256, 256)",
+                          "fc120 (256, 120)", "bn (256, 120)", "sigmoid (256, 120)", "fc84 (256, 84)",
+                          "bn (256, 84)", "sigmoid (256, 84)", "fc10 (256, 10)"));
+  EXPECT_EQ(Network::parse("d2l-lenet", fashion, 10, Norm::none).text(),
+            "conv6x5,sigmoid,avgpool2,conv16x5,sigmoid,avgpool2,fc120,sigmoid,fc84,sigmoid,fc10");
+}
+
+TEST(Network, SigmoidMlpHasThreeHiddenLayers) {
+  EXPECT_EQ(Network::parse("mlp3-sigmoid", fashion, 10).text(),
+            "fc100,bn,sigmoid,fc100,bn,sigmoid,fc100,bn,sigmoid,fc10");
+  EXPECT_EQ(Network::parse("mlp3-sigmoid", fashion, 10, Norm::none).text(),
+            "fc100,sigmoid,fc100,sigmoid,fc100,sigmoid,fc10");
+}
+
+TEST(Network, AveragePoolingIsLikeMaxPooling) {
+  const Network network = Network::parse("avgpool3,sigmoid,fc10", {3, 28, 26, false}, 10);
+  EXPECT_EQ(network.layers()[0].output, (Shape{3, 9, 8, false}));  // floor
+  EXPECT_EQ(network.layers()[0].stride, 3);
+  EXPECT_EQ(network.layers()[1].output, (Shape{3, 9, 8, false}));
+}
+
+TEST(Network, PresetNamesAreAllNetworks) {
+  EXPECT_EQ(preset_names(), "lenet-bn, mlp-bn, d2l-lenet, mlp3-sigmoid");
 }
 
 TEST(Network, PresetsTakeTheClassesOfTheData) {
@@ -185,6 +217,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"fc16777217", {"number of outputs must be 1 to 16777216"}},
         BadText{"fc", {"outputs is missing"}}, BadText{"maxpool,fc10", {"the window is missing"}},
         BadText{"maxpool1,fc10", {"the window must be 2 to"}},
+        BadText{"avgpool,fc10", {"layer 1 'avgpool'", "the window is missing", "avgpoolK"}},
+        BadText{"avgpool1,fc10", {"the window must be 2 to"}},
+        BadText{"avgpool5,fc10", {"layer 1 'avgpool5': the kernel 5 does not fit"}},
+        BadText{"fc5,avgpool2,fc10", {"layer 2 'avgpool2'", "its input (5) is flat"}},
+        BadText{"sigmoids,fc10", {"'s' is not understood", "sigmoid", "d2l-lenet"}},
         BadText{"bn,relu,conv20x9,fc10",
                 {"layer 3 'conv20x9': the kernel 9 does not fit its input (20, 4, 4)", "the largest is 4"}},
         BadText{"conv20x9p1,fc10", {"does not fit its input", "the largest is 6"}},

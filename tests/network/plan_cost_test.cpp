@@ -106,6 +106,35 @@ TEST(PlanCost, BlocksOnTheImageHaveNoInputGradient) {
   EXPECT_EQ(pool.backward(0).bytes, 0);
 }
 
+TEST(PlanCost, SigmoidsAndAverages) {
+  // 784 -> conv 6x24x24 = 3456 -> block 6x12x12 = 864
+  const CostsOf d2l("d2l-lenet");
+  EXPECT_EQ(d2l.forward(1).name, "1-3 bn+sigmoid+avgpool2");
+  EXPECT_EQ(d2l.forward(1).flops, kN * (4 + 3 + 3 + 1) * 3456);
+  EXPECT_EQ(d2l.forward(1).bytes, 4 * kN * (3456 + 864));
+  EXPECT_EQ(d2l.backward(1).flops, kN * ((5 + 3 + 6) * 3456 + 864));
+  EXPECT_EQ(d2l.backward(1).bytes, 4 * kN * (3456 + 864 + 3456));
+  const CostsOf maximum("conv6x5,sigmoid,maxpool2,fc10");
+  EXPECT_EQ(maximum.forward(1).flops, kN * 3 * 864);
+  EXPECT_EQ(maximum.backward(1).flops, kN * 3 * 864);
+
+  const CostsOf rebuilt("d2l-lenet", kRebuild);
+  EXPECT_EQ(rebuilt.forward(0).bytes, d2l.forward(0).bytes);  // nothing pooled is left behind
+  EXPECT_EQ(rebuilt.forward(1).bytes, 4 * kN * (3456 + 864));
+  EXPECT_EQ(rebuilt.backward(1).bytes, 4 * kN * (3456 + 864));
+  const CostsOf no_norm("conv6x5,sigmoid,avgpool2,fc10", kRebuild), plain("conv6x5,sigmoid,avgpool2,fc10");
+  EXPECT_EQ(no_norm.backward(1).flops, 0);
+  EXPECT_EQ(no_norm.backward(1).bytes, 0);
+  EXPECT_EQ(no_norm.backward(0).flops, 2 * kN * 3456 * 25 + kN * (3 * 3456 + 864));
+  // The arithmetic is the same, wherever it is done.
+  for (const auto& [one, other] : {std::pair{&rebuilt, &d2l}, {&no_norm, &plain}}) {
+    EXPECT_EQ(one->forward(0).flops + one->forward(1).flops,
+              other->forward(0).flops + other->forward(1).flops);
+    EXPECT_EQ(one->backward(0).flops + one->backward(1).flops,
+              other->backward(0).flops + other->backward(1).flops);
+  }
+}
+
 TEST(PlanCost, MatrixProducts) {
   const CostsOf lenet("lenet-bn");
   EXPECT_EQ(lenet.forward(4).name, "9-10 fc128+relu");

@@ -54,8 +54,9 @@ TEST(Plan, StepsKnowTheirParameters) {
   const PlanStep& block = plan.steps[3];
   EXPECT_EQ(block.kind, StepKind::block);
   EXPECT_TRUE(block.norm);
-  EXPECT_TRUE(block.relu);
+  EXPECT_EQ(block.activation, Activation::relu);
   EXPECT_EQ(block.pool, 2);
+  EXPECT_EQ(block.pooling, Pooling::maximum);
   EXPECT_EQ(block.gamma, parameters[6].offset);
   EXPECT_EQ(block.beta, parameters[7].offset);
   EXPECT_EQ(block.running_mean, plan.network.running()[1].mean_offset);
@@ -63,8 +64,8 @@ TEST(Plan, StepsKnowTheirParameters) {
   EXPECT_EQ(block.weight, -1);
   const PlanStep& linear = plan.steps[5];
   EXPECT_EQ(linear.kind, StepKind::linear);
-  EXPECT_FALSE(linear.relu);
-  EXPECT_TRUE(plan.steps[4].relu);
+  EXPECT_EQ(linear.activation, Activation::none);
+  EXPECT_EQ(plan.steps[4].activation, Activation::relu);
   EXPECT_EQ(linear.weight, parameters[10].offset);
   EXPECT_EQ(linear.gamma, -1);
 }
@@ -89,6 +90,23 @@ TEST(Plan, FusesGreedilyInOrder) {
               ElementsAre("0 conv4x3", "2-3 bn+relu", "4 fc10", "loss"));
 }
 
+TEST(Plan, FusesSigmoidsAndAverages) {
+  EXPECT_THAT(names(plan_of("d2l-lenet")),
+              ElementsAre("0 conv6x5", "1-3 bn+sigmoid+avgpool2", "4 conv16x5", "5-7 bn+sigmoid+avgpool2",
+                          "9 fc120", "10-11 bn+sigmoid", "12 fc84", "13-14 bn+sigmoid", "15 fc10", "loss"));
+  EXPECT_THAT(
+      names(plan_of("mlp3-sigmoid", {}, Norm::none)),
+      ElementsAre("1 fc100", "2 sigmoid", "3 fc100", "4 sigmoid", "5 fc100", "6 sigmoid", "7 fc10", "loss"));
+  EXPECT_THAT(names(plan_of("sigmoid,relu,sigmoid,maxpool2,avgpool2,bn,avgpool2,sigmoid,fc10")),
+              ElementsAre("0 sigmoid", "1 relu", "2-3 sigmoid+maxpool2", "4 avgpool2", "5-6 bn+avgpool2",
+                          "7 sigmoid", "9 fc10", "loss"));
+  const PlanStep block = plan_of("d2l-lenet").steps[1];
+  EXPECT_TRUE(block.norm);
+  EXPECT_EQ(block.activation, Activation::sigmoid);
+  EXPECT_EQ(block.pool, 2);
+  EXPECT_EQ(block.pooling, Pooling::average);
+}
+
 /// Says which buffers each pass of each step touches, independently of the planner, and looks for clashes.
 class Alive {
  public:
@@ -103,7 +121,8 @@ class Alive {
       const int backward = moments_ - 1 - i;
       touch(activation(step.input), backward);
       if (step.kind == StepKind::loss) touch(gradient(step.input), i);
-      if (step.kind == StepKind::block || (step.kind == StepKind::linear && step.relu)) {
+      if (step.kind == StepKind::block ||
+          (step.kind == StepKind::linear && step.activation != Activation::none)) {
         touch(activation(step.output), backward);
       }
       touch(gradient(step.input), backward);
@@ -196,7 +215,7 @@ TEST_P(PlanArenaOf, GradientsExistWhereTheyAreMaterialised) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, PlanArenaOf,
-                         testing::Values("lenet-bn", "mlp-bn",
+                         testing::Values("lenet-bn", "mlp-bn", "d2l-lenet", "mlp3-sigmoid",
                                          "conv4x3,conv4x3,bn,relu,conv4x3,maxpool2,fc10",
                                          "bn,conv4x3,flatten,bn,relu,fc30,relu,bn,bn,relu,fc10",
                                          "conv8x3,relu,bn,maxpool2,relu,conv8x3,bn,relu,fc10",
@@ -219,6 +238,28 @@ TEST(Plan, RebuiltConvGradientsAreLeftOut) {
   EXPECT_THAT(without_gradient("mlp-bn"), ElementsAre());
   EXPECT_LT(plan_of("lenet-bn", {true, true}).arena_floats_per_image,
             plan_of("lenet-bn").arena_floats_per_image);
+}
+
+TEST(Plan, OfEveryValueFusesNothingAndSharesNoMemory) {
+  const Plan plan = plan_of("lenet-bn", {.rebuild_conv_gradients = true, .every_value = true});
+  EXPECT_TRUE(plan.every_value);
+  EXPECT_THAT(names(plan), ElementsAre("0 conv20x5", "1 bn", "2 relu", "3 maxpool2", "4 conv50x3", "5 bn",
+                                       "6 relu", "7 maxpool2", "9 fc128", "10 relu", "11 fc10", "loss"));
+  for (const PlanStep& step : plan.steps) EXPECT_LE(step.norm + step.relu + (step.pool > 1), 1) << step.name;
+  EXPECT_EQ(plan.values[0].gradient_offset, -1);
+  std::int64_t floats = plan.values[0].shape.size();
+  std::vector<std::pair<std::int64_t, std::int64_t>> buffers{{plan.values[0].offset, floats}};
+  for (std::size_t i = 1; i < plan.values.size(); ++i) {
+    const PlanValue& value = plan.values[i];
+    ASSERT_GE(value.gradient_offset, 0) << i;
+    buffers.emplace_back(value.offset, value.shape.size());
+    buffers.emplace_back(value.gradient_offset, value.shape.size());
+    floats += 2 * value.shape.size();
+  }
+  std::ranges::sort(buffers);
+  for (std::size_t i = 1; i < buffers.size(); ++i)
+    EXPECT_GE(buffers[i].first, buffers[i - 1].first + buffers[i - 1].second);
+  EXPECT_GE(plan.arena_floats_per_image, floats);
 }
 
 TEST(Plan, IsDeterministic) {

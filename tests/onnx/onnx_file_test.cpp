@@ -40,11 +40,11 @@ class OnnxFile : public testing::Test {
 };
 
 TEST_F(OnnxFile, HasOneNodeALayer) {
-  const onnx::GraphProto& graph = written("conv3x4s2p1,bn,relu,maxpool2,fc5,bn,fc4");
+  const onnx::GraphProto& graph = written("conv3x4s2p1,bn,relu,maxpool2,fc5,bn,sigmoid,fc4");
   std::vector<std::string> ops;
   for (const auto& node : graph.node()) ops.push_back(node.op_type());
   EXPECT_THAT(ops, ElementsAre("Conv", "BatchNormalization", "Relu", "MaxPool", "Flatten", "Gemm",
-                               "BatchNormalization", "Gemm"));
+                               "BatchNormalization", "Sigmoid", "Gemm"));
   EXPECT_THAT(integers(graph.node(0), "kernel_shape"), ElementsAre(4, 4));
   EXPECT_THAT(integers(graph.node(0), "strides"), ElementsAre(2, 2));
   EXPECT_THAT(integers(graph.node(0), "pads"), ElementsAre(1, 1, 1, 1));
@@ -52,6 +52,13 @@ TEST_F(OnnxFile, HasOneNodeALayer) {
   EXPECT_EQ(graph.node(1).attribute(0).f(), 0.25F);
   EXPECT_THAT(graph.node(1).input(),
               ElementsAre("layer_0", "1.weight", "1.bias", "1.running_mean", "1.running_var"));
+}
+
+TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
+  const onnx::NodeProto& node = written("avgpool3,fc4").node(0);
+  EXPECT_EQ(node.op_type(), "AveragePool");
+  EXPECT_THAT(integers(node, "kernel_shape"), ElementsAre(3, 3));
+  EXPECT_THAT(integers(node, "strides"), ElementsAre(3, 3));
 }
 
 TEST_F(OnnxFile, LetsTheBatchSizeVary) {

@@ -74,6 +74,20 @@ setup --tests
 expect 0 'installing libgtest-dev'
 [[ $(<"$machine/called") == *'install -y --no-install-recommends libgtest-dev' ]] || fail 'wrong call of apt-get'
 
+new_machine without-matplotlib
+lacks python3-matplotlib
+tool apt-get "echo \"\$*\" >>'$machine/called'"
+setup
+expect 0
+[[ ! -e $machine/called ]] || fail 'a build needs no matplotlib'
+setup --report
+expect 0 'installing python3-matplotlib'
+[[ $(<"$machine/called") == *'install -y --no-install-recommends python3-matplotlib' ]] || fail 'wrong call of apt-get'
+setup --report --tests cmake
+expect 0 'installing python3-matplotlib'
+setup --reports
+expect 2 'no option --reports; there are --tests and --report'
+
 new_machine apt-fails
 lacks cmake
 tool apt-get 'echo E: no such package; exit 100'

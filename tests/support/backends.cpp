@@ -35,7 +35,8 @@ std::string why_no_gpu() {
 
 void BackendTest::SetUp() {
   if (GetParam().name != gpu_backend().name) return;
-  if (const std::string reason = why_no_gpu(); !reason.empty()) GTEST_SKIP() << "why there is no GPU: " << reason;
+  if (const std::string reason = why_no_gpu(); !reason.empty())
+    GTEST_SKIP() << "why there is no GPU: " << reason;
 }
 
 }  // namespace bntrain::test

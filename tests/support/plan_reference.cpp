@@ -9,6 +9,7 @@ namespace {
 /// What one layer needs again in its backward pass.
 struct Trace {
   Values input;
+  Values gradient;  ///< of the loss by the input, once backward() was here
   NormForward norm;
   PoolForward pool;
 };
@@ -56,6 +57,12 @@ Values inference(const Network& network, const BatchNormOptions& options, const 
       case LayerKind::relu:
         x = relu_forward(x);
         break;
+      case LayerKind::sigmoid:
+        x = sigmoid_forward(x);
+        break;
+      case LayerKind::average_pool:
+        x = avgpool_forward(x, pool_shape(l, count(batch)));
+        break;
       case LayerKind::max_pool:
         x = maxpool_forward(x, pool_shape(l, count(batch))).y;
         break;
@@ -69,7 +76,7 @@ Values inference(const Network& network, const BatchNormOptions& options, const 
 /// One trace a layer and a last one, whose input are the logits.
 std::vector<Trace> forward(const Network& network, const BatchNormOptions& options, const Batch& batch,
                            const State& state, Rounding rounding) {
-  std::vector<Trace> traces{{batch.images, {}, {}}};
+  std::vector<Trace> traces{{batch.images, {}, {}, {}}};
   for (const Layer& l : network.layers()) {
     const auto tensor = [&](const char* which) -> const Values& { return state.at(name(l, which)); };
     Trace& t = traces.back();
@@ -89,6 +96,12 @@ std::vector<Trace> forward(const Network& network, const BatchNormOptions& optio
       case LayerKind::relu:
         next.input = relu_forward(x);
         break;
+      case LayerKind::sigmoid:
+        next.input = sigmoid_forward(x);
+        break;
+      case LayerKind::average_pool:
+        next.input = avgpool_forward(x, pool_shape(l, count(batch)));
+        break;
       case LayerKind::max_pool:
         t.pool = maxpool_forward(x, pool_shape(l, count(batch)));
         next.input = t.pool.y;
@@ -103,9 +116,9 @@ std::vector<Trace> forward(const Network& network, const BatchNormOptions& optio
   return traces;
 }
 
-/// Fills step.gradients from the gradient of the logits.
+/// Fills step.gradients, and the traces' gradients, from the gradient of the logits.
 void backward(const Network& network, const BatchNormOptions& options, std::int64_t batch, const State& state,
-              const std::vector<Trace>& traces, Values dy, Rounding rounding, Step& step) {
+              std::vector<Trace>& traces, Values dy, Rounding rounding, Step& step) {
   const auto keep = [&](const Layer& l, Values weight, Values bias) {
     step.gradients[name(l, "weight")] = std::move(weight);
     step.gradients[name(l, "bias")] = std::move(bias);
@@ -114,6 +127,7 @@ void backward(const Network& network, const BatchNormOptions& options, std::int6
     const Layer& l = network.layers()[i];
     const Values& x = traces[i].input;
     dy = rounded(dy, rounding);
+    traces[i + 1].gradient = dy;
     switch (l.kind) {
       case LayerKind::conv: {
         Gradients g = conv_backward(x, state.at(name(l, "weight")), dy, conv_shape(l, batch));
@@ -137,6 +151,12 @@ void backward(const Network& network, const BatchNormOptions& options, std::int6
       case LayerKind::relu:
         dy = relu_backward(x, dy);
         break;
+      case LayerKind::sigmoid:
+        dy = sigmoid_backward(x, dy);
+        break;
+      case LayerKind::average_pool:
+        dy = avgpool_backward(dy, pool_shape(l, batch));
+        break;
       case LayerKind::max_pool:
         dy = maxpool_backward(traces[i].pool, dy, pool_shape(l, batch));
         break;
@@ -144,6 +164,7 @@ void backward(const Network& network, const BatchNormOptions& options, std::int6
         break;
     }
   }
+  traces[0].gradient = std::move(dy);
 }
 
 }  // namespace
@@ -169,7 +190,7 @@ Batch read_batch(const ImageSet& set, std::span<const std::int64_t> indices) {
 
 Step train_step(const Network& network, const BatchNormOptions& norm, const SgdOptions& sgd,
                 const Batch& batch, State& state, State& momentum, Rounding rounding) {
-  const std::vector<Trace> traces = forward(network, norm, batch, state, rounding);
+  std::vector<Trace> traces = forward(network, norm, batch, state, rounding);
   Loss loss = softmax_cross_entropy(traces.back().input, batch.labels, network.classes());
   Step step{loss.sum, loss.correct, {}};
   for (double& value : loss.gradient) value *= sgd.gradient_scale;
@@ -186,6 +207,19 @@ Step train_step(const Network& network, const BatchNormOptions& norm, const SgdO
                    norm_shape(l, count(batch)), norm.momentum, norm.unbiased);
   }
   return step;
+}
+
+std::vector<LayerInput> layer_inputs(const Network& network, const BatchNormOptions& norm,
+                                     double gradient_scale, const Batch& batch, const State& state,
+                                     Rounding rounding) {
+  std::vector<Trace> traces = forward(network, norm, batch, state, rounding);
+  Loss loss = softmax_cross_entropy(traces.back().input, batch.labels, network.classes());
+  for (double& value : loss.gradient) value *= gradient_scale;
+  Step step;
+  backward(network, norm, count(batch), state, traces, std::move(loss.gradient), rounding, step);
+  std::vector<LayerInput> inputs;
+  for (Trace& t : traces) inputs.push_back({std::move(t.input), std::move(t.gradient)});
+  return inputs;
 }
 
 double training_loss(const Network& network, const BatchNormOptions& norm, const Batch& batch,

@@ -17,7 +17,8 @@ TEST(PlanReference, GradientsAreThoseOfItsLoss) {
   spec.train = 6;
   const Dataset data = make_synthetic(spec);
   for (const char* text : {"conv3x3s2p1,bn,relu,fc5,bn,fc3", "bn,conv3x2,relu,bn,maxpool2,fc3",
-                           "conv2x3,flatten,bn,relu,fc4,relu,fc3"}) {
+                           "conv2x3,flatten,bn,relu,fc4,relu,fc3",
+                           "conv3x2,bn,sigmoid,avgpool3,fc4,sigmoid,fc3", "avgpool2,conv2x2,avgpool2,fc3"}) {
     SCOPED_TRACE(text);
     const Network network = Network::parse(text, spec.shape, spec.classes);
     const State start = widen(initial_state(network, Init::torch, 3));

@@ -190,6 +190,19 @@ Values relu_backward(const Values& x, const Values& dy) {
   return dx;
 }
 
+Values sigmoid_forward(const Values& x) {
+  Values y = x;
+  for (double& value : y) value = 1 / (1 + std::exp(-value));
+  return y;
+}
+
+Values sigmoid_backward(const Values& x, const Values& dy) {
+  Values dx = dy;
+  // The other factor is the sigmoid of -x: 1 - y would cancel.
+  for (std::size_t i = 0; i < x.size(); ++i) dx[i] *= 1 / (1 + std::exp(-x[i])) / (1 + std::exp(x[i]));
+  return dx;
+}
+
 PoolForward maxpool_forward(const Values& x, const PoolShape& shape) {
   PoolForward result;
   for (std::int64_t plane = 0; plane < shape.batch * shape.channels; ++plane)
@@ -212,6 +225,28 @@ PoolForward maxpool_forward(const Values& x, const PoolShape& shape) {
 Values maxpool_backward(const PoolForward& forward, const Values& dy, const PoolShape& shape) {
   Values dx = zeros(shape.batch * shape.channels * shape.height * shape.width);
   for (std::size_t i = 0; i < dy.size(); ++i) dx[at(forward.winner[i])] += dy[i];
+  return dx;
+}
+
+Values avgpool_forward(const Values& x, const PoolShape& shape) {
+  Values y = zeros(shape.batch * shape.channels * shape.out_height() * shape.out_width());
+  for (std::int64_t plane = 0; plane < shape.batch * shape.channels; ++plane)
+    for (std::int64_t i = 0; i < shape.out_height() * shape.window; ++i)
+      for (std::int64_t j = 0; j < shape.out_width() * shape.window; ++j)
+        y[at((plane * shape.out_height() + i / shape.window) * shape.out_width() + j / shape.window)] +=
+            x[at((plane * shape.height + i) * shape.width + j)] /
+            static_cast<double>(shape.window * shape.window);
+  return y;
+}
+
+Values avgpool_backward(const Values& dy, const PoolShape& shape) {
+  Values dx = zeros(shape.batch * shape.channels * shape.height * shape.width);
+  for (std::int64_t plane = 0; plane < shape.batch * shape.channels; ++plane)
+    for (std::int64_t i = 0; i < shape.out_height() * shape.window; ++i)
+      for (std::int64_t j = 0; j < shape.out_width() * shape.window; ++j)
+        dx[at((plane * shape.height + i) * shape.width + j)] =
+            dy[at((plane * shape.out_height() + i / shape.window) * shape.out_width() + j / shape.window)] /
+            static_cast<double>(shape.window * shape.window);
   return dx;
 }
 

@@ -86,6 +86,11 @@ Values relu_forward(const Values& x);
 /// dy where x > 0 (or is NaN), else 0.
 Values relu_backward(const Values& x, const Values& dy);
 
+/// 1 / (1 + exp(-x))
+Values sigmoid_forward(const Values& x);
+/// dy * y * (1 - y) with y the sigmoid of x.
+Values sigmoid_backward(const Values& x, const Values& dy);
+
 /// Square windows that do not overlap; a rest of rows or columns is dropped.
 struct PoolShape {
   std::int64_t batch = 1, channels = 1, height = 1, width = 1, window = 2;
@@ -103,6 +108,11 @@ struct PoolForward {
 PoolForward maxpool_forward(const Values& x, const PoolShape& shape);
 /// Each dy goes to its winner; every other input gets 0.
 Values maxpool_backward(const PoolForward& forward, const Values& dy, const PoolShape& shape);
+
+/// The mean of each window.
+Values avgpool_forward(const Values& x, const PoolShape& shape);
+/// Each dy in equal shares to the inputs of its window; every other input gets 0.
+Values avgpool_backward(const Values& dy, const PoolShape& shape);
 
 struct Loss {
   double sum = 0;            ///< of the cross-entropies, in nats

@@ -168,6 +168,35 @@ TEST(ReferenceRelu, ForwardBackwardAndNan) {
   EXPECT_THAT(relu_backward({-1, 0, 2, kNan}, {5, 6, 7, 8}), ElementsAre(0, 0, 7, 8));
 }
 
+TEST(ReferenceSigmoid, ForwardBackwardAndTheEnds) {
+  const Values x{0, std::log(3), -std::log(3), -1000, 1000, kNan};
+  const Values y = sigmoid_forward(x);
+  EXPECT_EQ(y[0], 0.5);
+  EXPECT_NEAR(y[1], 0.75, 1e-15);
+  EXPECT_NEAR(y[2], 0.25, 1e-15);
+  EXPECT_EQ(y[3], 0);
+  EXPECT_EQ(y[4], 1);
+  EXPECT_TRUE(std::isnan(y[5]));
+  const Values dx = sigmoid_backward(x, {2, 2, 2, 2, 2, 2});
+  EXPECT_EQ(dx[0], 0.5);
+  EXPECT_NEAR(dx[1], 0.375, 1e-15);
+  EXPECT_NEAR(dx[2], 0.375, 1e-15);
+  EXPECT_EQ(dx[3], 0);
+  EXPECT_EQ(dx[4], 0);
+  EXPECT_TRUE(std::isnan(dx[5]));
+}
+
+TEST(ReferencePool, AveragesAndDropsTheRest) {
+  const PoolShape shape{.height = 3, .width = 5};
+  EXPECT_THAT(avgpool_forward({1, 2, -4, -3, 9,  //
+                               3, 4, -2, 7, 9,   //
+                               9, 9, 9, 9, 9},
+                              shape),
+              ElementsAre(2.5, -0.5));
+  EXPECT_THAT(avgpool_backward({2, 4}, shape),
+              ElementsAre(0.5, 0.5, 1, 1, 0, 0.5, 0.5, 1, 1, 0, 0, 0, 0, 0, 0));
+}
+
 TEST(ReferencePool, FirstMaximumWinsAndTheRestIsDropped) {
   const PoolShape shape{.height = 3, .width = 5};
   const PoolForward forward = maxpool_forward({1, 1, -4, -3, 9,  //

@@ -26,6 +26,7 @@ struct TrainingSetup {
   BatchNormOptions batch_norm{};
   BackendCase backend = cpu_backend();
   int threads = 1;
+  bool every_value = false;
 };
 
 /// Owns what an executable refers to; it has the initial state loaded.
@@ -35,8 +36,8 @@ class SmallTraining {
       : data_(make_synthetic({setup.shape, 4, setup.train, setup.test, 7, 0.5})),
         network_(Network::parse(setup.text, setup.shape, 4, setup.norm)),
         backend_(setup.backend.make(setup.threads)),
-        executable_(backend_->compile(
-            make_plan(network_, setup.batch_norm, setup.batch, backend_->plan_options()), data_)) {
+        executable_(backend_->compile(make_plan(network_, setup.batch_norm, setup.batch, plan_options(setup)),
+                                      data_)) {
     executable_->load(initial_state(network_, setup.init, 1));
   }
 
@@ -46,6 +47,12 @@ class SmallTraining {
   Executable* operator->() { return executable_.get(); }
 
  private:
+  PlanOptions plan_options(const TrainingSetup& setup) const {
+    PlanOptions options = backend_->plan_options();
+    options.every_value = setup.every_value;
+    return options;
+  }
+
   Dataset data_;
   Network network_;
   std::unique_ptr<Backend> backend_;

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "bntrain/checkpoint.hpp"
@@ -34,8 +36,8 @@ using Script = std::function<double(std::int64_t step)>;
 
 class FakeExecutable : public Executable {
  public:
-  FakeExecutable(Recording& recording, Script script, double test_loss)
-      : recording_(recording), script_(std::move(script)), test_loss_(test_loss) {}
+  FakeExecutable(Recording& recording, Script script, double test_loss, std::chrono::milliseconds eval_time)
+      : recording_(recording), script_(std::move(script)), test_loss_(test_loss), eval_time_(eval_time) {}
   void set_order(std::span<const std::int64_t> order) override {
     recording_.orders.emplace_back(order.begin(), order.end());
   }
@@ -47,6 +49,7 @@ class FakeExecutable : public Executable {
   }
   void eval_step(BatchRange range) override {
     recording_.eval_ranges.emplace_back(range.first, range.count);
+    if (range.first == 0) std::this_thread::sleep_for(eval_time_);
     pending_.push_back({test_loss_, 2, range.count});
   }
   std::vector<BatchStatistics> eval_step_by_batch(BatchRange, int) override { return {}; }
@@ -60,6 +63,7 @@ class FakeExecutable : public Executable {
     return "0 fc3 (output)";
   }
   std::vector<StepTiming> time_steps(BatchRange, int) override { return {}; }
+  std::vector<float> read_value(int, StepPass, std::int64_t) const override { return {}; }
   ModelState save() const override { return recording_.loaded; }
   ModelState save_gradients() const override { return {}; }
   ModelState save_momentum() const override { return {}; }
@@ -71,6 +75,7 @@ class FakeExecutable : public Executable {
   Recording& recording_;
   Script script_;
   double test_loss_;
+  std::chrono::milliseconds eval_time_;
   std::vector<StepMetrics> pending_;
 };
 
@@ -78,7 +83,7 @@ class FakeBackend : public Backend {
  public:
   PlanOptions plan_options() const override { return {}; }
   std::unique_ptr<Executable> compile(const Plan&, const Dataset&) override {
-    return std::make_unique<FakeExecutable>(recording, script, test_loss);
+    return std::make_unique<FakeExecutable>(recording, script, test_loss, evaluation_time);
   }
   DeviceCeilings measure_ceilings() override { return {}; }
   std::string description() const override { return "fake"; }
@@ -86,6 +91,7 @@ class FakeBackend : public Backend {
   Recording recording;
   Script script = [](std::int64_t) { return 1.0; };
   double test_loss = 1.0;
+  std::chrono::milliseconds evaluation_time{0};
 };
 
 struct RecordingObserver : TrainObserver {
@@ -93,8 +99,10 @@ struct RecordingObserver : TrainObserver {
     calls.emplace_back(epoch, first_step, steps.size());
     if (during_steps) during_steps();
   }
+  void on_evaluation(const Evaluation& evaluation) override { evaluations.push_back(evaluation); }
   void on_epoch(const EpochResult& epoch) override { epochs.push_back(epoch.epoch); }
   std::vector<std::tuple<std::int64_t, std::int64_t, std::size_t>> calls;
+  std::vector<Evaluation> evaluations;
   std::vector<std::int64_t> epochs;
   std::function<void()> during_steps;
 };
@@ -216,6 +224,48 @@ TEST_F(TrainerTest, StepsReplaceEpochs) {
   config.steps = 8;  // 2 epochs have 6
   EXPECT_EQ(run().steps, 8);
   EXPECT_THAT(observer.epochs, ElementsAre(0, 1, 2));
+}
+
+TEST_F(TrainerTest, EvaluatesEverySoManyStepsButNeverTwiceAtAnEpochsEnd) {
+  config.eval_every = 2;  // of 6 steps in 2 epochs: after 2, within epoch 1 after 4, and not after the last
+  const TrainResult result = run();
+  ASSERT_EQ(observer.evaluations.size(), 2U);
+  EXPECT_EQ(observer.evaluations[0].epoch, 0);
+  EXPECT_EQ(observer.evaluations[0].steps, 2);
+  EXPECT_EQ(observer.evaluations[1].epoch, 1);
+  EXPECT_EQ(observer.evaluations[1].steps, 4);
+  EXPECT_EQ(observer.evaluations[0].test.count, 6);
+  EXPECT_EQ(backend.recording.eval_ranges.size(), 4U * 2U);  // each evaluation has two batches
+  // The training metrics are drained before the evaluation adds its own.
+  EXPECT_THAT(backend.recording.drained, ElementsAre(2, 2, 1, 2, 1, 2, 2, 2));
+  EXPECT_EQ(result.epochs[1].train.count, 10);
+}
+
+TEST_F(TrainerTest, ADivergedStepIsNotEvaluated) {
+  config.eval_every = 1;
+  backend.script = [](std::int64_t step) { return step >= 1 ? nan_loss : 1.0; };
+  EXPECT_EQ(run().end, TrainEnd::diverged);
+  ASSERT_EQ(observer.evaluations.size(), 1U);
+  EXPECT_EQ(observer.evaluations[0].steps, 1);
+}
+
+TEST_F(TrainerTest, EvaluationsAreNotCountedAsTraining) {
+  config.epochs = 1;
+  config.eval_every = 1;
+  backend.evaluation_time = std::chrono::milliseconds(50);
+  Trainer trainer(config, dataset, backend);
+  const auto start = std::chrono::steady_clock::now();
+  const TrainResult result = trainer.run(observer, stop);
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(observer.evaluations.size(), 2U);
+  const EpochResult& epoch = result.epochs.at(0);
+  // Counted twice, the evaluations would not fit into the time that passed.
+  const double evaluating = observer.evaluations[0].eval_seconds + observer.evaluations[1].eval_seconds;
+  EXPECT_GE(evaluating, 0.1);
+  EXPECT_LE(epoch.train_seconds + evaluating + epoch.eval_seconds, wall.count());
+  EXPECT_LE(observer.evaluations[1].train_seconds + evaluating, wall.count());
+  EXPECT_LE(observer.evaluations[0].train_seconds, observer.evaluations[1].train_seconds);
+  EXPECT_LE(observer.evaluations[1].train_seconds, epoch.train_seconds);
 }
 
 TEST_F(TrainerTest, NoEpochsTrainNothing) {

@@ -12,13 +12,6 @@
 namespace bntrain::cpu {
 namespace {
 
-/// Cores that this process may run on: fewer than the machine's under taskset or in a container.
-int usable_cores() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
 class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, const Kernels& kernels)
@@ -43,6 +36,12 @@ class CpuBackend final : public Backend {
 };
 
 }  // namespace
+
+int usable_cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa) {
   return std::make_unique<CpuBackend>(threads, select_kernels(isa));

@@ -7,7 +7,11 @@
 
 namespace bntrain::cpu {
 
-/// Throws Error(usage) when the instruction set is not to be had here.
+/// Cores that this process may run on: fewer than the machine's under taskset or in a container.
+int usable_cores();
+
+/// `threads` 0: a thread for each of them. Throws Error(usage) when the instruction set is not to be had
+/// here.
 std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa);
 
 }  // namespace bntrain::cpu

@@ -33,7 +33,7 @@ struct Channels {
         shape(s),
         groups((s.batch + kernels.lanes - 1) / kernels.lanes),
         group_floats(s.spatial * kernels.lanes),
-        block{1, 1, s.spatial, 1, s.spatial, 1, true, false},
+        block{1, 1, s.spatial, 1, s.spatial, 1, true, Activation::none, Pooling::maximum},
         layout{s.spatial, s.spatial, 1, 0} {}
 
   FloatBuffer plane() const { return FloatBuffer(groups * group_floats); }

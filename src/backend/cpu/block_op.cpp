@@ -9,8 +9,9 @@ BlockOp::BlockOp(Workspace& workspace, const PlanStep& step, bool after_conv)
   const Shape& out = w_.shape(step.output);
   Shape in = w_.shape(step.input);
   if (out.flat) in = {in.size(), 1, 1, true};  // behind a flatten every element is a channel
-  shape_ = {in.channels, in.height, in.width, out.height, out.width, step.pool, step.norm, step.relu};
-  if (step.pool > 1) pooled_ = FloatBuffer(out.size() * w_.capacity);
+  shape_ = {in.channels, in.height, in.width,        out.height,  out.width,
+            step.pool,   step.norm, step.activation, step.pooling};
+  if (pools_raw(shape_)) pooled_ = FloatBuffer(out.size() * w_.capacity);
   if (!step.norm) return;
   const auto channels = static_cast<std::size_t>(in.channels);
   const auto cells = static_cast<std::size_t>(w_.groups()) * channels;
@@ -21,7 +22,7 @@ BlockOp::BlockOp(Workspace& workspace, const PlanStep& step, bool after_conv)
 }
 
 float* BlockOp::raw(std::int64_t group) {
-  if (shape_.pool == 1) return w_.value(step_.input, group);
+  if (!pools_raw(shape_)) return w_.value(step_.input, group);
   return pooled_.data() + group * w_.shape(step_.output).size() * w_.kernels.lanes;
 }
 
@@ -44,7 +45,7 @@ std::string BlockOp::variant(StepPass pass) const {
 }
 
 void BlockOp::forward(const Pass& pass) {
-  if (!after_conv_ && (shape_.pool > 1 || takes_batch_statistics(pass)))
+  if (!after_conv_ && (pools_raw(shape_) || takes_batch_statistics(pass)))
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
       const ConvEpilogue e = epilogue(pass, group);
       w_.kernels.block_reduce(shape_, w_.value(step_.input, group), e.gamma, e.valid, e.moments, e.pooled);

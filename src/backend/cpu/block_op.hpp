@@ -1,4 +1,4 @@
-// Batch norm, ReLU and max pooling as one step.
+// Batch norm, activation and pooling as one step.
 #pragma once
 
 #include <string>
@@ -45,7 +45,7 @@ class BlockOp : public Op {
   std::string variant(StepPass pass) const override;
 
   /// Whether training needs a pass over the whole input before y can be computed.
-  bool reduces() const { return step_.norm || shape_.pool > 1; }
+  bool reduces() const { return step_.norm || pools_raw(shape_); }
   /// What the convolution in front must leave for this op.
   ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
   /// The gradient of this op's input for one group, laid out as asked.
@@ -63,12 +63,12 @@ class BlockOp : public Op {
   void use_running_statistics();
   NormCoefficients coefficients();
   const float* gamma() { return step_.norm ? parameter(step_.gamma) : nullptr; }
-  /// What the pooling chose, before the batch norm: the input itself where nothing is pooled.
+  /// What max pooling chose, before the batch norm: the input itself where there is none.
   float* raw(std::int64_t group);
 
   BlockShape shape_{};
   bool after_conv_;
-  FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with pooling
+  FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with max pooling
   std::vector<Moments> moments_;  ///< [group][channel]
   std::vector<double> sums_;      ///< [group][channel]{sum(dy), sum(dy * xhat)}
   std::vector<ChannelStatistics> statistics_;

@@ -47,7 +47,7 @@ void CpuExecutable::build_ops() {
   const std::vector<PlanStep>& steps = plan_.steps;
   // The next step works on this one's channels: no flatten lies between them.
   const auto conv_feeds_block = [&](std::size_t i) {
-    return steps[i].kind == StepKind::conv && steps[i + 1].kind == StepKind::block &&
+    return !plan_.every_value && steps[i].kind == StepKind::conv && steps[i + 1].kind == StepKind::block &&
            steps[i + 1].first_layer == steps[i].last_layer + 1;
   };
   // Backwards, because a convolution wants to know the block behind it.

@@ -14,6 +14,22 @@ std::vector<float> copy(const float* from, std::int64_t count) {
 
 }  // namespace
 
+std::vector<float> CpuExecutable::read_value(int value, StepPass pass, std::int64_t images) const {
+  BNTRAIN_EXPECTS(plan_.every_value && images >= 0 && images <= plan_.batch_size);
+  const PlanValue& v = plan_.values.at(static_cast<std::size_t>(value));
+  const std::int64_t offset = pass == StepPass::forward ? v.offset : v.gradient_offset;
+  BNTRAIN_EXPECTS(offset >= 0);
+  const std::int64_t size = v.shape.size();
+  const std::int64_t lanes = w_.kernels.lanes;
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(images * size));
+  for (std::int64_t image = 0; image < images; ++image) {
+    const float* group = w_.arena.data() + offset * w_.capacity + image / lanes * size * lanes;
+    for (std::int64_t i = 0; i < size; ++i) values.push_back(group[i * lanes + image % lanes]);
+  }
+  return values;
+}
+
 ModelState CpuExecutable::save() const {
   ModelState state;
   for (const StateEntry& entry : state_layout(plan_.network)) {

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "bntrain/activation.hpp"
+
 namespace bntrain::cpu {
 
 /// A square convolution over one group. The input is already padded: in_height and in_width include the
@@ -25,13 +27,23 @@ struct GradientLayout {
   std::int64_t channel, row, column, origin;
 };
 
-/// Batch norm, ReLU and max pooling in one; each may be absent.
+/// Batch norm, an activation and pooling in one; each may be absent.
 struct BlockShape {
   std::int64_t channels, in_height, in_width;
   std::int64_t out_height, out_width;
   std::int64_t pool;
-  bool norm, relu;
+  bool norm;
+  Activation activation;
+  Pooling pooling;
 };
+
+/// Both activations rise, so a maximum may be taken before them, of raw numbers; an average may not.
+inline bool pools_raw(const BlockShape& shape) {
+  return shape.pool > 1 && shape.pooling == Pooling::maximum;
+}
+inline bool averages(const BlockShape& shape) {
+  return shape.pool > 1 && shape.pooling == Pooling::average;
+}
 
 /// What the batch norm of a block multiplies and adds, one number a channel. `invstd` 0 means: y = beta, dx =
 /// 0.
@@ -55,7 +67,7 @@ struct ConvEpilogue {
   const BlockShape* block;  ///< null: no block follows
   const float* gamma;       ///< its signs decide between maximum and minimum; null without norm
   Moments* moments;         ///< [channels]; null: not wanted (inference)
-  float* pooled;            ///< [channels][out_height][out_width][lane]; unused when pool is 1
+  float* pooled;            ///< [channels][out_height][out_width][lane]; unused unless pools_raw()
   int valid;                ///< images in this group
 };
 
@@ -89,17 +101,18 @@ struct Kernels {
   void (*conv_backward_input)(const ConvShape&, std::int64_t padding, const float* dout,
                               const GradientLayout&, const float* packed, float* din);
 
-  /// The statistics of one group (per channel) and the pooled raw values: the maximum of x where gamma > 0,
-  /// the minimum where gamma < 0, the first where gamma = 0; without norm the maximum.
+  /// The statistics of one group (per channel) and, with max pooling, the pooled raw values: the maximum of x
+  /// where gamma > 0, the minimum where gamma < 0, the first where gamma = 0; without norm the maximum.
   void (*block_reduce)(const BlockShape&, const float* x, const float* gamma, int valid, Moments* moments,
                        float* pooled);
-  /// y from the pooled raw values: (raw - mean) * (gamma * invstd) + beta, ReLU.
+  // From here on `raw` are the pooled raw values, and x itself without pooling and where averages are taken.
+  /// y from raw: (raw - mean) * (gamma * invstd) + beta, activation, average.
   void (*block_forward)(const BlockShape&, const float* raw, const NormCoefficients&, float* y);
-  /// sums[channel] = {sum(dy), sum(dy * xhat)} over the elements that passed the ReLU.
+  /// sums[channel] = {sum(g), sum(g * xhat)} with g the gradient between batch norm and activation.
   void (*block_backward_sums)(const BlockShape&, const float* raw, const float* y, const float* dy,
                               const NormCoefficients&, double* sums);
-  /// dx; pooled winners are found again as the first element equal to the raw
-  /// value.
+  /// dx; pooled winners are found again as the first element equal to the raw value. A pixel outside every
+  /// window gets what comes through the statistics.
   void (*block_backward_input)(const BlockShape&, const float* x, const float* raw, const float* y,
                                const float* dy, const NormCoefficients&, int valid, const GradientLayout&,
                                float* dx);

@@ -33,12 +33,13 @@ std::string LinearOp::variant(StepPass pass) const {
 void LinearOp::forward(const Pass& pass) {
   w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.panel_product(transposed_.data(), out_, out_, in_, w_.value(step_.input, group),
-                             parameter(step_.bias), step_.relu, w_.value(step_.output, group));
+                             parameter(step_.bias), step_.activation == Activation::relu,
+                             w_.value(step_.output, group));
   });
 }
 
 void LinearOp::backward(const Pass& pass) {
-  if (step_.relu)
+  if (step_.activation == Activation::relu)
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
       w_.kernels.relu_backward(out_, w_.value(step_.output, group), w_.gradient(step_.output, group));
     });

@@ -25,6 +25,7 @@ class CudaExecutable final : public Executable {
   std::vector<StepMetrics> drain_metrics() override;
   std::string first_non_finite(BatchRange range) override;
   std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override;
+  std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override;
   ModelState save() const override;
   ModelState save_gradients() const override;
   void load(const ModelState& state) override;

@@ -11,6 +11,14 @@ std::vector<float> CudaExecutable::read(const float* values, std::int64_t count)
   return copy;
 }
 
+std::vector<float> CudaExecutable::read_value(int value, StepPass pass, std::int64_t images) const {
+  BNTRAIN_EXPECTS(plan_.every_value && images >= 0 && images <= plan_.batch_size);
+  const PlanValue& v = plan_.values.at(static_cast<std::size_t>(value));
+  const std::int64_t offset = pass == StepPass::forward ? v.offset : v.gradient_offset;
+  BNTRAIN_EXPECTS(offset >= 0);
+  return read(w_.arena.data() + offset * w_.capacity, images * v.shape.size());
+}
+
 ModelState CudaExecutable::save() const {
   const std::vector<float> parameters = read(w_.parameters.data(), w_.parameters.size());
   const std::vector<float> running = read(w_.running.data(), w_.running.size());

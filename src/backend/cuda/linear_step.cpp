@@ -5,7 +5,8 @@ namespace bntrain::cuda {
 LinearStep::LinearStep(Workspace& workspace, const PlanStep& step, std::int64_t batch)
     : Step(workspace, step, batch),
       linear_(workspace.libraries,
-              {batch, workspace.shape(step.input).size(), workspace.shape(step.output).size(), step.relu}),
+              {batch, workspace.shape(step.input).size(), workspace.shape(step.output).size(),
+               step.activation == Activation::relu}),
       bias_shape_{batch, workspace.shape(step.output).size(), 1} {}
 
 void LinearStep::forward(Mode) {
@@ -14,7 +15,8 @@ void LinearStep::forward(Mode) {
 
 void LinearStep::backward() {
   float* dy = output_gradient();
-  if (step_.relu) kernels::relu_backward(batch_ * bias_shape_.channels, output(), dy, dy, stream());
+  if (step_.activation == Activation::relu)
+    kernels::relu_backward(batch_ * bias_shape_.channels, output(), dy, dy, stream());
   linear_.backward_weights(input(), dy, parameter_gradient(step_.weight));
   kernels::bias_backward(bias_shape_, dy, parameter_gradient(step_.bias), scratch(), stream());
   if (float* dx = input_gradient()) linear_.backward_input(dy, parameter(step_.weight), dx);

@@ -12,8 +12,8 @@ std::vector<std::unique_ptr<Step>> make_steps(Workspace& w, std::int64_t batch) 
   const std::vector<PlanStep>& plan = w.plan.steps;
   // No flatten lies in between: the norm works on the convolution's channels.
   const auto conv_feeds_norm = [&](std::size_t i) {
-    return plan[i].kind == StepKind::conv && plan[i + 1].kind == StepKind::block && plan[i + 1].norm &&
-           plan[i + 1].first_layer == plan[i].last_layer + 1;
+    return !w.plan.every_value && plan[i].kind == StepKind::conv && plan[i + 1].kind == StepKind::block &&
+           plan[i + 1].norm && plan[i + 1].first_layer == plan[i].last_layer + 1;
   };
   std::vector<std::unique_ptr<Step>> steps;
   for (std::size_t i = 0; i < plan.size(); ++i) {

@@ -10,11 +10,16 @@ namespace bntrain::cpu {
 
 struct BlockCase {
   std::int64_t height, width, pool;
-  bool norm, relu;
+  bool norm;
+  Activation activation = Activation::none;
+  Pooling pooling = Pooling::maximum;
 
   std::string name() const {
     return std::to_string(height) + "x" + std::to_string(width) + (norm ? ", norm" : "") +
-           (relu ? ", relu" : "") + ", pool " + std::to_string(pool);
+           (activation == Activation::relu      ? ", relu"
+            : activation == Activation::sigmoid ? ", sigmoid"
+                                                : "") +
+           (pooling == Pooling::maximum ? ", maximum of " : ", average of ") + std::to_string(pool);
   }
 };
 
@@ -24,15 +29,21 @@ inline std::vector<BlockCase> block_cases() {
   for (const auto& [height, width] : {std::pair<std::int64_t, std::int64_t>{6, 6}, {7, 5}, {3, 40}, {12, 13}})
     for (std::int64_t pool = 1; pool <= 3; ++pool)
       for (const bool norm : {false, true})
-        for (const bool relu : {false, true}) cases.push_back({height, width, pool, norm, relu});
-  cases.push_back({1, 1, 1, true, true});
+        for (const Activation activation : {Activation::none, Activation::relu, Activation::sigmoid})
+          for (const Pooling pooling : {Pooling::maximum, Pooling::average})
+            if (pool > 1 || pooling == Pooling::maximum)
+              cases.push_back({height, width, pool, norm, activation, pooling});
+  cases.push_back({1, 1, 1, true, Activation::relu});
+  cases.push_back({1, 1, 1, true, Activation::sigmoid});
   return cases;
 }
 
 /// Reference results, dense (valid, channels, ...).
 struct BlockReference {
-  reference::Values mean, var, y, winners_dy, dx, dgamma, dbeta;
-  std::vector<std::int64_t> winner;  ///< per output: index into x
+  reference::Values mean, var, y, dx, dgamma, dbeta;
+  reference::Values activation_dy;   ///< gradient of the activation's output
+  reference::Values norm_dy;         ///< gradient of its input
+  std::vector<std::int64_t> winner;  ///< per output: index into x; empty where averages are taken
 };
 
 struct BlockProblem {
@@ -56,18 +67,27 @@ struct BlockProblem {
     const Values wide = widen(x);
     const NormForward n = norm_forward(wide, widen(gamma), widen(beta), norm, eps);
     const Values normed = shape.norm ? n.y : wide;
-    const Values active = shape.relu ? relu_forward(normed) : normed;
-    const PoolForward pooled = maxpool_forward(active, pool);
+    const Values active = shape.activation == Activation::relu      ? relu_forward(normed)
+                          : shape.activation == Activation::sigmoid ? sigmoid_forward(normed)
+                                                                    : normed;
     BlockReference r;
     r.mean = n.mean;
     r.var = n.var;
-    r.y = pooled.y;
-    r.winner = pooled.winner;
-    r.winners_dy = maxpool_backward(pooled, widen(dy), pool);
-    if (shape.relu) r.winners_dy = relu_backward(normed, r.winners_dy);
-    r.dx = r.winners_dy;
+    if (averages(shape)) {
+      r.y = avgpool_forward(active, pool);
+      r.activation_dy = avgpool_backward(widen(dy), pool);
+    } else {
+      const PoolForward pooled = maxpool_forward(active, pool);
+      r.y = pooled.y;
+      r.winner = pooled.winner;
+      r.activation_dy = maxpool_backward(pooled, widen(dy), pool);
+    }
+    r.norm_dy = shape.activation == Activation::relu      ? relu_backward(normed, r.activation_dy)
+                : shape.activation == Activation::sigmoid ? sigmoid_backward(normed, r.activation_dy)
+                                                          : r.activation_dy;
+    r.dx = r.norm_dy;
     if (!shape.norm) return r;
-    NormGradients g = norm_backward(wide, r.winners_dy, widen(gamma), norm, eps);
+    NormGradients g = norm_backward(wide, r.norm_dy, widen(gamma), norm, eps);
     r.dx = std::move(g.x);
     r.dgamma = std::move(g.gamma);
     r.dbeta = std::move(g.beta);
@@ -76,7 +96,8 @@ struct BlockProblem {
 };
 
 inline BlockShape block_shape(std::int64_t channels, const BlockCase& c) {
-  return {channels, c.height, c.width, c.height / c.pool, c.width / c.pool, c.pool, c.norm, c.relu};
+  return {channels, c.height, c.width,      c.height / c.pool, c.width / c.pool,
+          c.pool,   c.norm,   c.activation, c.pooling};
 }
 
 /// The kernels of a whole training step, one after the other.
@@ -99,8 +120,8 @@ struct BlockRun {
     moments.assign(channels, {});
     k.block_reduce(p.shape, x.data(), norm ? p.gamma.data() : nullptr, p.valid,
                    norm ? moments.data() : nullptr, pooled.data());
-    EXPECT_TRUE(p.shape.pool == 1 ? pooled.untouched() : pooled.complete());
-    const Guarded& raw = p.shape.pool == 1 ? x : pooled;
+    EXPECT_TRUE(pools_raw(p.shape) ? pooled.complete() : pooled.untouched());
+    const Guarded& raw = pools_raw(p.shape) ? pooled : x;
 
     const auto n = static_cast<double>(p.values_per_channel());
     for (const Moments& m : moments) {

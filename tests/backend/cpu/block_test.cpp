@@ -1,4 +1,4 @@
-// Batch norm, ReLU and max pooling in one against the three one after the other, in double and in float.
+// Batch norm, activation and pooling in one against the three one after the other, in double and in float.
 #include <algorithm>
 #include <limits>
 
@@ -23,6 +23,7 @@ class BlockTest : public KernelTest {
     p.shape = block_shape(5, c);
     p.gamma = {1.5f, -0.7f, 0.0f, 1e-20f, 0.9f};
     p.beta = {0.3f, -0.2f, 0.4f, 0.0f, 0.1f};  // beside 1e-20 a beta would make every y tie
+    if (c.activation == Activation::sigmoid) p.gamma[3] = 0.05f;  // so would the 0.5 of a sigmoid
     p.x = random(valid * p.input().size(), 0.5f);
     for (std::size_t i = 0; i < p.x.size(); ++i)
       if (p.channel_of(i) == 4) p.x[i] += 100;
@@ -61,7 +62,7 @@ TEST_P(BlockTest, MomentsAreTwoPassWhateverTheMean) {
 TEST_P(BlockTest, MomentsOfDataFarFromZero) {
   BlockProblem p;
   p.valid = k.lanes - 1;
-  p.shape = block_shape(3, {24, 24, 1, true, false});
+  p.shape = block_shape(3, {24, 24, 1, true});
   p.gamma = p.beta = {1, 1, 1};
   p.x = random(p.valid * p.input().size());
   for (std::size_t i = 0; i < p.x.size(); ++i) p.x[i] += static_cast<float>(std::pow(100, p.channel_of(i)));
@@ -75,7 +76,7 @@ TEST_P(BlockTest, MomentsOfDataFarFromZero) {
 
 TEST_P(BlockTest, AConstantHasNoVariance) {
   for (const float value : {0.1f, 100.0f, 1e4f, 1e7f}) {
-    const BlockShape shape = block_shape(1, {9, 37, 1, true, false});
+    const BlockShape shape = block_shape(1, {9, 37, 1, true});
     const std::vector<float> x(at(k.lanes * 9 * 37), value);
     const Guarded group(x);
     Moments m{-1, -1};
@@ -85,17 +86,36 @@ TEST_P(BlockTest, AConstantHasNoVariance) {
   }
 }
 
-TEST_P(BlockTest, ForwardIsNormThenReluThenPool) {
+/// How far each normed value may reach: its terms, the rounding of the mean included.
+reference::Values normed_magnitudes(const BlockProblem& p, const BlockReference& r) {
+  reference::Values magnitudes;
+  for (std::size_t i = 0; i < p.x.size(); ++i) {
+    const std::size_t c = at(p.channel_of(i));
+    const double gain = std::abs(p.gamma[c]) / std::sqrt(r.var[c] + p.eps);
+    magnitudes.push_back(p.shape.norm ? (std::abs(p.x[i] - r.mean[c]) + std::abs(r.mean[c])) * gain +
+                                            std::abs(p.beta[c])
+                                      : std::abs(p.x[i]));
+  }
+  return magnitudes;
+}
+
+TEST_P(BlockTest, ForwardIsNormThenActivationThenPool) {
   for_each_case([this](const BlockProblem& p, const BlockReference& r) {
     const BlockRun run(k, p);
-    reference::Values allowed;
-    for (const std::int64_t winner : r.winner) {
-      const std::size_t c = at(p.channel_of(at(winner)));
-      const double gain = std::abs(p.gamma[c]) / std::sqrt(r.var[c] + p.eps);
-      // The mean is rounded to float.
-      const double magnitude = (std::abs(p.x[at(winner)] - r.mean[c]) + std::abs(r.mean[c])) * gain;
-      allowed.push_back(p.shape.norm ? bound(kFloatEps, 1, magnitude + std::abs(p.beta[c])) : 0);
+    const bool sigmoid = p.shape.activation == Activation::sigmoid;
+    reference::Values magnitudes = normed_magnitudes(p, r), allowed;
+    if (averages(p.shape)) {
+      magnitudes = reference::avgpool_forward(
+          magnitudes, {p.valid, p.shape.channels, p.shape.in_height, p.shape.in_width, p.shape.pool});
+    } else {
+      reference::Values winners;
+      for (const std::int64_t winner : r.winner) winners.push_back(magnitudes[at(winner)]);
+      magnitudes = winners;
     }
+    const bool rounds = p.shape.norm || sigmoid || averages(p.shape);
+    for (const double magnitude : magnitudes)
+      allowed.push_back(rounds ? bound(kFloatEps, p.shape.pool * p.shape.pool, magnitude + (sigmoid ? 1 : 0))
+                               : 0);
     EXPECT_TRUE(close(run.y, r.y, allowed));
   });
 }
@@ -104,8 +124,17 @@ TEST_P(BlockTest, BackwardSumsAndInputGradient) {
   for_each_case([this](const BlockProblem& p, const BlockReference& r) {
     const BlockRun run(k, p);
     for (const float value : run.dead_dx) ASSERT_EQ(value, 0);
+    // A sigmoid's slope feels the rounding of what it is taken at.
+    const reference::Values normed = normed_magnitudes(p, r);
+    reference::Values through_activation(p.x.size());
+    for (std::size_t i = 0; i < p.x.size(); ++i)
+      through_activation[i] = p.shape.activation == Activation::sigmoid
+                                  ? std::abs(r.activation_dy[i]) * (1 + (p.shape.norm ? normed[i] : 0))
+                                  : std::abs(r.norm_dy[i]);
     if (!p.shape.norm) {
-      EXPECT_TRUE(close(run.dx, r.dx, 0));
+      const bool rounds = p.shape.activation == Activation::sigmoid || averages(p.shape);
+      EXPECT_TRUE(
+          close(run.dx, r.dx, rounds ? bounds(1, through_activation) : reference::Values(p.x.size())));
       return;
     }
     const std::int64_t n = p.values_per_channel();
@@ -118,8 +147,8 @@ TEST_P(BlockTest, BackwardSumsAndInputGradient) {
     };
     for (std::size_t i = 0; i < p.x.size(); ++i) {
       const std::size_t c = at(p.channel_of(i));
-      sum[c] += std::abs(r.winners_dy[i]);
-      sum_xhat[c] += std::abs(r.winners_dy[i]) * reach(i, c);
+      sum[c] += through_activation[i];
+      sum_xhat[c] += through_activation[i] * reach(i, c);
     }
     for (std::size_t c = 0; c < channels; ++c) {
       EXPECT_NEAR(run.sums[2 * c], r.dbeta[c], bound(kFloatEps, 64, sum[c])) << "channel " << c;
@@ -129,9 +158,8 @@ TEST_P(BlockTest, BackwardSumsAndInputGradient) {
     for (std::size_t i = 0; i < p.x.size(); ++i) {
       const std::size_t c = at(p.channel_of(i));
       const double through_statistics = (sum[c] + reach(i, c) * sum_xhat[c]) / static_cast<double>(n);
-      allowed.push_back(
-          bound(kFloatEps, 64,
-                std::abs(p.gamma[c]) * invstd(c) * (std::abs(r.winners_dy[i]) + through_statistics)));
+      allowed.push_back(bound(
+          kFloatEps, 64, std::abs(p.gamma[c]) * invstd(c) * (through_activation[i] + through_statistics)));
     }
     EXPECT_TRUE(close(run.dx, r.dx, allowed));
   });
@@ -141,24 +169,37 @@ TEST_P(BlockTest, FusedIsUnfused) {
   for_each_case([this](const BlockProblem& p, const BlockReference&) {
     const BlockRun fused(k, p);
     const std::int64_t height = p.shape.in_height, width = p.shape.in_width;
-    BlockProblem norm = p, relu = p, pool = p;
-    norm.shape = block_shape(5, {height, width, 1, p.shape.norm, false});
+    BlockProblem norm = p, activation = p, pool = p;
+    norm.shape = block_shape(5, {height, width, 1, p.shape.norm});
     norm.dy.assign(p.x.size(), 0);
-    relu.shape = block_shape(5, {height, width, 1, false, p.shape.relu});
-    relu.dy.assign(p.x.size(), 0);
-    pool.shape = block_shape(5, {height, width, p.shape.pool, false, false});
-    relu.x = BlockRun(k, norm, &fused).y;  // the chunks of the statistics differ, and their last bits
-    pool.x = BlockRun(k, relu).y;
+    activation.shape = block_shape(5, {height, width, 1, false, p.shape.activation});
+    activation.dy.assign(p.x.size(), 0);
+    pool.shape = block_shape(5, {height, width, p.shape.pool, false, Activation::none, p.shape.pooling});
+    activation.x = BlockRun(k, norm, &fused).y;  // the chunks of the statistics differ, and their last bits
+    pool.x = BlockRun(k, activation).y;
     const BlockRun pooled(k, pool);
     EXPECT_EQ(fused.y, pooled.y);  // the same rounding at the same places
-    relu.dy = pooled.dx;
-    norm.dy = BlockRun(k, relu).dx;
+    activation.dy = pooled.dx;
+    norm.dy = BlockRun(k, activation).dx;
     const BlockRun unfused(k, norm, &fused);
     // The sums run in another order.
     const reference::Values expected = reference::widen(unfused.dx);
     EXPECT_TRUE(
         close(fused.dx, expected, p.shape.norm ? bound(kFloatEps, 64, 100 * support::largest(expected)) : 0));
   });
+}
+
+TEST_P(BlockTest, AnAverageIsSharedEvenlyAndADroppedPixelGetsNothing) {
+  BlockProblem p;
+  p.valid = 1;
+  p.shape = block_shape(1, {3, 5, 2, false, Activation::none, Pooling::average});
+  p.x = {1, 2, -4, -3, 9,  //
+         3, 4, -2, 7,  9,  //
+         9, 9, 9,  9,  9};
+  p.dy = {2, 4};
+  const BlockRun run(k, p);
+  EXPECT_EQ(run.y, (std::vector<float>{2.5f, -0.5f}));
+  EXPECT_EQ(run.dx, (std::vector<float>{0.5f, 0.5f, 1, 1, 0, 0.5f, 0.5f, 1, 1, 0, 0, 0, 0, 0, 0}));
 }
 
 TEST_P(BlockTest, TiesGoToTheFirst) {
@@ -168,7 +209,7 @@ TEST_P(BlockTest, TiesGoToTheFirst) {
         SCOPED_TRACE("pool " + std::to_string(pool) + ", gamma " + std::to_string(gamma));
         BlockProblem p;
         p.valid = k.lanes;
-        p.shape = block_shape(1, {2 * pool, 2 * pool + 1, pool, norm, false});
+        p.shape = block_shape(1, {2 * pool, 2 * pool + 1, pool, norm});
         p.gamma = {gamma};
         p.beta = {1};
         p.x = random(p.valid * p.input().size());
@@ -182,8 +223,7 @@ TEST_P(BlockTest, TiesGoToTheFirst) {
         const float scale = norm ? gamma * run.invstd[0] : 1;
         reference::Values allowed(p.x.size(), 0.0);
         if (norm)
-          allowed.assign(p.x.size(),
-                         bound(kFloatEps, 64, 8 * std::abs(scale) * support::largest(r.winners_dy)));
+          allowed.assign(p.x.size(), bound(kFloatEps, 64, 8 * std::abs(scale) * support::largest(r.norm_dy)));
         EXPECT_TRUE(close(run.dx, r.dx, allowed));
       }
 }
@@ -192,7 +232,7 @@ TEST_P(BlockTest, WindowsWithoutAPositiveValueGiveZeroAndNoGradient) {
   for (const std::int64_t pool : {1, 2, 3}) {
     BlockProblem p;
     p.valid = k.lanes;
-    p.shape = block_shape(2, {6, 6, pool, false, true});
+    p.shape = block_shape(2, {6, 6, pool, false, Activation::relu});
     p.x = random(p.valid * p.input().size());
     for (float& value : p.x) value = -std::abs(value);
     p.x[0] = 0;
@@ -203,29 +243,34 @@ TEST_P(BlockTest, WindowsWithoutAPositiveValueGiveZeroAndNoGradient) {
   }
 }
 
-TEST_P(BlockTest, NanPassesReluAndPoolWherever) {
-  for (const std::int64_t pool : {1, 2, 3})
-    for (std::int64_t i = 0; i < pool * pool; ++i)
-      for (const bool relu : {false, true}) {
-        const BlockShape shape = block_shape(1, {pool, 2 * pool, pool, false, relu});
-        std::vector<float> x(at(2 * pool * pool * k.lanes), 3.0f);
-        const int lane = static_cast<int>(i) % k.lanes;
-        x[at((i / pool * 2 * pool + i % pool) * k.lanes + lane)] = kNan;
-        const Guarded in(x);
-        Guarded pooled(at(2 * k.lanes)), y(at(shape.out_height * shape.out_width * k.lanes));
-        k.block_reduce(shape, in.data(), nullptr, k.lanes, nullptr, pooled.data());
-        k.block_forward(shape, pool == 1 ? in.data() : pooled.data(), {}, y.data());
-        for (std::int64_t o = 0; o < 2; ++o)
-          for (int l = 0; l < k.lanes; ++l) {
-            const float value = y.data()[o * k.lanes + l];
-            const bool spoiled = o == 0 && l == lane;
-            EXPECT_TRUE(spoiled ? std::isnan(value) : value == 3.0f) << "pool " << pool << ", position " << i;
-          }
-      }
+TEST_P(BlockTest, NanPassesActivationAndPoolWherever) {
+  for (const BlockCase& c : block_cases()) {
+    if (c.height != 6 || c.norm) continue;
+    SCOPED_TRACE(c.name());
+    for (std::int64_t i = 0; i < c.pool * c.pool; ++i) {
+      BlockShape shape = block_shape(1, {c.pool, 2 * c.pool, c.pool, false, c.activation, c.pooling});
+      std::vector<float> x(at(2 * c.pool * c.pool * k.lanes), 3.0f);
+      const int lane = static_cast<int>(i) % k.lanes;
+      x[at((i / c.pool * 2 * c.pool + i % c.pool) * k.lanes + lane)] = kNan;
+      const Guarded in(x);
+      Guarded pooled(at(2 * k.lanes)), y(at(shape.out_height * shape.out_width * k.lanes));
+      k.block_reduce(shape, in.data(), nullptr, k.lanes, nullptr, pooled.data());
+      k.block_forward(shape, pools_raw(shape) ? pooled.data() : in.data(), {}, y.data());
+      const double expected = c.activation == Activation::sigmoid ? 1 / (1 + std::exp(-3.0)) : 3;
+      for (std::int64_t o = 0; o < 2; ++o)
+        for (int l = 0; l < k.lanes; ++l) {
+          const float value = y.data()[o * k.lanes + l];
+          if (o == 0 && l == lane)
+            EXPECT_TRUE(std::isnan(value)) << "position " << i;
+          else
+            EXPECT_NEAR(value, expected, 3 * kFloatEps * expected) << "position " << i;
+        }
+    }
+  }
 }
 
 TEST_P(BlockTest, NanStaysInItsChannel) {
-  const BlockCase c{6, 6, 2, true, true};
+  const BlockCase c{6, 6, 2, true, Activation::relu};
   BlockProblem clean = problem(c, k.lanes), spoiled = clean;
   for (std::size_t i = 0; i < spoiled.x.size(); ++i)
     if (spoiled.channel_of(i) == 1) {
@@ -244,20 +289,29 @@ TEST_P(BlockTest, NanStaysInItsChannel) {
 }
 
 TEST_P(BlockTest, ADegenerateChannelIsBetaWithoutGradient) {
-  for (const std::int64_t pool : {1, 2}) {
-    const BlockShape shape = block_shape(1, {4, 4, pool, true, false});
+  for (const BlockCase& c : block_cases()) {
+    if (c.height != 6 || !c.norm) continue;
+    SCOPED_TRACE(c.name());
+    const BlockShape shape = block_shape(1, c);
     const float mean = 1, invstd = 0, gamma = 2, beta = 0.25f, dbeta_mean = 1, dgamma_mean = kNan;
     const NormCoefficients n{&mean, &invstd, &gamma, &beta, &dbeta_mean, &dgamma_mean};
-    std::vector<float> x(at(16 * k.lanes), std::numeric_limits<float>::max());
-    const Guarded in(x), dy(std::vector<float>(x.size(), 1.0f));
-    Guarded y(at(shape.out_height * shape.out_width * k.lanes)), dx(x.size());
+    std::vector<float> x(at(36 * k.lanes), std::numeric_limits<float>::max());
+    const auto outputs = at(shape.out_height * shape.out_width * k.lanes);
+    const Guarded in(x), dy(std::vector<float>(outputs, 1.0f));
+    Guarded y(outputs), dx(x.size());
     k.block_forward(shape, in.data(), n, y.data());
-    for (const float value : y.values()) ASSERT_EQ(value, beta);
+    const bool sigmoid = c.activation == Activation::sigmoid;
+    const double active = sigmoid ? 1 / (1 + std::exp(-0.25)) : 0.25;
+    for (const float value : y.values()) ASSERT_NEAR(value, active, sigmoid ? 3 * kFloatEps : 0);
     double sums[2];
     k.block_backward_sums(shape, in.data(), y.data(), dy.data(), n, sums);
-    EXPECT_EQ(sums[0], static_cast<double>(y.size()));
+    const double slope = sigmoid ? active * (1 - active) : 1;
+    EXPECT_NEAR(sums[0], slope * static_cast<double>(outputs),
+                c.activation == Activation::none && c.pooling == Pooling::maximum
+                    ? 0
+                    : 4 * kFloatEps * static_cast<double>(outputs));
     EXPECT_EQ(sums[1], 0);
-    k.block_backward_input(shape, in.data(), in.data(), y.data(), dy.data(), n, k.lanes, dense({1, 4, 4}),
+    k.block_backward_input(shape, in.data(), in.data(), y.data(), dy.data(), n, k.lanes, dense({1, 6, 6}),
                            dx.data());
     for (const float value : dx.values()) ASSERT_EQ(value, 0);
   }
@@ -273,7 +327,7 @@ TEST_P(BlockTest, TheGapsOfASpreadGradientAreLeftAlone) {
     const NormCoefficients n{run.mean.data(), run.invstd.data(),     p.gamma.data(),
                              p.beta.data(),   run.dbeta_mean.data(), run.dgamma_mean.data()};
     k.block_reduce(p.shape, x.data(), p.gamma.data(), p.valid, nullptr, pooled.data());
-    const float* raw = p.shape.pool == 1 ? x.data() : pooled.data();
+    const float* raw = pools_raw(p.shape) ? pooled.data() : x.data();
     k.block_forward(p.shape, raw, n, y.data());
 
     const GradientLayout layout{planes.height * (2 * planes.width + 3), 2 * planes.width + 3, 2, 2};

@@ -31,15 +31,18 @@ TEST_P(ConvEpilogueTest, GivesTheBitsOfBlockReduceAndLeavesTheOutputAlone) {
   for (const ConvCase& c : cases)
     for (std::int64_t pool = 1; pool <= 3; ++pool) {
       if (c.out_height < pool) continue;
-      for (const bool norm : {true, false}) {
-        SCOPED_TRACE(c.name() + ", pool " + std::to_string(pool) + (norm ? ", norm" : ""));
+      for (const auto& [norm, pooling] :
+           {std::pair{true, Pooling::maximum}, {false, Pooling::maximum}, {true, Pooling::average}}) {
+        SCOPED_TRACE(c.name() + ", pool " + std::to_string(pool) + (norm ? ", norm" : "") +
+                     (pooling == Pooling::average ? ", average" : ""));
         const int valid = 1 + i++ % k.lanes;
         const ConvProblem p =
             make_problem(c, valid, [this](std::int64_t size) { return random(size, 0.5f); });
         std::vector<float> gamma = random(c.out_channels);
         gamma[0] = 0;
-        const BlockShape block{c.out_channels,     c.out_height, c.out_width, c.out_height / pool,
-                               c.out_width / pool, pool,         norm,        true};
+        const BlockShape block{
+            c.out_channels, c.out_height,     c.out_width, c.out_height / pool, c.out_width / pool, pool,
+            norm,           Activation::relu, pooling};
         const auto pooled_size = at(block.channels * block.out_height * block.out_width * k.lanes);
         Reduced fused{std::vector<Moments>(at(c.out_channels), Moments{-1, -1}), Guarded(pooled_size)};
         Reduced separate{std::vector<Moments>(at(c.out_channels)), Guarded(pooled_size)};
@@ -59,7 +62,7 @@ TEST_P(ConvEpilogueTest, GivesTheBitsOfBlockReduceAndLeavesTheOutputAlone) {
 
         EXPECT_TRUE(out.complete());
         EXPECT_TRUE(std::ranges::equal(out.values(), plain.values()));
-        if (pool == 1) {
+        if (!pools_raw(block)) {
           EXPECT_TRUE(fused.pooled.untouched());
         } else {
           EXPECT_TRUE(fused.pooled.complete());

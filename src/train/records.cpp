@@ -1,51 +1,23 @@
-#include "cli/records.hpp"
+#include "train/records.hpp"
 
-#include <spdlog/fmt/fmt.h>
-
-#include <cstdlib>
+#include <array>
+#include <charconv>
 #include <string>
 
-namespace bntrain::cli {
+#include "core/processor.hpp"
+
+namespace bntrain {
 namespace {
 
 double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
-double nine_digits(double value) {
-  return std::strtod(fmt::format("{:.9g}", value).c_str(), nullptr);
-}
-
-Json configuration(const TrainOptions& options) {
-  const TrainConfig& config = options.config;
-  return {{"data", config.data},
-          {"network", config.network},
-          {"norm", config.norm == Norm::batch ? "batch" : "none"},
-          {"init", to_string(config.init)},
-          {"bn-momentum", config.batch_norm.momentum},
-          {"bn-eps", config.batch_norm.eps},
-          {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
-          {"epochs", config.epochs},
-          {"steps", config.steps},
-          {"batch-size", config.batch_size},
-          {"lr", config.lr},
-          {"momentum", config.momentum},
-          {"weight-decay", config.weight_decay},
-          {"seed", config.seed},
-          {"shuffle", config.shuffle ? "on" : "none"},
-          {"device", to_string(config.backend.device)},
-          {"threads", config.backend.threads},
-          {"cpu-isa", to_string(config.backend.cpu_isa)},
-          {"precision", to_string(config.backend.precision)},
-          {"init-from", config.init_from},
-          {"save", config.save},
-          {"save-gradients", config.save_gradients},
-          {"metrics", config.metrics},
-          {"log-every", config.log_every}};
-}
-
 }  // namespace
+
+std::string to_string(Norm norm) {
+  return norm == Norm::batch ? "batch" : "none";
+}
 
 std::string to_string(Init init) {
   switch (init) {
@@ -57,6 +29,8 @@ std::string to_string(Init init) {
       return "torch";
     case Init::he:
       return "he";
+    case Init::xavier:
+      return "xavier";
   }
   return "";
 }
@@ -79,28 +53,75 @@ std::string to_string(Precision precision) {
   return precision == Precision::tf32 ? "tf32" : "fp32";
 }
 
+// nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
+double nine_digits(double value) {
+  std::array<char, 32> text{};
+  const auto [end, error] =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 9);
+  std::from_chars(text.data(), end, value);
+  return value;
+}
+
 double images_per_second(const EpochResult& epoch) {
   return rate(epoch.train.count, epoch.train_seconds);
 }
 
-Json start_record(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer,
-                  const std::string& backend) {
+std::string one_line(const Json& record) {
+  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json config_record(const TrainConfig& config) {
+  return {{"data", config.data},
+          {"network", config.network},
+          {"norm", to_string(config.norm)},
+          {"init", to_string(config.init)},
+          {"bn-momentum", config.batch_norm.momentum},
+          {"bn-eps", config.batch_norm.eps},
+          {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
+          {"epochs", config.epochs},
+          {"steps", config.steps},
+          {"batch-size", config.batch_size},
+          {"lr", config.lr},
+          {"momentum", config.momentum},
+          {"weight-decay", config.weight_decay},
+          {"seed", config.seed},
+          {"shuffle", config.shuffle ? "on" : "none"},
+          {"device", to_string(config.backend.device)},
+          {"threads", config.backend.threads},
+          {"cpu-isa", to_string(config.backend.cpu_isa)},
+          {"precision", to_string(config.backend.precision)},
+          {"init-from", config.init_from},
+          {"save", config.save},
+          {"save-gradients", config.save_gradients},
+          {"metrics", config.metrics},
+          {"log-every", config.log_every},
+          {"eval-every", config.eval_every},
+          {"record", to_string(config.record)}};
+}
+
+Json dataset_record(const Dataset& dataset) {
+  return {{"name", dataset.name},
+          {"source", dataset.source},
+          {"known_digests", dataset.known_digests},
+          {"image", to_string(dataset.train.shape)},
+          {"classes", dataset.classes},
+          {"train", dataset.train.count},
+          {"test", dataset.test.count}};
+}
+
+Json start_record(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
+                  const std::string& backend, int jobs) {
   return {{"event", "start"},
-          {"config", configuration(options)},
-          {"seed", options.config.seed},
+          {"config", config_record(config)},
+          {"seed", config.seed},
           {"versions", {{"bntrain", BNTRAIN_VERSION}, {"compiler", __VERSION__}}},
+          {"processor", processor_name()},
           {"backend", backend},
           {"variant", trainer.executable().variant()},
+          {"jobs", jobs},
           {"network", trainer.network().text()},
           {"parameters", trainer.network().parameter_count()},
-          {"dataset",
-           {{"name", dataset.name},
-            {"source", dataset.source},
-            {"known_digests", dataset.known_digests},
-            {"image", bntrain::to_string(dataset.train.shape)},
-            {"classes", dataset.classes},
-            {"train", dataset.train.count},
-            {"test", dataset.test.count}}},
+          {"dataset", dataset_record(dataset)},
           {"steps_per_epoch", trainer.steps_per_epoch()},
           {"total_steps", trainer.total_steps()}};
 }
@@ -111,6 +132,16 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
           {"step", step},
           {"loss", nine_digits(metrics.loss())},
           {"accuracy", metrics.accuracy()}};
+}
+
+Json evaluation_record(const Evaluation& evaluation) {
+  return {{"event", "evaluation"},
+          {"epoch", evaluation.epoch},
+          {"step", evaluation.steps},
+          {"test_loss", evaluation.test.loss},
+          {"test_accuracy", evaluation.test.accuracy},
+          {"train_seconds", evaluation.train_seconds},
+          {"eval_seconds", evaluation.eval_seconds}};
 }
 
 Json epoch_record(const EpochResult& epoch) {
@@ -164,4 +195,4 @@ Json end_record(const TrainResult& result) {
   return record;
 }
 
-}  // namespace bntrain::cli
+}  // namespace bntrain

@@ -1,0 +1,1 @@
+"""The report of `bntrain bench`; the program is scripts/plot_report.py."""

@@ -1,0 +1,146 @@
+#include "bench/bench_folder.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "bench/bench_config.hpp"
+#include "bntrain/error.hpp"
+#include "core/write_file.hpp"
+
+namespace bntrain::bench {
+namespace fs = std::filesystem;
+namespace {
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (fs::is_directory(path)) return;
+  throw Error(ErrorKind::data, path.string() + ": the folder cannot be made: " +
+                                   (error ? error.message() : "there is a file of that name"));
+}
+
+/// What is hidden are the lock and the temporary files of a bench that was killed.
+bool holds_something(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with('.')) return true;
+  }
+  return false;
+}
+
+/// FileWriter's, of a process that was killed.
+void remove_temporary_files(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path());
+  }
+}
+
+void write_whole(const fs::path& path, const std::string& text) {
+  FileWriter file(path);
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+Json read_config(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file) throw Error(ErrorKind::data, path.string() + ": cannot be read: " + std::strerror(errno));
+  Json config = Json::parse(text, nullptr, false);
+  if (config.is_discarded() || !config.is_object() ||
+      config.value("schema", Json()) != "bntrain-bench-config") {
+    throw Error(ErrorKind::data, path.string() +
+                                     ": this is no configuration of a bench; name another folder "
+                                     "with --out");
+  }
+  return config;
+}
+
+}  // namespace
+
+BenchFolder::BenchFolder(fs::path path, Json config) : path_(std::move(path)), config_(std::move(config)) {
+  make_folder(path_);
+  lock();
+  try {
+    take_up();
+  } catch (...) {
+    ::close(lock_);
+    throw;
+  }
+}
+
+BenchFolder::~BenchFolder() {
+  ::close(lock_);
+}
+
+void BenchFolder::lock() {
+  const fs::path file = path_ / ".lock";
+  lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (lock_ < 0) throw Error(ErrorKind::data, file.string() + ": cannot be written: " + std::strerror(errno));
+  // The kernel takes the lock away with its process, however that ends.
+  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  const int reason = errno;
+  ::close(lock_);
+  if (reason == EWOULDBLOCK) {
+    throw Error(ErrorKind::runtime, path_.string() +
+                                        ": another bntrain bench is working in this folder; wait "
+                                        "for its end or name another with --out");
+  }
+  throw Error(ErrorKind::runtime, file.string() + ": cannot be locked: " + std::strerror(reason));
+}
+
+void BenchFolder::take_up() {
+  const fs::path file = path_ / "config.json";
+  if (fs::exists(file)) {
+    const Json old = read_config(file);
+    try {
+      expect_continuation(old, config_, path_.string());
+    } catch (const Json::exception& error) {
+      throw Error(ErrorKind::data, file.string() + ": damaged: " + error.what());
+    }
+  } else if (holds_something(path_)) {
+    throw Error(ErrorKind::usage,
+                "--out: " + path_.string() + " holds files but no bench; name a new or empty folder");
+  }
+  remove_temporary_files(path_);
+  write_whole(file, config_.dump(2) + "\n");
+  make_folder(path_ / "runs");
+  remove_temporary_files(path_ / "runs");
+}
+
+fs::path BenchFolder::run_file(const TrainConfig& run) const {
+  return path_ / "runs" / (run_name(run) + ".jsonl");
+}
+
+std::optional<RunRecord> BenchFolder::find(const TrainConfig& run) const {
+  const fs::path file = run_file(run);
+  if (!fs::exists(file)) return std::nullopt;
+  RunRecord record = read_run_record(file);
+  const auto expect = [&](const std::string& what, const Json& found, const Json& expected) {
+    if (found == expected) return;
+    throw Error(ErrorKind::data, file.string() + ": line 1: this run has " + what + " " + one_line(found) +
+                                     " and not " + one_line(expected) + "; remove the file to run it again");
+  };
+  const Json flags = run_flags(run);
+  for (const auto& [flag, expected] : flags.items()) {
+    if (flag != "data") expect("--" + flag, record.start["config"][flag], expected);
+  }
+  expect("the variant", record.start["variant"], config_["variant"]);
+  return record;
+}
+
+void BenchFolder::keep(const TrainConfig& run, const std::string& records) {
+  write_whole(run_file(run), records);
+}
+
+void BenchFolder::write(const std::string& name, const std::string& text) const {
+  write_whole(path_ / name, text);
+}
+
+}  // namespace bntrain::bench

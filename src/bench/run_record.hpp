@@ -1,0 +1,48 @@
+// The record file of one finished run, as `bntrain train --metrics` writes it, read back.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/records.hpp"
+
+namespace bntrain::bench {
+
+/// A finished epoch. What was not finite is NaN.
+struct EpochRecord {
+  std::int64_t epoch = 0, steps = 0;
+  double train_loss = 0, train_loss_batch_mean = 0;
+  double train_accuracy = 0, train_accuracy_batch_mean = 0;
+  double test_loss = 0, test_accuracy = 0, test_accuracy_batch_mean = 0;
+};
+
+/// A look at the test set, within an epoch or at its end.
+struct EvaluationRecord {
+  std::int64_t step = 0;  ///< updates since the start of the run
+  double test_loss = 0, test_accuracy = 0;
+  double train_seconds = 0;  ///< of training since the start of the run
+};
+
+struct DivergenceRecord {
+  std::int64_t epoch = 0, step = 0;
+  std::string layer;
+};
+
+struct RunRecord {
+  Json start;  ///< the first record as it is
+  std::vector<EpochRecord> epochs;
+  std::vector<EvaluationRecord> evaluations;  ///< all of them, in the order of their steps
+  std::optional<DivergenceRecord> divergence;
+  double train_seconds = 0;  ///< of the finished epochs
+  /// The run had the machine for itself, so that its seconds mean something.
+  bool alone = true;
+};
+
+/// Throws Error(data) that names the file and the line when anything is missing, out of order or no number:
+/// a damaged file must not be counted, and running it again would hide the damage.
+RunRecord read_run_record(const std::filesystem::path& path);
+
+}  // namespace bntrain::bench

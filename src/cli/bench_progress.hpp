@@ -1,0 +1,34 @@
+// What a bench says while it runs: a line for every finished run and a progress bar over all of them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "bench/bench.hpp"
+#include "cli/progress.hpp"
+
+namespace bntrain::cli {
+
+class BenchProgress : public bench::Bench::Observer {
+ public:
+  /// Every run has `steps` steps unless it diverges.
+  BenchProgress(const bench::Bench& bench, std::int64_t steps, bool draws);
+
+  void on_progress(std::size_t run, std::int64_t steps, std::int64_t total_steps) override;
+  void on_run(std::size_t run, const bench::RunResult& result, double seconds) override;
+  void clear() { progress_.clear(); }
+
+ private:
+  const bench::Bench& bench_;
+  std::int64_t finished_;
+  std::int64_t total_steps_;                      ///< of what was left at the start
+  std::int64_t done_steps_ = 0;                   ///< of the runs that ended
+  std::map<std::size_t, std::int64_t> going_on_;  ///< steps by run
+  Progress progress_;
+};
+
+/// "0.8761 trained", "diverged in epoch 0 at step 12"
+std::string outcome_text(const bench::RunResult& result);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,12 @@
+// The report of a bench: a page with plots, made by a Python script.
+#pragma once
+
+#include <filesystem>
+
+namespace bntrain::cli {
+
+/// Runs plot_report.py, which lies in share/bntrain, on the folder of a bench. Where that fails the results
+/// are there all the same, so it only warns and says what to install.
+void make_report(const std::filesystem::path& folder);
+
+}  // namespace bntrain::cli

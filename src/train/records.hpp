@@ -1,0 +1,58 @@
+// The JSON objects of --json and --metrics. Numbers that are not finite become null.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/config.hpp"
+#include "bntrain/dataset.hpp"
+#include "bntrain/trainer.hpp"
+
+namespace bntrain {
+
+using Json = nlohmann::ordered_json;
+
+/// The record on one line, without its end. File names need not be UTF-8; a replaced character is better than
+/// no record.
+std::string one_line(const Json& record);
+
+/// Values by flag names without dashes.
+Json config_record(const TrainConfig& config);
+
+Json dataset_record(const Dataset& dataset);
+
+/// The whole resolved configuration with what the bits and the times of a run depend on besides it. `jobs` is
+/// the number of runs that shared the machine.
+Json start_record(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
+                  const std::string& backend, int jobs = 1);
+
+/// The loss has 9 significant digits: all that a float32 has.
+Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metrics);
+
+Json evaluation_record(const Evaluation& evaluation);
+
+/// One object a batch norm, then one an activation layer, as docs/record.md describes them; 9 digits.
+std::vector<Json> look_records(const StepRecord& record);
+
+/// Test fields are null when the epoch was interrupted.
+Json epoch_record(const EpochResult& epoch);
+
+Json end_record(const TrainResult& result);
+
+/// `text` of a flag's value: "tutorial", "batch", "auto" ...
+std::string to_string(Norm norm);
+std::string to_string(Init init);
+std::string to_string(Device device);
+std::string to_string(Precision precision);
+std::string to_string(const RecordOptions& record);  ///< "bn,activations", "" for nothing
+
+/// The value that is left of 9 significant digits, all that a float32 has.
+double nine_digits(double value);
+
+/// Training images per second of training, without evaluation.
+double images_per_second(const EpochResult& epoch);
+
+}  // namespace bntrain
