@@ -1,8 +1,5 @@
 // The flags of bntrain predict.
-#include <spdlog/fmt/fmt.h>
-
 #include <charconv>
-#include <cstdio>
 #include <string>
 
 #include "cli/option_values.hpp"
