@@ -124,9 +124,9 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.footer("bntrain COMMAND --help lists the flags of a command.");
   setup_train(app, line.train);
+  setup_bench(app, line.bench);
   setup_eval(app, line.eval);
   setup_predict(app, line.predict);
-  setup_bench(app, line.bench);
   setup_time(app, line.time);
   setup_export(app, line.export_model);
   setup_info(app, line.info);

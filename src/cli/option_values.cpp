@@ -126,16 +126,6 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
   return app.add_flag(flag, target, help)->check(check)->envname(environment_name(flag));
 }
 
-CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
-                          const std::string& help) {
-  return app.add_option(name, target, help)->type_name("");
-}
-
-CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
-                           const std::string& help) {
-  return app.add_option(name, target, help)->type_name("");
-}
-
 std::vector<std::string> parse_list(const std::string& flag, const std::string& text) {
   std::vector<std::string> parts;
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -165,6 +155,16 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<dou
     target = values;
   };
   return add_value(app, flag, "X,...", fmt::format("{}", fmt::join(target, ",")), help, take);
+}
+
+CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
+                          const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
+}
+
+CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                           const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
 }
 
 std::string list_names(const std::vector<std::string>& names, const std::string& word) {

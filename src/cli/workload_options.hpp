@@ -23,6 +23,9 @@ inline constexpr NumberRange bn_eps_range{1e-30, 1e6};
 /// --data, --network, --batch-size.
 void add_workload(CLI::App& app, TrainConfig& config);
 
+/// --norm, of a single run.
+void add_norm(CLI::App& app, TrainConfig& config);
+
 void add_data(CLI::App& app, std::string& data);
 void add_split(CLI::App& app, Split& split, const std::string& help);
 void add_batch_size(CLI::App& app, std::int64_t& batch_size);
@@ -31,9 +34,6 @@ void add_batch_size(CLI::App& app, std::int64_t& batch_size);
 void add_description(CLI::App& app, ModelDescription& description);
 /// --input, --classes: likewise, where no data set tells them.
 void add_image_description(CLI::App& app, ModelDescription& description);
-
-/// --norm, of a single run.
-void add_norm(CLI::App& app, TrainConfig& config);
 
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);

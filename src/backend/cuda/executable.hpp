@@ -52,9 +52,10 @@ class CudaExecutable final : public Executable {
   };
 
   Compiled& compiled(std::int64_t batch);
-  void begin(BatchRange range, std::int64_t images, float gradient_scale);
+  /// What the device holds when the step begins. Only finish() says what it holds afterwards.
+  kernels::BatchState begin(BatchRange range, std::int64_t images, float gradient_scale);
   void run(Routine& routine, const std::function<void()>& enqueue);
-  void finish(BatchRange range);
+  void finish(kernels::BatchState begun, BatchRange range);
   Feed feed(const Images& images, const std::int64_t* order) const;
   BatchStatistics read_statistics(const Step& step) const;
   bool finite(const float* values, std::int64_t count) const;
@@ -74,7 +75,7 @@ class CudaExecutable final : public Executable {
   DeviceArray<std::int64_t> updates_;          ///< one number, num_batches_tracked
   std::map<std::int64_t, Compiled> programs_;  ///< by batch size
 
-  // What the device holds once everything is done that was enqueued.
+  // What the device holds once everything is done that was enqueued; empty where that is not known.
   std::optional<kernels::BatchState> expected_state_;
   std::optional<kernels::SgdScalars> expected_scalars_;
   std::int64_t undrained_ = 0;
