@@ -47,11 +47,11 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   return model;
 }
 
-Evaluation evaluate(Evaluator& evaluator, NormStatistics statistics) {
+ModelEvaluation evaluate(Evaluator& evaluator, NormStatistics statistics) {
   return statistics == NormStatistics::batch ? evaluator.evaluate_by_batch() : evaluator.evaluate();
 }
 
-void write_logits(const std::string& path, const Evaluation& found, std::int64_t classes) {
+void write_logits(const std::string& path, const ModelEvaluation& found, std::int64_t classes) {
   write_safetensors(path, {{{{"logits", {found.metrics.count, classes}, found.logits}}}, {}});
 }
 
@@ -105,7 +105,7 @@ int run_eval(const EvalOptions& options) {
     } else {
       evaluator.load(model.state);
     }
-    const Evaluation found = evaluate(evaluator, statistics);
+    const ModelEvaluation found = evaluate(evaluator, statistics);
     if (!options.logits.empty() && report.results.empty())
       write_logits(options.logits, found, dataset.classes);
     report.results.push_back(
