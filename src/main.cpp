@@ -21,6 +21,8 @@ int run(int argc, char** argv) {
       return run_predict(line.predict);
     case Command::bench:
       return run_bench(line.bench);
+    case Command::reproduce:
+      return run_reproduce(line.reproduce);
     case Command::time:
       return run_time(line.time);
     case Command::export_model:

@@ -62,6 +62,7 @@ class Reader {
     if (event == "start") read_start(record);
     if (event == "epoch") read_epoch(record);
     if (event == "evaluation") read_evaluation(record);
+    if (event == "activation") read_activation(record);
     if (event == "end") read_end(record);
   }
 
@@ -97,6 +98,15 @@ class Reader {
          .test_loss = number(record, "test_loss"),
          .test_accuracy = number(record, "test_accuracy", 0, 1),
          .train_seconds = not_negative(record, "train_seconds")});
+  }
+
+  void read_activation(const Json& record) {
+    const Json& layer = member(record, "layer");
+    if (!layer.is_string()) refuse("layer", layer);
+    const Json& percentiles = member(record, "percentiles");
+    if (!percentiles.is_object()) refuse("percentiles", percentiles);
+    run_.activations.push_back({count(record, "step", 0), layer.get<std::string>(), number(percentiles, "15"),
+                                number(percentiles, "50"), number(percentiles, "85")});
   }
 
   void read_epoch(const Json& record) {
@@ -142,25 +152,27 @@ class Reader {
 
 }  // namespace
 
-RunRecord read_run_record(const std::filesystem::path& path) {
-  const auto fail = [&](const std::string& what) -> Error {
-    return {ErrorKind::data, path.string() + what + "; remove the file to run this run again"};
-  };
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorKind::data, path.string() + ": cannot be read: " + std::strerror(errno));
+RunRecord read_run_record(std::istream& lines, const std::string& where) {
   Reader reader;
   int number = 0;
   try {
-    for (std::string line; std::getline(file, line);) {
+    for (std::string line; std::getline(lines, line);) {
       ++number;
-      if (file.eof()) throw BadRecord{"the line is cut off"};
+      if (lines.eof()) throw BadRecord{"the line is cut off"};
       reader.read(line);
     }
-    if (file.bad()) throw BadRecord{std::string("reading failed: ") + std::strerror(errno)};
+    if (lines.bad()) throw BadRecord{std::string("reading failed: ") + std::strerror(errno)};
     return reader.take();
   } catch (const BadRecord& bad) {
-    throw fail(": line " + std::to_string(std::max(number, 1)) + ": " + bad.message);
+    throw Error(ErrorKind::data, where + ": line " + std::to_string(std::max(number, 1)) + ": " +
+                                     bad.message + "; remove the file to run this run again");
   }
+}
+
+RunRecord read_run_record(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(ErrorKind::data, path.string() + ": cannot be read: " + std::strerror(errno));
+  return read_run_record(file, path.string());
 }
 
 }  // namespace bntrain::bench

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <iosfwd>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,18 +32,28 @@ struct DivergenceRecord {
   std::string layer;
 };
 
+/// The inputs of an activation layer's first unit over a batch: their 15th, 50th and 85th percentiles.
+struct ActivationRecord {
+  std::int64_t step = 0;
+  std::string layer;
+  double low = 0, median = 0, high = 0;
+};
+
 struct RunRecord {
   Json start;  ///< the first record as it is
   std::vector<EpochRecord> epochs;
   std::vector<EvaluationRecord> evaluations;  ///< all of them, in the order of their steps
+  std::vector<ActivationRecord> activations;  ///< what --record activations wrote
   std::optional<DivergenceRecord> divergence;
   double train_seconds = 0;  ///< of the finished epochs
   /// The run had the machine for itself, so that its seconds mean something.
   bool alone = true;
 };
 
-/// Throws Error(data) that names the file and the line when anything is missing, out of order or no number:
-/// a damaged file must not be counted, and running it again would hide the damage.
+/// Throws Error(data) that names `where` and the line when anything is missing, out of order or no number: a
+/// damaged file must not be counted, and running it again would hide the damage.
+RunRecord read_run_record(std::istream& lines, const std::string& where);
+/// Of a file.
 RunRecord read_run_record(const std::filesystem::path& path);
 
 }  // namespace bntrain::bench

@@ -8,7 +8,7 @@
 namespace bntrain::cli {
 namespace {
 
-constexpr std::uint64_t most_seeds = 1000, most_jobs = 1024;
+constexpr std::uint64_t most_seeds = 1000;
 
 void add_grid(CLI::App& app, bench::BenchConfig& config) {
   add_choices<Norm>(app, "--norm", config.norms, norm_choices(),
@@ -18,17 +18,6 @@ void add_grid(CLI::App& app, bench::BenchConfig& config) {
   add_integer(app, "--seeds", config.seeds, {1, most_seeds}, "runs of each kind, with seeds from --seed on");
   add_number(app, "--target", config.target, {0, 1},
              "test accuracy that a run must reach to count as trained");
-}
-
-void add_jobs(CLI::App& app, int& jobs) {
-  const auto take = [&jobs](const std::string& text) {
-    jobs = text == "auto" ? 0 : static_cast<int>(parse_integer("--jobs", text, {1, most_jobs}, "auto or "));
-  };
-  add_value(
-      app, "--jobs", "auto|N", "auto",
-      "CPU runs at the same time, which share --threads; auto: one for each thread, the fastest; 1: times "
-      "are reported too. Results do not depend on it",
-      take);
 }
 
 void add_output(CLI::App& app, BenchOptions& options) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/text_table.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {
@@ -15,7 +16,7 @@ namespace {
 using bench::Arm;
 using bench::Results;
 using bench::Statistic;
-using Row = std::vector<std::string>;
+using Row = TableRow;
 
 std::string mean_and_sd(const std::optional<Statistic>& statistic, const char* form) {
   if (!statistic) return "-";
@@ -59,27 +60,6 @@ std::vector<std::int64_t> shown_epochs(const Results& results) {
   return last > 0 ? std::vector<std::int64_t>{0, last} : std::vector<std::int64_t>{0};
 }
 
-std::string aligned(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  // A ± is two bytes and one column.
-  const auto width = [](const std::string& text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char letter) { return (letter & 0xC0) != 0x80; }));
-  };
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      line += (i > 0 ? "  " : "") + row[i] + std::string(widths[i] - width(row[i]), ' ');
-    }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return text;
-}
-
 std::string accuracy_table(const Results& results, Init init) {
   const std::vector<std::int64_t> epochs = shown_epochs(results);
   Row heading{"lr"};
@@ -103,7 +83,7 @@ std::string accuracy_table(const Results& results, Init init) {
       row.push_back(outcomes(arm.summary));
     }
   }
-  return aligned(rows);
+  return text_table(rows);
 }
 
 std::string largest_line(const Results& results, Init init) {
@@ -137,7 +117,7 @@ std::string difference_table(const Results& results, Init init) {
     row.push_back(std::to_string(pairs));
     rows.push_back(row);
   }
-  return "batch minus none, test accuracy of equal seeds:\n" + aligned(rows);
+  return "batch minus none, test accuracy of equal seeds:\n" + text_table(rows);
 }
 
 }  // namespace

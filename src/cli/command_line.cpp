@@ -127,18 +127,20 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   setup_bench(app, line.bench);
   setup_eval(app, line.eval);
   setup_predict(app, line.predict);
+  setup_reproduce(app, line.reproduce);
   setup_time(app, line.time);
   setup_export(app, line.export_model);
   setup_info(app, line.info);
 
   if (!parse(app, with_command(argc, argv))) return line;
-  line.command = app.got_subcommand("train")     ? Command::train
-                 : app.got_subcommand("eval")    ? Command::eval
-                 : app.got_subcommand("predict") ? Command::predict
-                 : app.got_subcommand("bench")   ? Command::bench
-                 : app.got_subcommand("time")    ? Command::time
-                 : app.got_subcommand("export")  ? Command::export_model
-                                                 : Command::info;
+  line.command = app.got_subcommand("train")       ? Command::train
+                 : app.got_subcommand("eval")      ? Command::eval
+                 : app.got_subcommand("predict")   ? Command::predict
+                 : app.got_subcommand("bench")     ? Command::bench
+                 : app.got_subcommand("reproduce") ? Command::reproduce
+                 : app.got_subcommand("time")      ? Command::time
+                 : app.got_subcommand("export")    ? Command::export_model
+                                                   : Command::info;
   return line;
 }
 

@@ -6,12 +6,13 @@
 #include "cli/export_command.hpp"
 #include "cli/info_command.hpp"
 #include "cli/predict_command.hpp"
+#include "cli/reproduce_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, predict, bench, time, export_model, info };
+enum class Command { none, train, eval, predict, bench, reproduce, time, export_model, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
@@ -19,6 +20,7 @@ struct CommandLine {
   EvalOptions eval;
   PredictOptions predict;
   BenchOptions bench;
+  ReproduceOptions reproduce;
   TimeOptions time;
   ExportOptions export_model;
   InfoOptions info;

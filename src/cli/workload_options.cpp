@@ -13,7 +13,7 @@ namespace {
 
 // Beyond these no run would end.
 constexpr std::uint64_t most_images = 1'000'000'000;
-constexpr std::uint64_t most_threads = 1024;
+constexpr std::uint64_t most_threads = 1024, most_jobs = 1024;
 
 Shape parse_input(const std::string& text) {
   long long channels = 0, height = 0, width = 0;
@@ -90,6 +90,17 @@ void add_machine(CLI::App& app, BackendOptions& backend) {
       app, "--precision", backend.precision, {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}},
       "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with factors "
       "of 10 bits of mantissa");
+}
+
+void add_jobs(CLI::App& app, int& jobs) {
+  const auto take = [&jobs](const std::string& text) {
+    jobs = text == "auto" ? 0 : static_cast<int>(parse_integer("--jobs", text, {1, most_jobs}, "auto or "));
+  };
+  add_value(
+      app, "--jobs", "auto|N", "auto",
+      "CPU runs at the same time, which share --threads; auto: one for each thread, the fastest; 1: times "
+      "are reported too. Results do not depend on it",
+      take);
 }
 
 }  // namespace bntrain::cli

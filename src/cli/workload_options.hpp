@@ -38,4 +38,7 @@ void add_image_description(CLI::App& app, ModelDescription& description);
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);
 
+/// --jobs, of the commands that make many runs; 0 stands for auto.
+void add_jobs(CLI::App& app, int& jobs);
+
 }  // namespace bntrain::cli

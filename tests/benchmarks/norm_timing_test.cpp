@@ -90,6 +90,14 @@ class Probe final : public NormContender {
   float spoil_;
 };
 
+/// Leaves memory as it finds it.
+class Idle final : public NormContender {
+ public:
+  Idle() : NormContender("idle", false) {}
+  void forward(const NormBuffers&) override {}
+  void backward(const NormBuffers&) override {}
+};
+
 class NormTimingOfProbes : public testing::TestWithParam<NormPass> {
  protected:
   /// One probe's rows; a set of the case has 240 or 360 bytes.
@@ -130,6 +138,16 @@ TEST_P(NormTimingOfProbes, AWrongResultIsNeverTimed) {
     EXPECT_EQ(rows[0].refusal, "WRONG RESULT");
     EXPECT_EQ(launches, 1);
   }
+}
+
+TEST_P(NormTimingOfProbes, TheResultOfTheContenderBeforeCountsForNobody) {
+  Contenders contenders;
+  contenders.push_back(std::make_unique<Probe>(problem, stream, 0.0f));
+  contenders.push_back(std::make_unique<Idle>());
+  const std::vector<NormRow> rows =
+      time_norm(problem, GetParam(), contenders, {.samples = 1, .cache_bytes = 1}, stream);
+  EXPECT_TRUE(rows[0].timed());
+  EXPECT_TRUE(rows[1].wrong());
 }
 
 TEST_P(NormTimingOfProbes, ColdLaunchesTakeTurnsOnSetsThatFillTheCacheAndHotOnesDoNot) {
