@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: those of the build and the data set, with --tests also those of
 # the tests, with --report those that draw the report of a bench, and any PACKAGE named. With --cuda puts NVIDIA's
-# compiler and libraries (cuda_packages.txt) into build/cuda-toolkit, where the build finds them. Says nothing when
-# nothing is missing.
+# compiler and libraries (cuda_packages.txt) into build/cuda-toolkit, where the build finds them. --tests also makes the
+# Python environment build/python of python_packages.txt, which sees Debian's packages too (PYTHON3 names another Python
+# than Debian's). Says nothing when nothing is missing.
 # usage: scripts/setup.sh [--tests] [--report] [--cuda] [PACKAGE...]
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
 packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
-          libturbojpeg0-dev dataset-fashion-mnist)
-cuda=no
+          libturbojpeg0-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
+cuda=no tests=no
 while [[ ${1-} == --* ]]; do
   case $1 in
-    --tests) packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread python3-matplotlib
-                        chromium curl) ;;
+    --tests) tests=yes
+             packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy python3-venv libopenblas0-pthread
+                        python3-matplotlib chromium curl) ;;
     --report) packages+=(python3-matplotlib) ;;
     --cuda) cuda=yes ;;
     *) printf 'setup: no option %s; there are --tests, --report and --cuda\n' "$1" >&2; exit 2 ;;
@@ -64,7 +66,23 @@ fetch_toolkit() {
   rm -rf "$new"
 }
 
+# Known by the list that it was made of, so that an interrupted or outdated one is made again.
+make_python() {
+  local venv=$root/build/python list=$root/scripts/python_packages.txt log
+  [[ ! -e $venv/installed.txt || $(<"$list") != "$(<"$venv/installed.txt")" ]] || return 0
+  say "making build/python for the tests"
+  if ! log=$("${PYTHON3:-/usr/bin/python3}" -m venv --clear --system-site-packages "$venv" 2>&1 &&
+             "$venv/bin/python" -m pip install --quiet --no-deps --requirement "$list" 2>&1); then
+    printf '%s\n' "$log" >&2
+    say "the Python packages of scripts/python_packages.txt could not be installed; without them the tests" \
+      "interop.* are skipped: ctest --test-dir build/release runs all others"
+    exit 1
+  fi
+  printf '%s\n' "$(<"$list")" >"$venv/installed.txt"
+}
+
 finish() {
+  [[ $tests == no ]] || make_python
   if [[ $cuda == yes ]]; then
     have_toolkit || fetch_toolkit
   elif [[ ! -e $toolkit/bin/nvcc && -z ${CUDACXX-} ]] && ! type -P nvcc >/dev/null && have_driver; then
@@ -75,6 +93,7 @@ finish() {
 
 if ! type -P dpkg-query >/dev/null; then
   # Not a Debian: the names are a hint, CMake decides. Said before the first configuration only.
+  tests=no
   [[ -e $root/build/release/build.ninja ]] || say "please provide what these Debian packages hold: ${packages[*]}"
   finish
 fi

@@ -25,6 +25,8 @@ int run(int argc, char** argv) {
       return run_reproduce(line.reproduce);
     case Command::time:
       return run_time(line.time);
+    case Command::export_model:
+      return run_export(line.export_model);
     case Command::info:
       return run_info(line.info);
     case Command::none:

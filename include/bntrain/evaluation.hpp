@@ -12,7 +12,7 @@
 
 namespace bntrain {
 
-struct Evaluation {
+struct ModelEvaluation {
   AverageMetrics metrics;
   std::vector<float> logits;  ///< [image][class]
 };
@@ -29,9 +29,9 @@ class Evaluator {
   void load(const ModelState& state) { executable_->load(state); }
 
   /// With running statistics: what an epoch of training ends with.
-  Evaluation evaluate();
+  ModelEvaluation evaluate();
   /// Each batch with its own statistics, as in training: the result depends on the batch size.
-  Evaluation evaluate_by_batch();
+  ModelEvaluation evaluate_by_batch();
 
   /// `state` with other running statistics: mean and variance (M2 / n) of what each batch norm meets over all
   /// images of this evaluator, layer by layer. Those of the first batch norm come first; those of the next
@@ -44,7 +44,7 @@ class Evaluator {
 
  private:
   template <typename Step>
-  Evaluation evaluate_with(const Step& step);
+  ModelEvaluation evaluate_with(const Step& step);
 
   Dataset data_;  ///< the images are its test set
   Network network_;

@@ -116,6 +116,8 @@ class Trainer {
   /// What is trained on and evaluated with: the data set, or with validation its split.
   const Dataset& data() const { return split_ ? *split_ : dataset_; }
   const Network& network() const { return network_; }
+  /// What the user should know about the initial values; usually nothing.
+  const std::vector<std::string>& notes() const { return notes_; }
   const Executable& executable() const { return *executable_; }
   Executable& executable() { return *executable_; }
   std::int64_t steps_per_epoch() const;
@@ -154,6 +156,7 @@ class Trainer {
   Backend& backend_;
   std::unique_ptr<const Dataset> split_;  ///< with validation; its address must last
   Network network_;
+  std::vector<std::string> notes_;
   std::unique_ptr<Executable> executable_;
   TrainProgress progress_;
   ModelState best_;               ///< with validation: the model after the best epoch

@@ -43,7 +43,8 @@ std::string value_source(const CLI::App& app, const Arguments& arguments, const 
   const std::string name = environment_name(bad.flag());
   const char* value = std::getenv(name.c_str());
   if (value != nullptr && bad.value() == value) return " (from the environment variable " + name + ")";
-  return " (from the configuration file " + app.get_config_ptr()->as<std::string>() + ")";
+  const auto file = app.get_config_ptr()->as<std::string>();
+  return file.empty() ? "" : " (from the configuration file " + file + ")";
 }
 
 /// What is left over when everything known was taken.
@@ -129,6 +130,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   setup_predict(app, line.predict);
   setup_reproduce(app, line.reproduce);
   setup_time(app, line.time);
+  setup_export(app, line.export_model);
   setup_info(app, line.info);
 
   if (!parse(app, with_command(argc, argv))) return line;
@@ -138,6 +140,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
                  : app.got_subcommand("bench")     ? Command::bench
                  : app.got_subcommand("reproduce") ? Command::reproduce
                  : app.got_subcommand("time")      ? Command::time
+                 : app.got_subcommand("export")    ? Command::export_model
                                                    : Command::info;
   if (line.command == Command::train && !line.train.resume.empty()) {
     resume_options(*app.get_subcommand("train"), line.train);

@@ -3,6 +3,7 @@
 
 #include "cli/bench_command.hpp"
 #include "cli/eval_command.hpp"
+#include "cli/export_command.hpp"
 #include "cli/info_command.hpp"
 #include "cli/predict_command.hpp"
 #include "cli/reproduce_command.hpp"
@@ -11,7 +12,7 @@
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, predict, bench, reproduce, time, info };
+enum class Command { none, train, eval, predict, bench, reproduce, time, export_model, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
@@ -21,6 +22,7 @@ struct CommandLine {
   BenchOptions bench;
   ReproduceOptions reproduce;
   TimeOptions time;
+  ExportOptions export_model;
   InfoOptions info;
 };
 

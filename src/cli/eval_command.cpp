@@ -27,6 +27,7 @@ bool asks_for(const EvalOptions& options, NormStatistics statistics) {
 
 void check_options(const EvalOptions& options) {
   if (!options.csv.empty()) expect_writable("--csv", options.csv, OutputKind::replaced);
+  if (!options.logits.empty()) expect_writable("--logits", options.logits, OutputKind::replaced);
   if (options.save_recomputed.empty()) return;
   if (!asks_for(options, NormStatistics::recomputed))
     throw Error(ErrorKind::usage, "--save-recomputed needs --bn-stats recomputed (or all)");
@@ -46,11 +47,12 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   return model;
 }
 
-EvalResult evaluate(Evaluator& evaluator, NormStatistics statistics, const std::vector<std::uint8_t>& labels,
-                    std::int64_t classes) {
-  const Evaluation found =
-      statistics == NormStatistics::batch ? evaluator.evaluate_by_batch() : evaluator.evaluate();
-  return {statistics, found.metrics, ConfusionMatrix(classes, found.logits, labels)};
+ModelEvaluation evaluate(Evaluator& evaluator, NormStatistics statistics) {
+  return statistics == NormStatistics::batch ? evaluator.evaluate_by_batch() : evaluator.evaluate();
+}
+
+void write_logits(const std::string& path, const ModelEvaluation& found, std::int64_t classes) {
+  write_safetensors(path, {{{{"logits", {found.metrics.count, classes}, found.logits}}}, {}});
 }
 
 void warn_of_undecided(const EvalResult& result) {
@@ -103,7 +105,11 @@ int run_eval(const EvalOptions& options) {
     } else {
       evaluator.load(model.state);
     }
-    report.results.push_back(evaluate(evaluator, statistics, images.labels, dataset.classes));
+    const ModelEvaluation found = evaluate(evaluator, statistics);
+    if (!options.logits.empty() && report.results.empty())
+      write_logits(options.logits, found, dataset.classes);
+    report.results.push_back(
+        {statistics, found.metrics, ConfusionMatrix(dataset.classes, found.logits, images.labels)});
     warn_of_undecided(report.results.back());
   }
   if (const std::string line = evaluator.executable().report(); !line.empty()) spdlog::info("{}", line);

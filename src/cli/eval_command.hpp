@@ -24,6 +24,7 @@ struct EvalOptions {
   std::vector<NormStatistics> statistics{NormStatistics::running};
   BackendOptions backend;
   std::string csv;              ///< "" = nothing, as below
+  std::string logits;           ///< one row an image, with the first of `statistics`
   std::string save_recomputed;  ///< the model with recomputed statistics
   bool json = false;            ///< one JSON object instead of the tables on stdout
   bool quiet = false;           ///< no information on stderr

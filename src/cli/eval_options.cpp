@@ -59,6 +59,8 @@ void setup_eval(CLI::App& app, EvalOptions& options) {
   grouped("Machine", [&] { add_machine(eval, options.backend); });
   grouped("Files", [&] {
     add_text(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
+    add_text(eval, "--logits", options.logits, "FILE.safetensors",
+             "write the logits as a tensor [images, classes], with the first of --bn-stats");
     add_text(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
              "write the model with the recomputed statistics");
   });

@@ -8,7 +8,7 @@
 #include "bntrain/confusion.hpp"
 #include "bntrain/metrics.hpp"
 #include "cli/eval_command.hpp"
-#include "cli/records.hpp"
+#include "train/records.hpp"
 
 namespace bntrain::cli {
 

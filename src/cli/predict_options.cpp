@@ -1,8 +1,5 @@
 // The flags of bntrain predict.
-#include <spdlog/fmt/fmt.h>
-
 #include <charconv>
-#include <cstdio>
 #include <string>
 
 #include "cli/option_values.hpp"
@@ -29,16 +26,6 @@ ImageRange parse_range(const std::string& text) {
   return range;
 }
 
-Shape parse_input(const std::string& text) {
-  long long channels = 0, height = 0, width = 0;
-  const int count = std::sscanf(text.c_str(), "%lldx%lldx%lld", &channels, &height, &width);
-  const auto side = [](long long value) { return value >= 1 && value <= 4096; };
-  if (count != 3 || fmt::format("{}x{}x{}", channels, height, width) != text || !side(channels) ||
-      !side(height) || !side(width))
-    throw BadValue("--input", text, "allowed: CHANNELSxHEIGHTxWIDTH, each from 1 to 4096, such as 1x28x28");
-  return {channels, height, width, false};
-}
-
 }  // namespace
 
 void setup_predict(CLI::App& app, PredictOptions& options) {
@@ -53,11 +40,7 @@ void setup_predict(CLI::App& app, PredictOptions& options) {
   add_arguments(predict, "IMAGE", options.images, "PNG and JPEG files, and folders with such files");
   grouped("Model", [&] {
     add_description(predict, options.description);
-    add_value(predict, "--input", "CxHxW", "", "the shape of its images, where the file does not tell",
-              [&options](const std::string& text) { options.description.input = parse_input(text); });
-    add_value(predict, "--classes", "N", "", "their number, likewise", [&options](const std::string& text) {
-      options.description.classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
-    });
+    add_image_description(predict, options.description);
   });
   grouped("Images", [&] {
     add_switch(predict, "--invert", options.invert, "255 minus every value: Fashion-MNIST is white on black");

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/records.hpp"
+#include "train/records.hpp"
 
 namespace bntrain::cli {
 

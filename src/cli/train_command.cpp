@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/checkpoint.hpp"
 #include "bntrain/checkpoint_file.hpp"
 #include "bntrain/error.hpp"
@@ -57,18 +58,20 @@ void log_dataset(const Dataset& dataset) {
 
 Metadata metadata(const TrainConfig& config, const Dataset& dataset, const Network& network,
                   std::int64_t steps) {
-  return {{"format", "bntrain-model"},
-          {"version", BNTRAIN_VERSION},
-          {"network", network.text()},
-          {"input", bntrain::to_string(network.input())},
-          {"classes", std::to_string(network.classes())},
-          {"dataset", dataset.name},
-          {"bn-momentum", fmt::format("{}", config.batch_norm.momentum)},
-          {"bn-eps", fmt::format("{}", config.batch_norm.eps)},
-          {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
-          {"init", config.init_from.empty() ? to_string(config.init) : config.init_from},
-          {"seed", std::to_string(config.seed)},
-          {"steps", std::to_string(steps)}};
+  Metadata strings = {{"format", "bntrain-model"},
+                      {"version", BNTRAIN_VERSION},
+                      {"network", network.text()},
+                      {"input", bntrain::to_string(network.input())},
+                      {"classes", std::to_string(network.classes())},
+                      {"dataset", dataset.name},
+                      {"bn-momentum", fmt::format("{}", config.batch_norm.momentum)},
+                      {"bn-eps", fmt::format("{}", config.batch_norm.eps)},
+                      {"init", config.init_from.empty() ? to_string(config.init) : config.init_from},
+                      {"seed", std::to_string(config.seed)},
+                      {"steps", std::to_string(steps)}};
+  if (!network.running().empty())
+    strings.merge(metadata_of({config.batch_norm.unbiased, values_per_channel(network, config.batch_size)}));
+  return strings;
 }
 
 void save_files(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
@@ -195,6 +198,7 @@ int run_train(const TrainOptions& options) {
     throw Error(ErrorKind::usage, "--save-gradients needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
+  for (const std::string& line : trainer.notes()) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 

@@ -1,5 +1,8 @@
 #include "cli/workload_options.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
+#include <cstdio>
 #include <string>
 
 #include "cli/experiment_options.hpp"
@@ -11,6 +14,16 @@ namespace {
 // Beyond these no run would end.
 constexpr std::uint64_t most_images = 1'000'000'000;
 constexpr std::uint64_t most_threads = 1024, most_jobs = 1024;
+
+Shape parse_input(const std::string& text) {
+  long long channels = 0, height = 0, width = 0;
+  const int count = std::sscanf(text.c_str(), "%lldx%lldx%lld", &channels, &height, &width);
+  const auto side = [](long long value) { return value >= 1 && value <= 4096; };
+  if (count != 3 || fmt::format("{}x{}x{}", channels, height, width) != text || !side(channels) ||
+      !side(height) || !side(width))
+    throw BadValue("--input", text, "allowed: CHANNELSxHEIGHTxWIDTH, each from 1 to 4096, such as 1x28x28");
+  return {channels, height, width, false};
+}
 
 }  // namespace
 
@@ -39,6 +52,14 @@ void add_description(CLI::App& app, ModelDescription& description) {
             [&description](const std::string& text) {
               description.eps = parse_number("--bn-eps", text, bn_eps_range);
             });
+}
+
+void add_image_description(CLI::App& app, ModelDescription& description) {
+  add_value(app, "--input", "CxHxW", "", "the shape of its images, where the file does not tell",
+            [&description](const std::string& text) { description.input = parse_input(text); });
+  add_value(app, "--classes", "N", "", "their number, likewise", [&description](const std::string& text) {
+    description.classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
+  });
 }
 
 void add_workload(CLI::App& app, TrainConfig& config) {

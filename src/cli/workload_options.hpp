@@ -32,6 +32,8 @@ void add_batch_size(CLI::App& app, std::int64_t& batch_size);
 
 /// --network, --bn-eps: for model files that do not tell.
 void add_description(CLI::App& app, ModelDescription& description);
+/// --input, --classes: likewise, where no data set tells them.
+void add_image_description(CLI::App& app, ModelDescription& description);
 
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);

@@ -170,7 +170,8 @@ class Reader {
       entry.tensor.values = std::vector<std::int64_t>();
       width = sizeof(std::int64_t);
     } else {
-      fail(name, "dtype " + dtype->get<std::string>() + " is not supported; F32 and I64 are");
+      fail(name, "dtype " + dtype->get<std::string>() +
+                     " is not supported; F32 and I64 are. In PyTorch save model.float().state_dict()");
     }
 
     const auto shape = value.find("shape");

@@ -78,8 +78,8 @@ Evaluator::Evaluator(const Network& network, const BatchNormOptions& batch_norm,
 }
 
 template <typename Step>
-Evaluation Evaluator::evaluate_with(const Step& step) {
-  Evaluation result;
+ModelEvaluation Evaluator::evaluate_with(const Step& step) {
+  ModelEvaluation result;
   std::vector<StepMetrics> measured;
   for_each_batch(data_.test.count, batch_size_, [&](BatchRange range) {
     step(range);
@@ -91,11 +91,11 @@ Evaluation Evaluator::evaluate_with(const Step& step) {
   return result;
 }
 
-Evaluation Evaluator::evaluate() {
+ModelEvaluation Evaluator::evaluate() {
   return evaluate_with([&](BatchRange range) { executable_->eval_step(range); });
 }
 
-Evaluation Evaluator::evaluate_by_batch() {
+ModelEvaluation Evaluator::evaluate_by_batch() {
   return evaluate_with([&](BatchRange range) { executable_->eval_step_by_batch(range, 0); });
 }
 

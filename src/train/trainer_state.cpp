@@ -2,21 +2,12 @@
 #include <algorithm>
 #include <string>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/trainer.hpp"
+#include "train/starting_state.hpp"
 
 namespace bntrain {
 namespace {
-
-ModelState starting_state(const TrainConfig& config, const Network& network) {
-  if (config.init_from.empty()) return initial_state(network, config.init, config.seed);
-  ModelState state = read_safetensors(config.init_from).state;
-  // A checkpoint holds the model and, under this prefix, what only a resumed run needs.
-  std::erase_if(state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
-  check_state(network, state, config.init_from);
-  return state;
-}
 
 bool is_momentum_of(const Network& network, const ModelState& momentum) {
   const std::vector<Parameter>& parameters = network.parameters();
@@ -33,7 +24,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
     : config_(config), dataset_(dataset), backend_(backend) {
   compile();
   progress_.seed = config.seed;
-  executable_->load(starting_state(config, network_));
+  executable_->load(starting_state(config, network_, notes_));
 }
 
 Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from)

@@ -6,8 +6,11 @@ set -euo pipefail
 unset CUDACXX
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/a clone/scripts"
+mkdir -p "$work/a clone/scripts" "$work/a clone/build/python/bin"
 cp "$1" "${1%/*}/cuda_packages.txt" "$work/a clone/scripts"
+list="$work/a clone/scripts/python_packages.txt" venv="$work/a clone/build/python"
+echo 'onnx==1.23.2' >"$list"
+cp "$list" "$venv/installed.txt"
 
 new_machine() {  # NAME: a machine where everything is installed
   machine=$work/$1
@@ -23,7 +26,10 @@ lacks() {  # PACKAGE...: as dpkg-query reports a package that it does not know, 
     $1) ;; ${2-none}) printf '%s=not-installed ' \"\$name\" ;; *) printf '%s=installed ' \"\$name\" ;; esac; done
     exit 1"
 }
-setup() { rc=0; said=$(PATH=$machine "$BASH" "$work/a clone/scripts/setup.sh" "$@" 2>&1) || rc=$?; }
+setup() {
+  rc=0
+  said=$(PATH=$machine PYTHON3=$machine/python3 "$BASH" "$work/a clone/scripts/setup.sh" "$@" 2>&1) || rc=$?
+}
 expect() {  # RC PATTERN...: the exit code, and what the output must contain
   local pattern
   [[ $rc == "$1" ]] || fail "exit code $rc instead of $1"
@@ -89,6 +95,27 @@ lacks cmake
 tool apt-get 'echo E: no such package; exit 100'
 setup
 expect 1 'E: no such package' 'apt-get failed' $'missing packages: cmake\n'
+
+new_machine outdated-python-packages
+echo 'onnx==1.0' >"$venv/installed.txt"
+tool python3 "echo \"\$*\" >'$machine/called'"
+printf '#!%s\necho "$*" >>"%s"\n' "$BASH" "$machine/called" >"$venv/bin/python" && chmod +x "$venv/bin/python"
+setup  # only the tests need them
+expect 0
+setup --tests
+expect 0 'making build/python'
+called=$(<"$machine/called")
+[[ $called == *"venv --clear --system-site-packages $venv"*"pip install"*"--no-deps"*"$list" ]] || fail "wrong calls: $called"
+setup --tests
+expect 0
+[[ -z $said ]] || fail 'should be silent once they are there'
+
+new_machine python-packages-fail
+rm "$venv/installed.txt"
+tool python3 'echo no module named venv; exit 1'
+setup --tests
+expect 1 'no module named venv' 'interop'
+[[ ! -e $venv/installed.txt ]] || fail 'thinks that they are there'
 
 new_machine no-debian
 rm "$machine/dpkg-query"

@@ -1,4 +1,4 @@
-// Evaluation on every backend against the reference in double.
+// ModelEvaluation on every backend against the reference in double.
 #include "bntrain/evaluation.hpp"
 
 #include <gtest/gtest.h>
@@ -67,7 +67,7 @@ class EvaluationTest : public BackendTest {
   }
 
   /// What the logits say is what the metrics say.
-  void expect_consistent(const Evaluation& found) const {
+  void expect_consistent(const ModelEvaluation& found) const {
     ASSERT_EQ(found.logits.size(), static_cast<std::size_t>(kImages * kClasses));
     const ConfusionMatrix confusion(kClasses, found.logits, images_.labels);
     EXPECT_EQ(found.metrics.count, kImages);
@@ -96,7 +96,7 @@ TEST_P(EvaluationTest, WithRunningStatisticsIsTheReferences) {
     use(text);
     const reference::Loss expected =
         reference::evaluate(network_, options_, images(0, kImages), reference::widen(state_));
-    const Evaluation found = evaluator().evaluate();
+    const ModelEvaluation found = evaluator().evaluate();
     EXPECT_NEAR(found.metrics.loss, expected.sum / kImages, kTolerance);
     EXPECT_EQ(found.metrics.accuracy, static_cast<double>(expected.correct) / kImages);
     for (std::int64_t image = 0; image < kImages; ++image) {
@@ -120,7 +120,7 @@ TEST_P(EvaluationTest, ByBatchIsATrainingPassOverEachBatch) {
       expected += reference::training_loss(
           network_, options_, images(first, std::min(kBatch, kImages - first)), reference::widen(state_));
     Evaluator by_batch = evaluator();
-    const Evaluation found = by_batch.evaluate_by_batch();
+    const ModelEvaluation found = by_batch.evaluate_by_batch();
     EXPECT_NEAR(found.metrics.loss, expected / kImages, kTolerance);
     expect_consistent(found);
     EXPECT_TRUE(same_bits(by_batch.executable().save(), state_));
@@ -155,7 +155,7 @@ TEST_P(EvaluationTest, RecomputedOverOneBatchIsThatBatchsOwn) {
     SCOPED_TRACE(text);
     use(text);
     Evaluator whole = evaluator(kImages);
-    const Evaluation by_batch = whole.evaluate_by_batch();
+    const ModelEvaluation by_batch = whole.evaluate_by_batch();
     whole.recompute_statistics(state_);
     EXPECT_NEAR(whole.evaluate().metrics.loss, by_batch.metrics.loss, kTolerance);
   }
@@ -164,7 +164,7 @@ TEST_P(EvaluationTest, RecomputedOverOneBatchIsThatBatchsOwn) {
 TEST_P(EvaluationTest, NaNIsUndecidedAndWrong) {
   use(networks().front());
   tensor("10.bias")[2] = std::nanf("");
-  const Evaluation found = evaluator().evaluate();
+  const ModelEvaluation found = evaluator().evaluate();
   EXPECT_EQ(found.metrics.accuracy, 0);
   EXPECT_FALSE(std::isfinite(found.metrics.loss));
   EXPECT_EQ(ConfusionMatrix(kClasses, found.logits, images_.labels).undecided_count(), kImages);

@@ -1,0 +1,31 @@
+// bntrain export: a model for other programs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/batch_norm_convention.hpp"
+#include "bntrain/model.hpp"
+
+namespace bntrain::cli {
+
+struct ExportOptions {
+  std::string model;
+  std::string output;
+  bool fold = false;                              ///< folds the batch norms and compares the logits
+  std::optional<BatchNormConvention> convention;  ///< whose running_var is written
+  ModelDescription description;
+  std::string data;  ///< images to compare logits on; also tells shape and classes
+  BackendOptions backend;
+  bool quiet = false;  ///< no information on stderr
+  bool no_color = false;
+};
+
+void setup_export(CLI::App& app, ExportOptions& options);
+
+/// Returns the exit code; throws Error.
+int run_export(const ExportOptions& options);
+
+}  // namespace bntrain::cli
