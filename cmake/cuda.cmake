@@ -27,10 +27,33 @@ function(bntrain_find_math_libraries result)
   endif()
 endfunction()
 
+# Sets `result` to the architectures of the GPUs that nvidia-smi shows, such as 90, or to nothing.
+function(bntrain_visible_architectures result)
+  find_program(NVIDIA_SMI nvidia-smi)
+  mark_as_advanced(NVIDIA_SMI)
+  set(shown "")
+  if(NVIDIA_SMI)
+    execute_process(COMMAND ${NVIDIA_SMI} --query-gpu=compute_cap --format=csv,noheader
+      OUTPUT_VARIABLE shown ERROR_QUIET TIMEOUT 60)
+  endif()
+  string(REGEX MATCHALL "[0-9]+[.][0-9]" shown "${shown}")
+  string(REPLACE "." "" shown "${shown}")
+  list(REMOVE_DUPLICATES shown)
+  set(${result} "${shown}" PARENT_SCOPE)
+endfunction()
+
 if(BNTRAIN_CUDA)  # ON or AUTO
-  # One architecture for everyday builds; a release names more.
+  # That of the GPUs here, else one for everyday builds; a release names more.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 90)
+    bntrain_visible_architectures(CMAKE_CUDA_ARCHITECTURES)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 90)
+    endif()
+  endif()
+  # What scripts/setup.sh --cuda fetched, unless another compiler is named.
+  set(fetched_toolkit ${PROJECT_SOURCE_DIR}/build/cuda-toolkit)
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS ${fetched_toolkit}/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER ${fetched_toolkit}/bin/nvcc CACHE FILEPATH "CUDA compiler" FORCE)
   endif()
   include(CheckLanguage)
   check_language(CUDA)

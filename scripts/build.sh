@@ -18,8 +18,12 @@ run() {
 }
 cached() { grep -qsxF "$1" "$build/CMakeCache.txt"; }
 
-# A build folder that came here with a copied or moved tree still points at the old place.
-is_configured() { [[ -e $build/build.ninja ]] && cached "CMAKE_HOME_DIRECTORY:INTERNAL=$root"; }
+# A build folder that came here with a copied or moved tree still points at the old place, and one that was configured
+# before `setup.sh --cuda` does not know the compiler.
+is_configured() {
+  [[ -e $build/build.ninja && ! $root/build/cuda-toolkit/packages.txt -nt $build/CMakeCache.txt ]] &&
+    cached "CMAKE_HOME_DIRECTORY:INTERNAL=$root"
+}
 # The times matter to the message only: ninja finds out by itself what is to be done.
 is_changed() { [[ -n $(find "$root"/{CMakeLists.txt,src,include} -newer "$log" -print -quit 2>&1) ]]; }
 

@@ -6,9 +6,11 @@
   drift    50 free steps at lr 0.2 beside PyTorch's own float32: shown, not judged
   layers   one step from the same state of networks with sigmoids and average pooling
   planted  errors planted in the reference must be noticed by `step` or `free`
-  speed    training images per second of both, once both have reached the same loss
+  speed    training images per second of both, once both have reached the same loss; with --device cuda the training
+           time beside PyTorch's eager mode, torch.compile and CUDA graphs, in float32 and TF32
 
-Exit code 0 when every check passed, 1 otherwise. Needs Debian's python3-torch and python3-numpy.
+PyTorch's side of the other checks runs in float64 on the CPU. Exit code 0 when every check passed, 1 otherwise. Needs
+Debian's python3-torch and python3-numpy, or any newer ones; `speed` on a GPU one that was built for it.
 """
 import argparse
 import json
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from pytorch_parity import free_check, layer_check, speed, step_check
+from pytorch_parity import cuda_speed, free_check, layer_check, speed, step_check
 from pytorch_parity.files import read_dataset
 from pytorch_parity.network import CORRECT, PLANTED
 from pytorch_parity.program import Program
@@ -32,6 +34,7 @@ def parse_arguments():
     parser.add_argument("--check", nargs="+", choices=CHECKS, default=CHECKS[:5], metavar="CHECK",
                         help="default: all but speed")
     parser.add_argument("--bntrain", type=Path, default=ROOT / "build/release/bntrain", metavar="PROGRAM")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what bntrain runs on (default cpu)")
     parser.add_argument("--flags", default="", help="added to every call of bntrain, e.g. '--cpu-isa v3'")
     parser.add_argument("--data", type=Path, default="/usr/share/datasets/fashion-mnist", metavar="DIR")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
@@ -142,7 +145,8 @@ def main():
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     data = read_dataset(arguments.data)
-    program = Program(arguments.bntrain.resolve(), (data[2][:16], data[3][:16]), arguments.flags.split())
+    program = Program(arguments.bntrain.resolve(), (data[2][:16], data[3][:16]),
+                      ["--device", arguments.device, *arguments.flags.split()])
     checks, figures, passed = arguments.check, {}, True
     noticed = {}
     if "step" in checks or "planted" in checks:
@@ -158,7 +162,7 @@ def main():
     if "drift" in checks:
         show_drift(program, data, arguments.seeds, figures)
     if "speed" in checks:
-        passed &= speed.check(program, arguments, figures)
+        passed &= (cuda_speed if arguments.device == "cuda" else speed).check(program, arguments, figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"\n{'all checks passed' if passed else 'A CHECK FAILED'}")

@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: those of the build and the data set, with --tests also those of
-# the tests, with --report those that draw the report of a bench, and any PACKAGE named. Says nothing when nothing is
-# missing.
-# usage: scripts/setup.sh [--tests] [--report] [PACKAGE...]
+# the tests, with --report those that draw the report of a bench, and any PACKAGE named. With --cuda puts NVIDIA's
+# compiler and libraries (cuda_packages.txt) into build/cuda-toolkit, where the build finds them. Says nothing when
+# nothing is missing.
+# usage: scripts/setup.sh [--tests] [--report] [--cuda] [PACKAGE...]
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
-packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
-          dataset-fashion-mnist)
+packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
+          libturbojpeg0-dev dataset-fashion-mnist)
+cuda=no
 while [[ ${1-} == --* ]]; do
   case $1 in
     --tests) packages+=(libgtest-dev libgmock-dev python3-torch python3-numpy libopenblas0-pthread python3-matplotlib
-                        chromium) ;;
+                        chromium curl) ;;
     --report) packages+=(python3-matplotlib) ;;
-    *) printf 'setup: no option %s; there are --tests and --report\n' "$1" >&2; exit 2 ;;
+    --cuda) cuda=yes ;;
+    *) printf 'setup: no option %s; there are --tests, --report and --cuda\n' "$1" >&2; exit 2 ;;
   esac
   shift
 done
@@ -21,11 +24,61 @@ packages+=("$@")
 
 say() { printf 'setup: %s\n' "$@" >&2; }
 
+toolkit=$root/build/cuda-toolkit
+pins=$root/scripts/cuda_packages.txt
+have_toolkit() { [[ -e $toolkit/packages.txt && $(<"$toolkit/packages.txt") == "$(<"$pins")" ]]; }
+have_pip() { python3 -m pip --version >/dev/null 2>&1; }
+have_driver() {
+  local ldconfig  # not in every user's PATH
+  ldconfig=$(type -P ldconfig) || ldconfig=/sbin/ldconfig
+  [[ $("$ldconfig" -p 2>/dev/null) == *libcuda.so.1* ]]
+}
+
+# As a toolkit that was installed: bin, include, lib, nvvm in one folder, libraries under the names that linkers want.
+fetch_toolkit() {
+  have_pip || { say "there is no python3 with pip, which --cuda fetches with"; exit 1; }
+  say "fetching NVIDIA's compiler and libraries into build/cuda-toolkit (1 GB, unpacked 1.5 GB)"
+  local new=$toolkit.new log library
+  rm -rf "$new"
+  mkdir -p "$new"
+  # Root has no other user to leave this to: the folder is the project's.
+  if ! log=$(PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps \
+    --only-binary :all: --target "$new/packages" -r "$pins" 2>&1); then
+    printf '%s\n' "$log" >&2
+    say "pip failed; the packages that it was asked for stand in scripts/cuda_packages.txt"
+    exit 1
+  fi
+  mv "$new/packages/nvidia/cu13" "$new/toolkit"
+  mv "$new"/packages/nvidia/cudnn/include/* "$new/toolkit/include"
+  mv "$new"/packages/nvidia/cudnn/lib/* "$new/toolkit/lib"
+  mkdir "$new/toolkit/licenses"
+  mv "$new"/packages/*.dist-info "$new/toolkit/licenses"
+  for library in "$new"/toolkit/lib/lib*.so.*; do
+    library=${library##*/}
+    ln -sf "$library" "$new/toolkit/lib/${library%%.so.*}.so"
+  done
+  ln -s lib "$new/toolkit/lib64"
+  cp "$pins" "$new/toolkit/packages.txt"
+  rm -rf "$toolkit"
+  mv "$new/toolkit" "$toolkit"
+  rm -rf "$new"
+}
+
+finish() {
+  if [[ $cuda == yes ]]; then
+    have_toolkit || fetch_toolkit
+  elif [[ ! -e $toolkit/bin/nvcc && -z ${CUDACXX-} ]] && ! type -P nvcc >/dev/null && have_driver; then
+    say "this machine has an NVIDIA driver but no nvcc in PATH, so GPUs are left alone; scripts/setup.sh --cuda fetches it"
+  fi
+  exit 0
+}
+
 if ! type -P dpkg-query >/dev/null; then
   # Not a Debian: the names are a hint, CMake decides. Said before the first configuration only.
   [[ -e $root/build/release/build.ninja ]] || say "please provide what these Debian packages hold: ${packages[*]}"
-  exit 0
+  finish
 fi
+if [[ $cuda == yes ]] && ! have_toolkit && ! have_pip; then packages+=(python3-pip); fi
 
 # dpkg-query fails for names that it does not know; those are just missing here.
 installed=" $(dpkg-query -W -f '${Package}=${db:Status-Status} ' "${packages[@]}" 2>/dev/null || true)"
@@ -33,7 +86,7 @@ missing=()
 for package in "${packages[@]}"; do
   [[ $installed == *" $package=installed "* ]] || missing+=("$package")
 done
-((${#missing[@]})) || exit 0
+((${#missing[@]})) || finish
 
 give_up() {
   say "$1" "missing packages: ${missing[*]}" \
@@ -56,3 +109,4 @@ if ! log=$(apt_get update || true; apt_get install -y --no-install-recommends "$
   printf '%s\n' "$log" >&2
   give_up "apt-get failed"
 fi
+finish

@@ -15,6 +15,10 @@ int run(int argc, char** argv) {
   switch (line.command) {
     case Command::train:
       return run_train(line.train);
+    case Command::eval:
+      return run_eval(line.eval);
+    case Command::predict:
+      return run_predict(line.predict);
     case Command::bench:
       return run_bench(line.bench);
     case Command::time:

@@ -32,6 +32,11 @@ struct StepParams {
   double gradient_scale = 1.0 / 256.0;
 };
 
+/// What one batch norm met in a batch: a mean and a variance (M2 / n) for each of its channels.
+struct BatchStatistics {
+  std::vector<double> mean, var;
+};
+
 /// How long one part of the training step took, repetition by repetition.
 struct StepTiming {
   std::string name;  ///< "gather", a PlanStep's name, or "sgd"
@@ -61,6 +66,13 @@ class Executable {
 
   /// Forward with running statistics on these images of the test set, in the set's own order.
   virtual void eval_step(BatchRange range) = 0;
+
+  /// As eval_step(), but the batch norms of `first_layer` and later layers divide by the statistics of these
+  /// images, as in training. Returns what those were, in the order of the layers; running statistics stay.
+  virtual std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) = 0;
+
+  /// The logits of the last evaluation, of either kind: [image][class]. Waits for them.
+  virtual std::vector<float> logits() = 0;
 
   /// The metrics of every step since the last call, in order. The only synchronisation.
   virtual std::vector<StepMetrics> drain_metrics() = 0;

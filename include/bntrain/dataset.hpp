@@ -28,6 +28,9 @@ struct Dataset {
   bool known_digests = false;  ///< all four files carry the published SHA-256 digests
 };
 
+/// The names of Fashion-MNIST's ten classes for a data set called "fashion-mnist", else "0", "1", ...
+std::vector<std::string> class_names(const std::string& dataset, std::int64_t classes);
+
 /// Where load_dataset() looks when no folder is named, in this order. The caller resolves the environment.
 struct DataSearch {
   std::vector<std::filesystem::path> folders;

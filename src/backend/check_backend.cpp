@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "backend/step_comparison.hpp"
@@ -104,14 +105,19 @@ class CheckExecutable final : public Executable {
   }
 
   void eval_step(BatchRange range) override {
-    compare("evaluation of test images " + std::to_string(range.first) + " to " +
-                std::to_string(range.first + range.count - 1),
-            {}, [&](Executable& executable) {
-              executable.eval_step(range);
-              return StepOutcome{executable.drain_metrics().at(0), {}, {}, {}};
-            });
-    ++eval_steps_;
+    evaluate("evaluation", range, [&](Executable& executable) { executable.eval_step(range); });
   }
+
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override {
+    std::optional<std::vector<BatchStatistics>> first;  // the reference's: it goes before all others
+    evaluate("evaluation by batch statistics", range, [&](Executable& executable) {
+      std::vector<BatchStatistics> statistics = executable.eval_step_by_batch(range, first_layer);
+      if (!first) first = std::move(statistics);
+    });
+    return *first;
+  }
+
+  std::vector<float> logits() override { return logits_; }
 
   std::vector<StepMetrics> drain_metrics() override { return std::exchange(metrics_, {}); }
 
@@ -153,6 +159,18 @@ class CheckExecutable final : public Executable {
 
  private:
   using Step = std::function<StepOutcome(Executable&)>;
+
+  void evaluate(const std::string& name, BatchRange range, const std::function<void(Executable&)>& step) {
+    logits_.clear();
+    compare(name + " of test images " + std::to_string(range.first) + " to " +
+                std::to_string(range.first + range.count - 1),
+            {}, [&](Executable& executable) {
+              step(executable);
+              if (logits_.empty()) logits_ = executable.logits();  // the reference goes before all others
+              return StepOutcome{executable.drain_metrics().at(0), {}, {}, {}};
+            });
+    ++eval_steps_;
+  }
 
   /// Makes the step on both devices from the reference's state; returns the reference's outcome.
   StepOutcome compare(const std::string& name, const StepParams& params, const Step& step) {
@@ -214,8 +232,9 @@ class CheckExecutable final : public Executable {
   const Plan plan_;
   std::unique_ptr<Executable> reference_, judged_;
   std::vector<StepMetrics> metrics_;
-  ModelState gradients_;  ///< of the last step: the neighbours' follow it in the reference
-  bool halted_ = false;   ///< a loss was not finite
+  std::vector<float> logits_;  ///< of the last evaluation: the neighbours' follow them in the reference
+  ModelState gradients_;       ///< of the last step: the neighbours' follow it in the reference
+  bool halted_ = false;        ///< a loss was not finite
   std::int64_t train_steps_ = 0, eval_steps_ = 0, near_ties_ = 0;
   std::map<Quantity, double> largest_;
 };

@@ -59,12 +59,20 @@ std::string value_source(const CLI::App& app, const Arguments& arguments, const 
     return extra.size() > 1 && extra[0] == '-';
   });
   if (flag == extras.end()) {
+    const Arguments names = argument_names(command);
     throw Error(ErrorKind::usage, "unexpected argument '" + extras.front() + "': " + command.get_name() +
-                                      " takes only flags, see bntrain " + command.get_name() + " --help");
+                                      " takes " +
+                                      (names.empty() ? "only" : list_names(names, "and") + " and") +
+                                      " flags, see bntrain " + command.get_name() + " --help");
   }
   const std::string name = flag->substr(0, flag->find('='));
   throw Error(ErrorKind::usage, "unknown flag " + name + suggestion(name, flag_names(command, "--")) +
                                     " (bntrain " + command.get_name() + " --help lists all)");
+}
+
+[[noreturn]] void ask_for_arguments(const CLI::App& command) {
+  throw Error(ErrorKind::usage, command.get_name() + " needs " + list_names(argument_names(command), "and") +
+                                    ", see bntrain " + command.get_name() + " --help");
 }
 
 /// True when there is a command to run; false when help or version was printed.
@@ -81,8 +89,9 @@ bool parse(CLI::App& app, const Arguments& arguments) {
     return false;
   } catch (const CLI::ExtrasError&) {
     refuse_extras(app);
-  } catch (const CLI::RequiredError&) {  // no command: the first argument is none of them
-    refuse_extras(app);
+  } catch (const CLI::RequiredError&) {
+    if (!app.get_subcommands().empty()) ask_for_arguments(*app.get_subcommands().front());
+    refuse_extras(app);  // no command: the first argument is none of them
   } catch (const BadValue& bad) {
     throw Error(ErrorKind::usage, bad.what() + value_source(app, arguments, bad));
   } catch (const CLI::FileError& error) {
@@ -115,14 +124,18 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.footer("bntrain COMMAND --help lists the flags of a command.");
   setup_train(app, line.train);
   setup_bench(app, line.bench);
+  setup_eval(app, line.eval);
+  setup_predict(app, line.predict);
   setup_time(app, line.time);
   setup_info(app, line.info);
 
   if (!parse(app, with_command(argc, argv))) return line;
-  line.command = app.got_subcommand("train")   ? Command::train
-                 : app.got_subcommand("bench") ? Command::bench
-                 : app.got_subcommand("time")  ? Command::time
-                                               : Command::info;
+  line.command = app.got_subcommand("train")     ? Command::train
+                 : app.got_subcommand("eval")    ? Command::eval
+                 : app.got_subcommand("predict") ? Command::predict
+                 : app.got_subcommand("bench")   ? Command::bench
+                 : app.got_subcommand("time")    ? Command::time
+                                                 : Command::info;
   return line;
 }
 

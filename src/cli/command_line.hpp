@@ -2,17 +2,21 @@
 #pragma once
 
 #include "cli/bench_command.hpp"
+#include "cli/eval_command.hpp"
 #include "cli/info_command.hpp"
+#include "cli/predict_command.hpp"
 #include "cli/time_command.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, bench, time, info };
+enum class Command { none, train, eval, predict, bench, time, info };
 
 struct CommandLine {
   Command command = Command::none;  ///< none: --help or --version was printed
   TrainOptions train;
+  EvalOptions eval;
+  PredictOptions predict;
   BenchOptions bench;
   TimeOptions time;
   InfoOptions info;

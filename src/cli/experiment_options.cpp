@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "cli/workload_options.hpp"
+
 namespace bntrain::cli {
 namespace {
 
@@ -29,7 +31,7 @@ void add_experiment(CLI::App& app, TrainConfig& config) {
       app, "--bn-momentum", config.batch_norm.momentum, {0, 1},
       "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
       "minus this)");
-  add_number(app, "--bn-eps", config.batch_norm.eps, {1e-30, 1e6}, "added to the variance, inside the root");
+  add_number(app, "--bn-eps", config.batch_norm.eps, bn_eps_range, "added to the variance, inside the root");
   add_choice<bool>(app, "--bn-variance", config.batch_norm.unbiased, {{"biased", false}, {"unbiased", true}},
                    "variance stored in running_var");
   add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");

@@ -159,6 +159,16 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<dou
   return add_value(app, flag, "X,...", fmt::format("{}", fmt::join(target, ",")), help, take);
 }
 
+CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
+                          const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
+}
+
+CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                           const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
+}
+
 std::string list_names(const std::vector<std::string>& names, const std::string& word) {
   std::string list;
   for (std::size_t i = 0; i < names.size(); ++i) {

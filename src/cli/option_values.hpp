@@ -59,6 +59,12 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
 /// The whole number that `text` is, or BadValue; `also` says what else is allowed ("auto or ").
 std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range,
                             const std::string& also = "");
+/// A value without a flag: "MODEL". The configuration file and the environment do not know it.
+CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
+                          const std::string& help);
+/// Any number of such values.
+CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                           const std::string& help);
 
 /// The number that `text` is, or BadValue.
 double parse_number(const std::string& flag, const std::string& text, const NumberRange& range);

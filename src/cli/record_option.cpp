@@ -10,7 +10,8 @@ namespace bntrain::cli {
 void add_record(CLI::App& app, RecordOptions& record, const std::string& where) {
   const auto take = [&record](const std::string& text) {
     record = {};
-    for (const std::string& name : CLI::detail::split(text, ',')) {
+    // The comma behind it: split() would drop the empty last name of "bn,".
+    for (const std::string& name : CLI::detail::split(text + ",", ',')) {
       bool& wanted = name == "bn" ? record.norms : record.activations;
       if ((name != "bn" && name != "activations") || wanted) {
         throw BadValue("--record", text, "allowed: bn, activations or bn,activations");

@@ -6,20 +6,11 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
+#include "core/quartiles.hpp"
 #include "network/plan_cost.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {
-
-/// Quartiles in seconds, interpolated linearly between the samples.
-struct Quartiles {
-  double first = 0, median = 0, third = 0;
-  /// The interquartile range as a share of the median.
-  double spread() const { return (third - first) / median; }
-};
-
-/// Expects at least one sample.
-Quartiles summarise(std::vector<double> seconds);
 
 /// One part of the training step: what it has to do and how long it took.
 struct TimedPart {

@@ -14,13 +14,38 @@ constexpr std::uint64_t most_threads = 1024;
 
 }  // namespace
 
-void add_workload(CLI::App& app, TrainConfig& config) {
+void add_data(CLI::App& app, std::string& data) {
   add_text(
-      app, "--data", config.data, "DIR|synthetic[:KEY=VALUE,...]",
+      app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
       "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
+}
+
+std::string to_string(Split split) {
+  return split == Split::test ? "test" : "train";
+}
+
+void add_split(CLI::App& app, Split& split, const std::string& help) {
+  add_choice<Split>(app, "--split", split, {{"test", Split::test}, {"train", Split::train}}, help);
+}
+
+void add_batch_size(CLI::App& app, std::int64_t& batch_size) {
+  add_integer(app, "--batch-size", batch_size, {1, most_images}, "images in a batch");
+}
+
+void add_description(CLI::App& app, ModelDescription& description) {
+  add_text(app, "--network", description.network, "NAME|LAYERS",
+           "the network of a file that does not name it; goes before what the file says");
+  add_value(app, "--bn-eps", "X", "", "its batch norms' eps, likewise",
+            [&description](const std::string& text) {
+              description.eps = parse_number("--bn-eps", text, bn_eps_range);
+            });
+}
+
+void add_workload(CLI::App& app, TrainConfig& config) {
+  add_data(app, config.data);
   add_text(app, "--network", config.network, "NAME|LAYERS",
            preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
-  add_integer(app, "--batch-size", config.batch_size, {1, most_images}, "images in a batch");
+  add_batch_size(app, config.batch_size);
 }
 
 void add_norm(CLI::App& app, TrainConfig& config) {
@@ -32,7 +57,7 @@ void add_machine(CLI::App& app, BackendOptions& backend) {
   add_choice<Device>(
       app, "--device", backend.device,
       {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}},
-      "where to train; auto: a GPU if there is one; check: on the CPU, and compare every step "
+      "where it runs; auto: a GPU if there is one; check: on the CPU, and compare every step "
       "with the GPU's");
   add_integer(app, "--threads", backend.threads, {0, most_threads},
               "CPU threads; 0: all. Results do not depend on it");

@@ -1,17 +1,37 @@
-// The flags that say what is trained and where, for every command that runs training steps.
+// The flags that say what is computed and where, for every command that runs a network.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
 
 #include "bntrain/config.hpp"
+#include "bntrain/model.hpp"
+#include "cli/option_values.hpp"
 
 namespace bntrain::cli {
+
+/// Which images of a data set.
+enum class Split { test, train };
+
+/// "test" or "train".
+std::string to_string(Split split);
+
+/// What --bn-eps takes.
+inline constexpr NumberRange bn_eps_range{1e-30, 1e6};
 
 /// --data, --network, --batch-size.
 void add_workload(CLI::App& app, TrainConfig& config);
 
 /// --norm, of a single run.
 void add_norm(CLI::App& app, TrainConfig& config);
+
+void add_data(CLI::App& app, std::string& data);
+void add_split(CLI::App& app, Split& split, const std::string& help);
+void add_batch_size(CLI::App& app, std::int64_t& batch_size);
+
+/// --network, --bn-eps: for model files that do not tell.
+void add_description(CLI::App& app, ModelDescription& description);
 
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);

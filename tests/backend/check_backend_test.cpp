@@ -294,6 +294,30 @@ TEST(CheckBackendTest, EvaluationsAreCompared) {
               HasSubstr("evaluation of test images 3 to 11: loss is "));
 }
 
+TEST(CheckBackendTest, EvaluationsByBatchAreComparedAndTheResultIsTheReferences) {
+  Training both(checked(make_other())), alone(make_reference());
+  for (const int first_layer : {0, 5}) {
+    const auto statistics = both->eval_step_by_batch({3, 9}, first_layer);
+    const auto expected = alone->eval_step_by_batch({3, 9}, first_layer);
+    ASSERT_EQ(statistics.size(), first_layer == 0 ? 2u : 1u);
+    for (std::size_t i = 0; i < statistics.size(); ++i) {
+      EXPECT_EQ(statistics[i].mean, expected[i].mean);
+      EXPECT_EQ(statistics[i].var, expected[i].var);
+    }
+    EXPECT_EQ(both->logits(), alone->logits());
+  }
+  both->eval_step({0, 16});
+  alone->eval_step({0, 16});
+  EXPECT_EQ(both->logits(), alone->logits());
+
+  Training faulty(with_fault({.loaded = [](int, ModelState& state) { floats_of(state, "1.bias")[0] = 2; }}));
+  EXPECT_THAT(error_message(ErrorKind::runtime,
+                            [&] {
+                              faulty->eval_step_by_batch({3, 9}, 0);
+                            }),
+              HasSubstr("evaluation by batch statistics of test images 3 to 11: loss is "));
+}
+
 TEST(CheckBackendTest, APlanWithoutTrainingIsEvaluatedByBoth) {
   Training run(checked(make_other()), kNetwork, Init::torch, false);
   ASSERT_NO_THROW(run->eval_step({0, 16}));
@@ -358,6 +382,21 @@ TEST(CheckBackendTest, ADecisionWithinRoundingIsNoFaultButAWrongOneIs) {
   };
   EXPECT_THAT(error_message(ErrorKind::runtime, [&] { step(0.5f, {.gradients = no_gradient}); }),
               HasSubstr("gradient 1.weight"));
+}
+
+// Looking judges nothing, and must not count as steps.
+TEST(CheckBackend, APlanOfEveryValueIsTheReferencesAlone) {
+  const auto backend = make_check_backend(
+      test::cpu_backend().make(1),
+      std::make_unique<FaultyBackend>(test::cpu_backend().make(1),
+                                      Fault{.plan = [](Plan&) { ADD_FAILURE() << "compiled twice"; }}));
+  const Dataset data = make_synthetic({{1, 6, 6, false}, 4, 8, 8, 7, 0.5});
+  const Network network = Network::parse("conv2x3,bn,relu,fc4", data.train.shape, 4);
+  const auto looking = backend->compile(make_plan(network, {}, 8, {.every_value = true}), data);
+  looking->load(initial_state(network, Init::torch, 1));
+  looking->train_step({0, 8}, {});
+  EXPECT_EQ(looking->read_value(1, StepPass::forward, 8).size(), 8u * 2 * 4 * 4);
+  EXPECT_EQ(looking->report(), "");
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ class DeterminismTest : public BackendTest {
 
 TEST_P(DeterminismTest, ThreadsDoNotShowAndNeitherDoRuns) {
   for (const char* text : {"conv6x3,bn,relu,maxpool2,conv8x3p1,bn,relu,fc40,relu,fc4",
-                           "bn,conv6x3,relu,conv5x2s2,fc4", "fc70,bn,relu,fc33,bn,relu,fc4"}) {
+                           "bn,conv6x3,relu,conv5x2s2,fc4", "fc70,bn,relu,fc33,bn,relu,fc4",
+                           "conv6x3,bn,sigmoid,avgpool2,conv5x2,sigmoid,avgpool2,fc9,sigmoid,fc4"}) {
     SCOPED_TRACE(text);
     TrainingSetup setup = setup_of(text);
     const ModelState one = after_five_steps(setup);

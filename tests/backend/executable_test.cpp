@@ -36,7 +36,7 @@ double length(std::span<const double> values) {
 testing::AssertionResult within_rounding(const std::vector<float>& actual, const reference::Values& exact,
                                          const reference::Values& rounded, double magnitude) {
   const double allowed =
-      10 * distance(rounded, exact) + bound(kFloatEps, 64, length(exact)) + bound(kFloatEps, 1, magnitude);
+      10 * distance(rounded, exact) + bound(kFloatEps, 64, length(exact)) + bound(kFloatEps, 4, magnitude);
   const double error =
       actual.size() == exact.size() ? distance(reference::widen(actual), exact) : std::nan("");
   if (error <= allowed) return testing::AssertionSuccess();  // not for NaN
@@ -85,7 +85,7 @@ std::vector<TrainingSetup> networks() {
   for (const std::int64_t batch : {1, 17, 100})  // odd planes: 15x14, 5x5
     all.push_back(setup_of("conv4x3p1,bn,sigmoid,avgpool2,conv5x3,bn,sigmoid,avgpool2,fc9,bn,sigmoid,fc4",
                            batch, {1, 15, 14, false}));
-  all.push_back(setup_of("d2l-lenet", 7, {1, 16, 16, false}));
+  all.push_back(setup_of("d2l-lenet", 17, {1, 16, 16, false}));  // norms over few values are ill-conditioned
   all.push_back(setup_of("d2l-lenet", 7, {1, 16, 16, false}));
   all.back().norm = Norm::none;
   all.push_back(setup_of("mlp3-sigmoid", 17, {1, 5, 5, false}));
@@ -95,7 +95,8 @@ std::vector<TrainingSetup> networks() {
   all.push_back(setup_of("conv4x3,bn,relu,avgpool3,conv3x2,relu,avgpool2,fc4", 16));
   all.push_back(setup_of("conv4x3,avgpool2,bn,sigmoid,conv3x2,bn,avgpool2,fc4", 7));
   all.push_back(setup_of("avgpool2,sigmoid,conv4x3,sigmoid,relu,fc4", 7));
-  all.push_back(setup_of("sigmoid,avgpool3,conv3x2,sigmoid,bn,fc5,sigmoid,bn,fc4", 7));
+  all.push_back(setup_of("sigmoid,avgpool3,conv3x2,sigmoid,fc5,sigmoid,fc4", 7));
+  all.push_back(setup_of("fc9,sigmoid,bn,fc4", 100));
   all.push_back(setup_of("bn,sigmoid,avgpool2,conv3x3,flatten,sigmoid,fc4", 7));
   return all;
 }
@@ -228,7 +229,7 @@ TEST_P(ExecutableTest, EveryInitialisation) {
 TEST_P(ExecutableTest, GradientsAreCentralDifferencesOfTheLoss) {
   for (const char* text :
        {"conv3x3,bn,relu,maxpool2,conv4x2,bn,relu,maxpool2,fc6,relu,fc4", "fc6,bn,relu,fc5,relu,fc4",
-        "conv3x2,bn,sigmoid,avgpool3,conv3x2,sigmoid,fc5,bn,sigmoid,fc4"}) {
+        "conv3x2,bn,sigmoid,avgpool3,conv3x2,sigmoid,fc5,sigmoid,fc4", "fc6,bn,sigmoid,fc4"}) {
     TrainingSetup setup = setup_of(text, 6, {1, 9, 8, false});
     setup.backend = GetParam();
     SmallTraining training(setup);
@@ -263,14 +264,16 @@ TEST_P(ExecutableTest, ABiasInFrontOfABatchNormHasNoGradient) {
 }
 
 TEST_P(ExecutableTest, OneValuePerChannelHasNoGradient) {
-  TrainingSetup setup;
-  setup.text = "fc6,bn,relu,fc4";
-  setup.backend = GetParam();
-  SmallTraining training(setup);
-  training->train_step({0, 1}, {});
-  const ModelState gradients = training->save_gradients();
-  for (const float value : gradients.find("1.weight")->floats()) ASSERT_EQ(value, 0);
-  for (const float value : gradients.find("2.weight")->floats()) ASSERT_EQ(value, 0);
+  for (const char* text : {"fc6,bn,relu,fc4", "fc6,bn,sigmoid,fc4", "fc6,bn,fc4"}) {
+    TrainingSetup setup;
+    setup.text = text;
+    setup.backend = GetParam();
+    SmallTraining training(setup);
+    training->train_step({0, 1}, {});
+    const ModelState gradients = training->save_gradients();
+    for (const float value : gradients.find("1.weight")->floats()) ASSERT_EQ(value, 0);
+    for (const float value : gradients.find("2.weight")->floats()) ASSERT_EQ(value, 0);
+  }
 }
 
 // With one image every variance is 0. A lane without an image is no mean of its channel: each batch norm

@@ -35,6 +35,10 @@ class FaultyExecutable final : public Executable {
     inner_->train_step(range, changed);
   }
   void eval_step(BatchRange range) override { inner_->eval_step(range); }
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override {
+    return inner_->eval_step_by_batch(range, first_layer);
+  }
+  std::vector<float> logits() override { return inner_->logits(); }
   std::vector<StepMetrics> drain_metrics() override {
     std::vector<StepMetrics> drained = inner_->drain_metrics();
     if (fault_.metrics)

@@ -160,6 +160,20 @@ TEST_F(TrainTest, StepsEndTheRunAndEvaluate) {
   EXPECT_EQ(records[1].at("steps"), 3);
 }
 
+TEST_F(TrainTest, APresetWithGlorotsInitialValuesAndWithoutItsNorm) {
+  for (const char* norm : {"batch", "none"}) {
+    const ProgramResult result = run_bntrain(
+        {"--data", "synthetic:shape=1x16x16,train=64,test=16", "--network", "d2l-lenet", "--init", "xavier",
+         "--norm", norm, "--epochs", "1", "--batch-size", "32", "--metrics", metrics_file()});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const nlohmann::json start = metrics().front();
+    EXPECT_EQ(start.at("config").at("init"), "xavier");
+    EXPECT_THAT(start.at("network").get<std::string>(),
+                norm == std::string("none") ? HasSubstr("conv6x5,sigmoid,avgpool2,conv16x5")
+                                            : HasSubstr("conv6x5,bn,sigmoid,avgpool2,conv16x5"));
+  }
+}
+
 TEST_F(TrainTest, NormNoneTakesTheBatchNormOut) {
   const ProgramResult result =
       run_bntrain(small_run({"--norm", "none", "--epochs", "1", "--metrics", metrics_file()}));

@@ -3,16 +3,18 @@
 # nothing else, so that no real package manager can be reached.
 # usage: setup_test.sh SETUP_SH
 set -euo pipefail
+unset CUDACXX
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/a clone/scripts"
-cp "$1" "$work/a clone/scripts"
+cp "$1" "${1%/*}/cuda_packages.txt" "$work/a clone/scripts"
 
 new_machine() {  # NAME: a machine where everything is installed
   machine=$work/$1
   mkdir "$machine"
   ln -s /usr/bin/env "$machine/env"
   tool id 'echo 0'
+  tool ldconfig ''
   tool dpkg-query 'for name in "${@:4}"; do printf "%s=installed " "$name"; done'
 }
 tool() { printf '#!%s\n%s\n' "$BASH" "$2" >"$machine/$1" && chmod +x "$machine/$1"; }
@@ -80,7 +82,7 @@ expect 0 'installing python3-matplotlib'
 setup --report --tests cmake
 expect 0 'installing python3-matplotlib'
 setup --reports
-expect 2 'no option --reports; there are --tests and --report'
+expect 2 'no option --reports; there are --tests, --report and --cuda'
 
 new_machine apt-fails
 lacks cmake
@@ -97,3 +99,68 @@ mkdir -p "$work/a clone/build/release"
 setup
 expect 0
 [[ -z $said ]] || fail 'should be silent once it is configured'
+
+# --cuda: pip is played by a program that unpacks what NVIDIA's packages hold, and counts its calls.
+toolkit="$work/a clone/build/cuda-toolkit"
+pip='[[ $2 == pip ]] || exit 1
+  [[ $3 != --version ]] || exit 0
+  printf "%s\n" "$*" >>"$CALLS"
+  while [[ $1 != --target ]]; do shift; done
+  mkdir -p "$2"/nvidia/{cu13/{bin,include,lib},cudnn/{include,lib}} "$2/nvidia_cublas-13.dist-info"
+  : >"$2/nvidia/cu13/bin/nvcc"
+  : >"$2/nvidia/cu13/lib/libcublasLt.so.13"
+  : >"$2/nvidia/cudnn/include/cudnn_version.h"
+  : >"$2/nvidia/cudnn/lib/libcudnn.so.9"'
+new_machine_with_pip() {
+  new_machine "$1"
+  ln -s /usr/bin/{mkdir,mv,rm,ln,cp} "$machine"
+  tool python3 "CALLS='$machine/called'
+  $pip"
+}
+
+new_machine_with_pip fetches-cuda
+setup --cuda
+expect 0 "fetching NVIDIA's compiler and libraries into build/cuda-toolkit"
+for file in bin/nvcc include/cudnn_version.h lib64/libcudnn.so lib/libcudnn.so.9 lib/libcublasLt.so licenses; do
+  [[ -e $toolkit/$file ]] || fail "lacks $file"
+done
+[[ $(<"$machine/called") == *"-r $work/a clone/scripts/cuda_packages.txt" ]] || fail 'wrong call of pip'
+setup --cuda
+expect 0
+[[ -z $said && $(grep -c . "$machine/called") == 1 ]] || fail 'should fetch once, and be silent then'
+echo '# another version' >>"$work/a clone/scripts/cuda_packages.txt"
+setup --cuda
+expect 0 'fetching'
+[[ $(grep -c . "$machine/called") == 2 ]] || fail 'should fetch what has changed'
+
+new_machine_with_pip pip-fails
+tool python3 '[[ $2 == pip ]] || exit 1
+  [[ $3 != --version ]] || exit 0
+  echo "ERROR: No matching distribution"; exit 1'
+setup --cuda
+expect 0
+[[ -z $said ]] || fail 'should be silent: everything is there'
+rm -r "$toolkit"
+setup --cuda
+expect 1 'ERROR: No matching distribution' 'pip failed' 'cuda_packages.txt'
+[[ ! -e $toolkit ]] || fail 'should leave nothing that looks complete'
+
+new_machine_with_pip without-pip
+rm "$machine/python3"
+lacks python3-pip
+tool apt-get "echo \"\$*\" >>'$machine/called'"
+setup --cuda
+expect 1 'installing python3-pip' 'no python3 with pip'
+rm "$machine/dpkg-query"
+setup --cuda
+expect 1 'no python3 with pip'
+
+new_machine driver-without-nvcc
+tool ldconfig 'echo "	libcuda.so.1 (libc6,x86-64) => /usr/lib/x86_64-linux-gnu/libcuda.so.1"'
+setup
+expect 0 'an NVIDIA driver but no nvcc in PATH' 'scripts/setup.sh --cuda'
+[[ $(grep -c . <<<"$said") == 1 ]] || fail 'should be one line'
+tool nvcc ''
+setup
+expect 0
+[[ -z $said ]] || fail 'should be silent: there is nvcc'

@@ -52,6 +52,8 @@ class FakeExecutable : public Executable {
     if (range.first == 0) std::this_thread::sleep_for(eval_time_);
     pending_.push_back({test_loss_, 2, range.count});
   }
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange, int) override { return {}; }
+  std::vector<float> logits() override { return {}; }
   std::vector<StepMetrics> drain_metrics() override {
     recording_.drained.push_back(pending_.size());
     return std::exchange(pending_, {});

@@ -33,7 +33,7 @@ NormCoefficients BlockOp::coefficients() {
 }
 
 ConvEpilogue BlockOp::epilogue(const Pass& pass, std::int64_t group) {
-  Moments* moments = step_.norm && pass.training ? moments_.data() + group * shape_.channels : nullptr;
+  Moments* moments = takes_batch_statistics(pass) ? moments_.data() + group * shape_.channels : nullptr;
   return {&shape_, gamma(), moments, raw(group), pass.valid(group)};
 }
 
@@ -45,12 +45,12 @@ std::string BlockOp::variant(StepPass pass) const {
 }
 
 void BlockOp::forward(const Pass& pass) {
-  if (!after_conv_ && (pools_raw(shape_) || (step_.norm && pass.training)))
+  if (!after_conv_ && (pools_raw(shape_) || takes_batch_statistics(pass)))
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
       const ConvEpilogue e = epilogue(pass, group);
       w_.kernels.block_reduce(shape_, w_.value(step_.input, group), e.gamma, e.valid, e.moments, e.pooled);
     });
-  if (step_.norm) pass.training ? use_batch_statistics(pass) : use_running_statistics();
+  if (step_.norm) takes_batch_statistics(pass) ? use_batch_statistics(pass) : use_running_statistics();
   const NormCoefficients norm = coefficients();
   w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.block_forward(shape_, raw(group), norm, w_.value(step_.output, group));

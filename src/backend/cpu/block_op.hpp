@@ -50,10 +50,15 @@ class BlockOp : public Op {
   ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
   /// The gradient of this op's input for one group, laid out as asked.
   void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out);
+  /// Of the last pass that computed them.
+  const std::vector<ChannelStatistics>& statistics() const { return statistics_; }
   /// Moves the running statistics; once per applied update.
   void update_running();
 
  private:
+  bool takes_batch_statistics(const Pass& pass) const {
+    return step_.norm && step_.first_layer >= pass.by_batch_from;
+  }
   void use_batch_statistics(const Pass& pass);
   void use_running_statistics();
   NormCoefficients coefficients();

@@ -83,7 +83,7 @@ void CpuExecutable::build_ops() {
 }
 
 Pass CpuExecutable::begin(const ImageSet& images, const std::vector<std::int64_t>& order, BatchRange range,
-                          bool training, double gradient_scale) {
+                          int by_batch_from, double gradient_scale) {
   BNTRAIN_EXPECTS(range.first >= 0 && range.count > 0 && range.count <= plan_.batch_size);
   BNTRAIN_EXPECTS(range.first + range.count <= static_cast<std::int64_t>(order.size()));
   Pass pass;
@@ -92,7 +92,7 @@ Pass CpuExecutable::begin(const ImageSet& images, const std::vector<std::int64_t
   pass.count = range.count;
   pass.lanes = w_.kernels.lanes;
   pass.groups = (range.count + pass.lanes - 1) / pass.lanes;
-  pass.training = training;
+  pass.by_batch_from = by_batch_from;
   pass.gradient_scale = static_cast<float>(gradient_scale);
   team_.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.gather(images.pixels.data(), images.shape.size(), pass.indices + group * pass.lanes,
@@ -116,7 +116,7 @@ void CpuExecutable::train_step(BatchRange range, const StepParams& params) {
     metrics_.push_back({std::numeric_limits<double>::quiet_NaN(), 0, range.count});
     return;
   }
-  const Pass pass = begin(dataset_.train, order_, range, true, params.gradient_scale);
+  const Pass pass = begin(dataset_.train, order_, range, every_norm, params.gradient_scale);
   forward(pass);
   metrics_.push_back(loss_->metrics());
   halted_ = !std::isfinite(loss_->metrics().loss_sum);
@@ -147,9 +147,41 @@ void CpuExecutable::pack() {
   });
 }
 
-void CpuExecutable::eval_step(BatchRange range) {
-  forward(begin(dataset_.test, test_order_, range, false, 0));
+void CpuExecutable::evaluate(BatchRange range, int by_batch_from) {
+  forward(begin(dataset_.test, test_order_, range, by_batch_from, 0));
   metrics_.push_back(loss_->metrics());
+  evaluated_ = range.count;
+}
+
+void CpuExecutable::eval_step(BatchRange range) {
+  evaluate(range, no_norm);
+}
+
+std::vector<BatchStatistics> CpuExecutable::eval_step_by_batch(BatchRange range, int first_layer) {
+  evaluate(range, first_layer);
+  std::vector<BatchStatistics> all;
+  for (const BlockOp* norm : norms_) {
+    if (norm->step().first_layer < first_layer) continue;
+    BatchStatistics& one = all.emplace_back();
+    for (const ChannelStatistics& channel : norm->statistics()) {
+      one.mean.push_back(channel.mean);
+      one.var.push_back(channel.var);
+    }
+  }
+  std::ranges::reverse(all);  // norms_ begins with the last one
+  return all;
+}
+
+std::vector<float> CpuExecutable::logits() {
+  const std::int64_t classes = plan_.network.classes();
+  const int value = plan_.steps.back().input;
+  std::vector<float> result(static_cast<std::size_t>(evaluated_ * classes));
+  for (std::int64_t image = 0; image < evaluated_; ++image) {
+    const float* group = w_.value(value, image / w_.kernels.lanes) + image % w_.kernels.lanes;
+    for (std::int64_t c = 0; c < classes; ++c)
+      result[static_cast<std::size_t>(image * classes + c)] = group[c * w_.kernels.lanes];
+  }
+  return result;
 }
 
 std::vector<StepMetrics> CpuExecutable::drain_metrics() {
@@ -163,7 +195,7 @@ bool CpuExecutable::finite(const float* values, std::int64_t count) const {
 }
 
 std::string CpuExecutable::first_non_finite(BatchRange range) {
-  const Pass pass = begin(dataset_.train, order_, range, true, 0);
+  const Pass pass = begin(dataset_.train, order_, range, every_norm, 0);
   for (const std::unique_ptr<Op>& op : ops_) {
     const PlanStep& step = op->step();
     for (const Parameter& p : plan_.network.parameters())

@@ -18,6 +18,8 @@ class CpuExecutable final : public Executable {
   void set_order(std::span<const std::int64_t> order) override;
   void train_step(BatchRange range, const StepParams& params) override;
   void eval_step(BatchRange range) override;
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
+  std::vector<float> logits() override;
   std::vector<StepMetrics> drain_metrics() override;
   std::string first_non_finite(BatchRange range) override;
   std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override;
@@ -31,9 +33,10 @@ class CpuExecutable final : public Executable {
 
  private:
   void build_ops();
-  Pass begin(const ImageSet& images, const std::vector<std::int64_t>& order, BatchRange range, bool training,
-             double gradient_scale);
+  Pass begin(const ImageSet& images, const std::vector<std::int64_t>& order, BatchRange range,
+             int by_batch_from, double gradient_scale);
   void forward(const Pass& pass);
+  void evaluate(BatchRange range, int by_batch_from);
   void update(const StepParams& params);
   void pack();
   ModelState copy_of(const FloatBuffer& by_parameter) const;
@@ -53,8 +56,9 @@ class CpuExecutable final : public Executable {
   std::vector<PackTask> pack_tasks_;
   std::vector<std::int64_t> order_, test_order_;
   std::vector<StepMetrics> metrics_;
-  std::int64_t updates_ = 0;  ///< num_batches_tracked
-  bool halted_ = false;       ///< a loss was not finite
+  std::int64_t evaluated_ = 0;  ///< images of the last evaluation
+  std::int64_t updates_ = 0;    ///< num_batches_tracked
+  bool halted_ = false;         ///< a loss was not finite
 };
 
 }  // namespace bntrain::cpu

@@ -40,7 +40,9 @@ std::vector<StepTiming> CpuExecutable::time_steps(BatchRange range, int repetiti
       ++timing;
     };
     Pass pass;
-    run([&] { pass = begin(dataset_.train, order_, range, true, 1.0 / static_cast<double>(range.count)); });
+    run([&] {
+      pass = begin(dataset_.train, order_, range, every_norm, 1.0 / static_cast<double>(range.count));
+    });
     for (const std::unique_ptr<Op>& op : ops_) run([&] { op->forward(pass); });
     for (std::size_t i = ops_.size() - 1; i-- > 0;) run([&] { ops_[i]->backward(pass); });
     run([&] { update({.lr = 0}); });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "backend/cpu/kernels.hpp"
@@ -34,6 +35,10 @@ struct Workspace {
   }
 };
 
+// For Pass::by_batch_from.
+inline constexpr int every_norm = 0;
+inline constexpr int no_norm = std::numeric_limits<int>::max();
+
 /// One batch on its way through the ops.
 struct Pass {
   const ImageSet* images = nullptr;
@@ -41,7 +46,7 @@ struct Pass {
   std::int64_t count = 0;
   std::int64_t groups = 0;
   int lanes = 0;
-  bool training = false;  ///< batch statistics instead of running ones
+  int by_batch_from = 0;  ///< batch norms from this layer on use batch statistics, those before running ones
   float gradient_scale = 0;
 
   int valid(std::int64_t group) const {

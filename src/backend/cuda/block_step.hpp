@@ -17,6 +17,8 @@ class BlockStep final : public Step {
   void backward() override;
   void update() override;
   std::int64_t scratch_bytes() const override;
+  std::int64_t norm_channels() const override { return step_.norm ? norm_shape_.channels : 0; }
+  const float* left_out_bias() const override { return conv_bias_; }
 
  private:
   float* mean() const { return w_.statistics.data() + step_.running_mean; }

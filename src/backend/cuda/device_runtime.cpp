@@ -138,9 +138,10 @@ Graph DeviceStream::capture(const std::function<void()>& enqueue) {
   const OwnedGraph graph = end_capture(stream, ended);
   BNTRAIN_CUDA_CHECK(ended);
 
+  auto impl = std::make_unique<Graph::Impl>();
   cudaGraphExec_t exec = nullptr;
   BNTRAIN_CUDA_CHECK(cudaGraphInstantiate(&exec, graph.get(), 0));
-  auto impl = std::make_unique<Graph::Impl>(Graph::Impl{{exec, {}}});
+  impl->exec.reset(exec);
   BNTRAIN_CUDA_CHECK(cudaGraphUpload(exec, stream));
   return Graph(std::move(impl));
 }

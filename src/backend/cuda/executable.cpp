@@ -53,7 +53,7 @@ CudaExecutable::Compiled& CudaExecutable::compiled(std::int64_t batch) {
   return programs_.try_emplace(batch, w_, batch).first->second;
 }
 
-void CudaExecutable::begin(BatchRange range, std::int64_t images, float gradient_scale) {
+kernels::BatchState CudaExecutable::begin(BatchRange range, std::int64_t images, float gradient_scale) {
   BNTRAIN_EXPECTS(range.first >= 0 && range.count > 0 && range.count <= plan_.batch_size);
   BNTRAIN_EXPECTS(range.first + range.count <= images);
   if (undrained_ == kMetricSlots) {
@@ -62,9 +62,9 @@ void CudaExecutable::begin(BatchRange range, std::int64_t images, float gradient
   }
   // The loss moves the state on by itself, so that consecutive batches need nothing from the host.
   const kernels::BatchState wanted{range.first, undrained_, gradient_scale};
-  if (expected_state_ == wanted) return;
-  w_.stream.upload(state_.data(), &wanted, state_.bytes());
-  expected_state_ = wanted;
+  if (expected_state_ != wanted) w_.stream.upload(state_.data(), &wanted, state_.bytes());
+  expected_state_.reset();  // where the step fails halfway, nobody knows
+  return wanted;
 }
 
 void CudaExecutable::run(Routine& routine, const std::function<void()>& enqueue) {
@@ -78,9 +78,10 @@ void CudaExecutable::run(Routine& routine, const std::function<void()>& enqueue)
   w_.stream.launch(*routine.graph);
 }
 
-void CudaExecutable::finish(BatchRange range) {
-  expected_state_->first += range.count;
-  expected_state_->step += 1;
+void CudaExecutable::finish(kernels::BatchState begun, BatchRange range) {
+  begun.first += range.count;
+  begun.step += 1;
+  expected_state_ = begun;
   ++undrained_;
 }
 
@@ -94,7 +95,7 @@ Feed CudaExecutable::feed(const Images& images, const std::int64_t* order) const
 
 void CudaExecutable::train_step(BatchRange range, const StepParams& params) {
   BNTRAIN_EXPECTS(plan_.training);
-  begin(range, order_count_, static_cast<float>(params.gradient_scale));
+  const kernels::BatchState begun = begin(range, order_count_, static_cast<float>(params.gradient_scale));
   const kernels::SgdScalars scalars{static_cast<float>(params.lr), static_cast<float>(params.momentum),
                                     static_cast<float>(params.weight_decay)};
   if (expected_scalars_ != scalars) {
@@ -113,11 +114,11 @@ void CudaExecutable::train_step(BatchRange range, const StepParams& params) {
     c.program.backward();
     c.program.update(scalars_.data(), momentum);
   });
-  finish(range);
+  finish(begun, range);
 }
 
 void CudaExecutable::eval_step(BatchRange range) {
-  begin(range, test_.count, 0);
+  const kernels::BatchState begun = begin(range, test_.count, 0);
   Compiled& c = compiled(range.count);
   run(c.evaluation, [&] {
     const Feed from = feed(test_, nullptr);
@@ -125,7 +126,40 @@ void CudaExecutable::eval_step(BatchRange range) {
     c.program.forward(Mode::inference);
     c.program.loss(from, Mode::inference);
   });
-  finish(range);
+  finish(begun, range);
+  evaluated_ = range.count;
+}
+
+std::vector<BatchStatistics> CudaExecutable::eval_step_by_batch(BatchRange range, int first_layer) {
+  const kernels::BatchState begun = begin(range, test_.count, 0);
+  Program& program = compiled(range.count).program;
+  const Feed from = feed(test_, nullptr);
+  program.gather(from);
+  for (const auto& step : program.steps())
+    step->forward(step->step().first_layer >= first_layer ? Mode::training : Mode::inference);
+  program.loss(from, Mode::inference);
+  finish(begun, range);
+  evaluated_ = range.count;
+
+  std::vector<BatchStatistics> all;
+  for (const auto& step : program.steps())
+    if (step->step().norm && step->step().first_layer >= first_layer) all.push_back(read_statistics(*step));
+  return all;
+}
+
+BatchStatistics CudaExecutable::read_statistics(const Step& step) const {
+  const std::int64_t channels = step.norm_channels();
+  const std::vector<float> mean = read(w_.statistics.data() + step.step().running_mean, channels);
+  const std::vector<float> var = read(w_.statistics.data() + step.step().running_var, channels);
+  BatchStatistics result{{mean.begin(), mean.end()}, {var.begin(), var.end()}};
+  if (step.left_out_bias() == nullptr) return result;
+  const std::vector<float> bias = read(step.left_out_bias(), channels);
+  for (std::size_t c = 0; c < bias.size(); ++c) result.mean[c] += static_cast<double>(bias[c]);
+  return result;
+}
+
+std::vector<float> CudaExecutable::logits() {
+  return read(w_.value(plan_.steps.back().input), evaluated_ * plan_.network.classes());
 }
 
 std::vector<StepMetrics> CudaExecutable::drain_metrics() {
@@ -158,7 +192,6 @@ std::string CudaExecutable::first_non_finite(BatchRange range) {
   program.loss(from, Mode::inference);
   kernels::BatchMetrics metrics{};
   w_.stream.download(&metrics, metrics_.data(), sizeof metrics);
-  expected_state_.reset();
   return std::isfinite(metrics.loss_sum) ? "" : plan_.steps.back().name;
 }
 

@@ -20,6 +20,8 @@ class CudaExecutable final : public Executable {
   void set_order(std::span<const std::int64_t> order) override;
   void train_step(BatchRange range, const StepParams& params) override;
   void eval_step(BatchRange range) override;
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
+  std::vector<float> logits() override;
   std::vector<StepMetrics> drain_metrics() override;
   std::string first_non_finite(BatchRange range) override;
   std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override;
@@ -50,10 +52,12 @@ class CudaExecutable final : public Executable {
   };
 
   Compiled& compiled(std::int64_t batch);
-  void begin(BatchRange range, std::int64_t images, float gradient_scale);
+  /// What the device holds when the step begins. Only finish() says what it holds afterwards.
+  kernels::BatchState begin(BatchRange range, std::int64_t images, float gradient_scale);
   void run(Routine& routine, const std::function<void()>& enqueue);
-  void finish(BatchRange range);
+  void finish(kernels::BatchState begun, BatchRange range);
   Feed feed(const Images& images, const std::int64_t* order) const;
+  BatchStatistics read_statistics(const Step& step) const;
   bool finite(const float* values, std::int64_t count) const;
   /// The parameters' part of a buffer that is laid out like them.
   ModelState save_like_parameters(const DeviceArray<float>& buffer) const;
@@ -71,10 +75,11 @@ class CudaExecutable final : public Executable {
   DeviceArray<std::int64_t> updates_;          ///< one number, num_batches_tracked
   std::map<std::int64_t, Compiled> programs_;  ///< by batch size
 
-  // What the device holds once everything is done that was enqueued.
+  // What the device holds once everything is done that was enqueued; empty where that is not known.
   std::optional<kernels::BatchState> expected_state_;
   std::optional<kernels::SgdScalars> expected_scalars_;
   std::int64_t undrained_ = 0;
+  std::int64_t evaluated_ = 0;  ///< images of the last evaluation
   std::vector<StepMetrics> drained_;
 };
 

@@ -28,14 +28,14 @@ class Keeper {
 std::vector<StepTiming> CudaExecutable::time_steps(BatchRange range, int repetitions) {
   BNTRAIN_EXPECTS(plan_.training && repetitions > 0);
   drained_ = drain_metrics();  // the metrics of these steps take the first slot, and are dropped
-  begin(range, order_count_, static_cast<float>(1.0 / static_cast<double>(range.count)));
-  const kernels::BatchState start = *expected_state_;
+  const kernels::BatchState start =
+      begin(range, order_count_, static_cast<float>(1.0 / static_cast<double>(range.count)));
   Program& program = compiled(range.count).program;
   // Neither halts nor counts: see Executable::time_steps().
   const Feed from = feed(train_, order_.data());
   const kernels::SgdScalars scalars{0, 0, 0};
-  w_.stream.upload(scalars_.data(), &scalars, scalars_.bytes());
   expected_scalars_.reset();
+  w_.stream.upload(scalars_.data(), &scalars, scalars_.bytes());
   Keeper kept[] = {{w_.stream, w_.parameters}, {w_.stream, w_.gradients}, {w_.stream, w_.running}};
 
   std::vector<StepTiming> timings;
@@ -74,7 +74,6 @@ std::vector<StepTiming> CudaExecutable::time_steps(BatchRange range, int repetit
       timings[i].seconds.push_back(events[i + 1].seconds_since(events[i]));
   }
   for (Keeper& each : kept) each.put_back();
-  expected_state_.reset();
   return timings;
 }
 

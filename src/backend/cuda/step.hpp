@@ -51,6 +51,11 @@ class Step {
   virtual void update() {}
   /// Bytes of memory that only this step uses, from the forward to the backward pass.
   virtual std::int64_t scratch_bytes() const { return 0; }
+  /// Of the batch norm in this step; 0 without one.
+  virtual std::int64_t norm_channels() const { return 0; }
+  /// What the convolution in front left out of this step's input, for its batch norm takes it off again; or
+  /// null.
+  virtual const float* left_out_bias() const { return nullptr; }
   /// Which kernels or algorithms run, for people; "" when there is nothing to choose.
   virtual std::string variant(StepPass /*pass*/) const { return ""; }
 

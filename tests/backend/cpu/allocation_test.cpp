@@ -38,7 +38,9 @@ class AllocationTest : public testing::TestWithParam<CpuIsa> {};
 TEST_P(AllocationTest, NoStepAllocates) {
   for (const int threads : {1, 3}) {
     test::TrainingSetup setup;
-    setup.text = "bn,conv4x3p1,bn,relu,maxpool2,conv3x3,relu,fc8,bn,relu,fc4";
+    setup.text =
+        "bn,conv4x3p1,bn,relu,maxpool2,conv3x3,relu,conv3x2p1,bn,sigmoid,avgpool2,fc8,bn,relu,fc9,bn,sigmoid,"
+        "fc4";
     setup.backend = test::cpu_backend(GetParam());
     setup.threads = threads;
     std::int64_t before = allocations;

@@ -6,8 +6,11 @@
 #include <cstddef>
 #include <cstring>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
+#include "support/cuda_host/host_resources.hpp"
 #include "support/cuda_host/host_stream.hpp"
 
 namespace bntrain::cuda {
@@ -15,9 +18,35 @@ namespace {
 
 constexpr std::align_val_t kAlign{256};
 
+void take(const char* what) {
+  HostResources& resources = host_resources();
+  if (resources.left == 0)
+    throw std::runtime_error(std::string("the host plays a GPU that has no ") + what + " left");
+  if (resources.left > 0) --resources.left;
+  ++resources.live;
+}
+void give_back() noexcept {
+  --host_resources().live;
+}
+
+/// As long as it lives, a resource is taken.
+class Taken {
+ public:
+  explicit Taken(const char* what) { take(what); }
+  ~Taken() { give_back(); }
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+};
+
 }  // namespace
 
+HostResources& host_resources() {
+  static HostResources resources;
+  return resources;
+}
+
 void* allocate(std::int64_t bytes) {
+  take("memory");
   const auto size = static_cast<std::size_t>(bytes);
   void* memory = ::operator new(size, kAlign);
   std::memset(memory, 0xff, size);  // NaN as float, -1 as integer: what is read before it was written shows
@@ -25,10 +54,12 @@ void* allocate(std::int64_t bytes) {
 }
 
 void release(void* memory) noexcept {
+  give_back();
   ::operator delete(memory, kAlign);
 }
 
 struct Graph::Impl {
+  Taken taken{"graph"};
   std::function<void()> replay;
 };
 Graph::Graph(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -36,6 +67,7 @@ Graph::Graph(Graph&&) noexcept = default;
 Graph::~Graph() = default;
 
 struct Event::Impl {
+  Taken taken{"event"};
   std::chrono::steady_clock::time_point moment;
 };
 Event::Event() : impl_(std::make_unique<Impl>()) {}
@@ -46,6 +78,7 @@ double Event::seconds_since(const Event& earlier) const {
 }
 
 struct DeviceStream::Impl {
+  Taken taken{"stream"};
   simt_host::Executor executor = host_executor();
 };
 DeviceStream::DeviceStream() : impl_(std::make_unique<Impl>()) {}
@@ -83,7 +116,10 @@ Graph DeviceStream::capture(const std::function<void()>& enqueue) {
     impl_->executor.end_recording();
     throw;
   }
-  return Graph(std::make_unique<Graph::Impl>(Graph::Impl{impl_->executor.end_recording()}));
+  std::function<void()> recorded = impl_->executor.end_recording();
+  auto graph = std::make_unique<Graph::Impl>();
+  graph->replay = std::move(recorded);
+  return Graph(std::move(graph));
 }
 
 void DeviceStream::launch(const Graph& graph) {

@@ -1,0 +1,104 @@
+// bntrain_kernel_bench: the batch norm kernels beside cuDNN's, on the GPU here.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <random>
+
+#include "backend/cuda/ceilings.hpp"
+#include "backend/cuda/gpu.hpp"
+#include "backend/cuda/math_libraries.hpp"
+#include "benchmarks/cudnn_norm.hpp"
+#include "benchmarks/norm_report.hpp"
+#include "bntrain/error.hpp"
+#include "kernels/launch.hpp"
+
+namespace {
+
+using namespace bntrain;
+using namespace bntrain::benchmarks;
+
+struct Options {
+  std::vector<std::string> shapes{std::begin(kNormShapes), std::end(kNormShapes)};
+  int samples = 25;
+  bool ours_only = false;
+  std::string json;
+};
+
+Contenders contenders(const NormCase& c, kernels::NormPass pass, bool ours_only, cuda::DeviceStream& stream,
+                      cuda::MathLibraries& libraries) {
+  Contenders all = our_contenders(c, pass, stream);
+  if (ours_only) return all;
+  for (auto& peer : cudnn_contenders(c, libraries)) all.push_back(std::move(peer));
+  return all;
+}
+
+NormReport measure(const Options& options) {
+  std::vector<NormCase> cases;
+  for (const std::string& shape : options.shapes)
+    for (const NormCase& c : layouts_of(parse_norm_case(shape))) cases.push_back(c);
+
+  const cuda::Gpu gpu = cuda::usable_gpu();
+  cuda::DeviceStream stream;
+  cuda::MathLibraries libraries(stream, Precision::fp32);
+  NormReport report{.device = cuda::to_string(gpu),
+                    .versions = "CUDA " + cuda::runtime_version() + ", " + libraries.versions(),
+                    .seed = std::random_device{}(),
+                    .options = {.samples = options.samples,
+                                .cache_bytes = kernels::device_limits(stream.kernels()).l2_bytes},
+                    .copy_bytes_per_second = cuda::measure_ceilings(stream).copy_bytes_per_second,
+                    .rows = {}};
+  for (const NormCase& c : cases) {
+    std::fprintf(stderr, "%s, %s ...\n", to_string(c).c_str(), to_string(c.layout));
+    const NormProblem problem(c, report.seed);
+    for (const auto pass : {kernels::NormPass::forward, kernels::NormPass::backward}) {
+      const std::vector<NormRow> rows = time_norm(
+          problem, pass, contenders(c, pass, options.ours_only, stream, libraries), report.options, stream);
+      report.rows.insert(report.rows.end(), rows.begin(), rows.end());
+    }
+  }
+  return report;
+}
+
+int run(const Options& options) {
+  std::ofstream json;
+  if (!options.json.empty()) {
+    json.open(options.json);
+    if (!json) throw Error(ErrorKind::data, "--json: cannot write " + options.json);
+  }
+  const NormReport report = measure(options);
+  std::fputs(norm_table(report).c_str(), stdout);
+  if (json.is_open() && !(json << norm_record(report).dump(1) << std::endl))
+    throw Error(ErrorKind::data, "--json: cannot write " + options.json);
+  if (!any_wrong(report)) return 0;
+  std::fputs("error: a result was wrong, see the rows that say so\n", stderr);
+  return static_cast<int>(ErrorKind::runtime);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{
+      "Times bntrain's batch norm kernels and cuDNN's on the GPU here, after checking what they compute."};
+  app.add_option("--shapes", options.shapes,
+                 "batch x channels [x height x width] of each, as in 256x20x24x24 65536x1024")
+      ->capture_default_str();
+  app.add_option("--samples", options.samples, "timings of each row")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  app.add_flag("--ours-only", options.ours_only, "without cuDNN, for sanitizers and profilers");
+  app.add_option("--json", options.json, "also write the figures to this file");
+  try {
+    app.parse(argc, argv);
+    return run(options);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorKind::usage);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return static_cast<int>(ErrorKind::runtime);
+  }
+}

@@ -1,0 +1,117 @@
+#include "bntrain/evaluation.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "bntrain/error.hpp"
+#include "bntrain/plan.hpp"
+
+namespace bntrain {
+namespace {
+
+/// Executables want a training set; evaluation never looks at it.
+ImageSet first_of(const ImageSet& images) {
+  const auto size = static_cast<std::ptrdiff_t>(images.shape.size());
+  return {images.shape, 1, {images.pixels.begin(), images.pixels.begin() + size}, {images.labels.front()}};
+}
+
+Dataset as_test_set(ImageSet images, std::int64_t classes) {
+  Dataset data;
+  data.classes = classes;
+  data.train = first_of(images);
+  data.test = std::move(images);
+  return data;
+}
+
+template <typename Visitor>
+void for_each_batch(std::int64_t images, std::int64_t batch_size, const Visitor& visit) {
+  for (std::int64_t first = 0; first < images; first += batch_size)
+    visit(BatchRange{first, std::min(batch_size, images - first)});
+}
+
+/// Mean and sum of squared deviations per channel of everything merged so far. Every image has as many values
+/// of a channel as every other, so that images serve as weights.
+class Moments {
+ public:
+  /// Chan, Golub and LeVeque 1979.
+  void merge(const BatchStatistics& batch, std::int64_t images) {
+    mean_.resize(batch.mean.size());
+    var_sum_.resize(batch.mean.size());
+    const auto added = static_cast<double>(images);
+    const double total = images_ + added;
+    for (std::size_t c = 0; c < mean_.size(); ++c) {
+      const double delta = batch.mean[c] - mean_[c];
+      mean_[c] += delta * (added / total);
+      var_sum_[c] += batch.var[c] * added + delta * delta * (images_ * added / total);
+    }
+    images_ = total;
+  }
+
+  std::vector<float> mean() const { return {mean_.begin(), mean_.end()}; }
+  std::vector<float> var() const {
+    std::vector<float> result;
+    for (const double sum : var_sum_) result.push_back(static_cast<float>(sum / images_));
+    return result;
+  }
+
+ private:
+  double images_ = 0;
+  std::vector<double> mean_, var_sum_;
+};
+
+void replace(ModelState& state, const std::string& name, std::vector<float> values) {
+  std::ranges::find(state.tensors, name, &Tensor::name)->floats() = std::move(values);
+}
+
+}  // namespace
+
+Evaluator::Evaluator(const Network& network, const BatchNormOptions& batch_norm, ImageSet images,
+                     std::int64_t batch_size, Backend& backend)
+    : network_(network) {
+  BNTRAIN_EXPECTS(images.count > 0 && batch_size > 0 && images.shape == network.input());
+  batch_size_ = std::min(batch_size, images.count);
+  data_ = as_test_set(std::move(images), network.classes());
+  PlanOptions options = backend.plan_options();
+  options.training = false;
+  executable_ = backend.compile(make_plan(network, batch_norm, batch_size_, options), data_);
+}
+
+template <typename Step>
+Evaluation Evaluator::evaluate_with(const Step& step) {
+  Evaluation result;
+  std::vector<StepMetrics> measured;
+  for_each_batch(data_.test.count, batch_size_, [&](BatchRange range) {
+    step(range);
+    const std::vector<float> logits = executable_->logits();
+    result.logits.insert(result.logits.end(), logits.begin(), logits.end());
+    measured.push_back(executable_->drain_metrics().at(0));
+  });
+  result.metrics = average(measured);
+  return result;
+}
+
+Evaluation Evaluator::evaluate() {
+  return evaluate_with([&](BatchRange range) { executable_->eval_step(range); });
+}
+
+Evaluation Evaluator::evaluate_by_batch() {
+  return evaluate_with([&](BatchRange range) { executable_->eval_step_by_batch(range, 0); });
+}
+
+ModelState Evaluator::recompute_statistics(ModelState state) {
+  executable_->load(state);
+  for (const RunningStatistics& norm : network_.running()) {
+    Moments moments;
+    for_each_batch(data_.test.count, batch_size_, [&](BatchRange range) {
+      moments.merge(executable_->eval_step_by_batch(range, norm.layer).front(), range.count);
+      executable_->drain_metrics();
+    });
+    replace(state, norm.name + ".running_mean", moments.mean());
+    replace(state, norm.name + ".running_var", moments.var());
+    executable_->load(state);
+  }
+  return state;
+}
+
+}  // namespace bntrain
