@@ -67,7 +67,9 @@ std::string environment_name(const std::string& flag) {
 CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
                        const std::string& default_text, const std::string& help,
                        std::function<void(const std::string&)> take) {
-  const CLI::callback_t callback = [flag, take = std::move(take)](const CLI::results_t& values) {
+  const CLI::callback_t callback = [&app, flag, take = std::move(take)](const CLI::results_t& values) {
+    // CLI11 hands the environment to every command; a list for one must not be an error of another.
+    if (app.parsed() == 0) return true;
     if (values.size() != 1)
       throw BadValue(flag, CLI::detail::join(values, " "), "it takes one value, given once");
     take(values.front());
