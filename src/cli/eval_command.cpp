@@ -3,10 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
@@ -32,6 +34,16 @@ void check_options(const EvalOptions& options) {
   if (!asks_for(options, NormStatistics::recomputed))
     throw Error(ErrorKind::usage, "--save-recomputed needs --bn-stats recomputed (or all)");
   expect_writable("--save-recomputed", options.save_recomputed, OutputKind::replaced);
+}
+
+/// The recomputed variance is M2 / n over the training images.
+std::map<std::string, std::string> metadata_of_recomputed(const Model& model, const Dataset& dataset) {
+  std::map<std::string, std::string> metadata = model.metadata;
+  for (const auto& [name, value] :
+       metadata_of({.unbiased = false, .values = values_per_channel(model.network, dataset.train.count)})) {
+    metadata[name] = value;
+  }
+  return metadata;
 }
 
 Model load_for(const EvalOptions& options, const Dataset& dataset) {
@@ -100,7 +112,7 @@ int run_eval(const EvalOptions& options) {
     if (statistics == NormStatistics::recomputed) {
       const ModelState state = evaluator_of(dataset.train).recompute_statistics(model.state);
       if (!options.save_recomputed.empty())
-        write_safetensors(options.save_recomputed, {state, model.metadata});
+        write_safetensors(options.save_recomputed, {state, metadata_of_recomputed(model, dataset)});
       evaluator.load(state);
     } else {
       evaluator.load(model.state);

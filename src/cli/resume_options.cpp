@@ -70,17 +70,20 @@ void resume_options(CLI::App& train, TrainOptions& options) {
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
 
   const Json given = config_record(options.config);
+  const bool by_convention = train.get_option("--bn-convention")->count() > 0;
   for (const auto& [key, value] : stored.items()) {
     CLI::Option& option = option_of(train, key);
     const std::string text = text_of(value);
-    if (option.count() == 0) {
+    const bool from_convention = option.count() == 0 && by_convention && key.starts_with("bn-");
+    if (option.count() == 0 && !from_convention) {
       if (!text.empty()) give(option, text);
       continue;
     }
     const bool allowed = std::find(may_differ.begin(), may_differ.end(), key) != may_differ.end();
     if (allowed || given.at(key) == value) continue;
-    throw Error(ErrorKind::usage, "--" + key + " " + text_of(given.at(key)) + " differs from the run's " +
-                                      text + " (--resume " + options.resume +
+    throw Error(ErrorKind::usage, (from_convention ? "--bn-convention: its --" : "--") + key + " " +
+                                      text_of(given.at(key)) + " differs from the run's " + text +
+                                      " (--resume " + options.resume +
                                       "); leave it away, or begin another run with --out");
   }
   options.config.out = options.resume;

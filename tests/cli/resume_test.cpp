@@ -162,14 +162,17 @@ TEST_F(ResumeProgramTest, AFlagThatMakesAnotherRunIsRefusedByName) {
     EXPECT_THAT(result.err, AllOf(HasSubstr(flag[0] + " " + flag[1]), HasSubstr(flag[2]))) << flag[0];
   }
   EXPECT_EQ(resume("run", {}, {.environment = {{"BNTRAIN_LR", "0.5"}}}).exit_code, 2);
+  const ProgramResult convention = resume("run", {"--bn-convention", "torch"});
+  EXPECT_EQ(convention.exit_code, 2);
+  EXPECT_THAT(convention.err, HasSubstr("--bn-convention: its --bn-variance unbiased differs"));
 }
 
 TEST_F(ResumeProgramTest, AnEqualFlagAndFlagsThatChangeNoBitAreTaken) {
   ASSERT_EQ(run_bntrain(flags("run")).exit_code, 0);
   const ProgramResult result =
-      resume("run", {"--lr", "0.050", "--threads", "2", "--device", "cpu", "--patience", "50", "--save-every",
-                     "5", "--save", folder.file("model.safetensors"), "--epochs", "5", "--data",
-                     "synthetic:train=200,test=70,shape=1x8x8"});
+      resume("run", {"--lr", "0.050", "--bn-convention", "tutorial", "--threads", "2", "--device", "cpu",
+                     "--patience", "50", "--save-every", "5", "--save", folder.file("model.safetensors"),
+                     "--epochs", "5", "--data", "synthetic:train=200,test=70,shape=1x8x8"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(std::filesystem::exists(folder.file("model.safetensors")));
 }
