@@ -40,7 +40,9 @@ RunRecord diverged() {
 
 Experiment recorded(double loss, double accuracy) {
   Experiment experiment;
-  experiment.arms.push_back({"BN", {}, {{"paper", {{0, 2.0, .1, .2}, {1, loss, .5, accuracy}}}}});
+  ExperimentArm& arm = experiment.arms.emplace_back();
+  arm.name = "BN";
+  arm.recordings.push_back({"paper", {{0, 2.0, .1, .2}, {1, loss, .5, accuracy}}});
   return experiment;
 }
 
