@@ -219,8 +219,8 @@ TEST_F(BenchTest, ListsComeFromTheEnvironmentAndTheFileToo) {
   write_text(folder.file("c.toml"), "[bench]\nnorm = \"none\"\nlr = 0.2\n");
   const ProgramResult result =
       run_bntrain({"bench", "--config", folder.file("c.toml"), "--out", folder.file("out"), "--data",
-                   "synthetic:shape=1x8x8,train=200,test=70", "--network", "fc10", "--epochs", "1", "--seeds",
-                   "1", "--json"},
+                   "synthetic:shape=1x8x8,train=200,test=70", "--network", "fc10", "--batch-size", "32",
+                   "--epochs", "1", "--seeds", "1", "--json"},
                   {.environment = {{"BNTRAIN_INIT", "he,gluon"}}, .signal = 0});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const nlohmann::json config = nlohmann::json::parse(result.out).at("config");
