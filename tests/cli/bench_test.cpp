@@ -220,7 +220,7 @@ TEST_F(BenchTest, ListsComeFromTheEnvironmentAndTheFileToo) {
   const ProgramResult result =
       run_bntrain({"bench", "--config", folder.file("c.toml"), "--out", folder.file("out"), "--data",
                    "synthetic:shape=1x8x8,train=200,test=70", "--network", "fc10", "--epochs", "1", "--seeds",
-                   "1", "--json"},
+                   "1", "--batch-size", "32", "--json"},
                   {.environment = {{"BNTRAIN_INIT", "he,gluon"}}, .signal = 0});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const nlohmann::json config = nlohmann::json::parse(result.out).at("config");
