@@ -36,13 +36,15 @@ std::vector<MeasuredEpoch> measured_epochs(const Runs& runs) {
   return measured;
 }
 
-/// Over all runs; none when one of them diverged.
+/// Over all runs; none when one of them diverged or its number is not finite.
 template <typename Quantity>
 std::optional<Statistic> over_all(const Runs& runs, const Quantity& quantity) {
   std::vector<double> values;
   for (const RunRecord* run : runs) {
     if (run->divergence) return std::nullopt;
-    values.push_back(quantity(*run));
+    const double value = quantity(*run);
+    if (!std::isfinite(value)) return std::nullopt;
+    values.push_back(value);
   }
   return describe(values);
 }
