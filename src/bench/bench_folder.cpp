@@ -34,7 +34,7 @@ Json read_config(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file) throw Error(ErrorKind::data, path.string() + ": cannot be read: " + std::strerror(errno));
-  Json config = Json::parse(text, nullptr, false);
+  Json config = parse_record(text);
   if (config.is_discarded() || !config.is_object() ||
       config.value("schema", Json()) != "bntrain-bench-config") {
     throw Error(ErrorKind::data, path.string() +

@@ -53,7 +53,7 @@ class Reader {
  public:
   void read(const std::string& line) {
     if (ended_) throw BadRecord{"nothing may follow the end record"};
-    const Json record = Json::parse(line, nullptr, false);
+    const Json record = parse_record(line);
     if (record.is_discarded() || !record.is_object()) throw BadRecord{"this is no JSON object"};
     const Json& event = member(record, "event");
     if (!event.is_string()) refuse("event", event);

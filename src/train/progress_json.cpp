@@ -1,7 +1,7 @@
 #include "train/progress_json.hpp"
 
 #include <cmath>
-#include <cstdlib>
+#include <limits>
 #include <string>
 
 namespace bntrain {
@@ -16,8 +16,22 @@ json exact_json(double value) {
 }
 
 double exact_double(const json& stored) {
-  return stored.is_string() ? std::strtod(stored.get_ref<const std::string&>().c_str(), nullptr)
-                            : stored.get<double>();
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double value : {infinity, -infinity, nan, -nan}) {
+    if (stored == std::to_string(value)) return value;
+  }
+  return stored.get<double>();
+}
+
+// get() would take a number with a fraction too, and one that no integer can hold is undefined then.
+std::int64_t integer(const json& stored) {
+  return stored.get_ref<const json::number_integer_t&>();
+}
+
+// Loops over objects and over null would be no errors.
+const json::array_t& list(const json& stored) {
+  return stored.get_ref<const json::array_t&>();
 }
 
 json averages_json(const AverageMetrics& metrics) {
@@ -30,7 +44,7 @@ AverageMetrics averages_from(const json& stored) {
           .accuracy = stored.at(1).get<double>(),
           .loss_batch_mean = exact_double(stored.at(2)),
           .accuracy_batch_mean = stored.at(3).get<double>(),
-          .count = stored.at(4).get<std::int64_t>()};
+          .count = integer(stored.at(4))};
 }
 
 }  // namespace
@@ -55,17 +69,16 @@ json progress_json(const TrainProgress& progress) {
 
 TrainProgress progress_from(const json& stored) {
   TrainProgress progress;
-  progress.seed = stored.at("seed").get<std::uint64_t>();
-  progress.steps = stored.at("steps").get<std::int64_t>();
+  progress.seed = stored.at("seed").get_ref<const json::number_unsigned_t&>();
+  progress.steps = integer(stored.at("steps"));
   progress.train_seconds = stored.at("train_seconds").get<double>();
-  for (const json& step : stored.at("measured")) {
-    progress.measured.push_back(
-        {exact_double(step.at(0)), step.at(1).get<std::int64_t>(), step.at(2).get<std::int64_t>()});
+  for (const json& step : list(stored.at("measured"))) {
+    progress.measured.push_back({exact_double(step.at(0)), integer(step.at(1)), integer(step.at(2))});
   }
-  for (const json& epoch : stored.at("epochs")) {
+  for (const json& epoch : list(stored.at("epochs"))) {
     EpochResult result;
     result.epoch = static_cast<std::int64_t>(progress.epochs.size());
-    result.steps = epoch.at("steps").get<std::int64_t>();
+    result.steps = integer(epoch.at("steps"));
     result.train = averages_from(epoch.at("train"));
     result.test = averages_from(epoch.at("test"));
     result.train_seconds = epoch.at("train_seconds").get<double>();

@@ -71,10 +71,6 @@ double images_per_second(const EpochResult& epoch) {
   return rate(epoch.train.count, epoch.train_seconds);
 }
 
-std::string one_line(const Json& record) {
-  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 Json config_record(const TrainConfig& config) {
   return {{"data", config.data},
           {"network", config.network},

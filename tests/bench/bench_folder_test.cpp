@@ -118,7 +118,9 @@ TEST_F(BenchFolderTest, WhatAKilledProcessLeftIsCleanedUp) {
 
 TEST_F(BenchFolderTest, ADamagedConfigurationIsRefused) {
   open();
-  for (const char* text : {"{", "[]", "{}", R"({"schema":"bntrain-bench-config"})"}) {
+  const std::string deep = R"({"schema":)" + std::string(300'000, '[') + std::string(300'000, ']') + "}";
+  for (const std::string& text : {std::string("{"), std::string("[]"), std::string("{}"), deep,
+                                  std::string(R"({"schema":"bntrain-bench-config"})")}) {
     write("config.json", text);
     EXPECT_THAT(error_message(ErrorKind::data, [&] { open(); }), HasSubstr("config.json")) << text;
   }

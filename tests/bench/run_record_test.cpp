@@ -112,6 +112,14 @@ TEST_F(RunRecordTest, RefusesNumbersThatAreNone) {
   EXPECT_THAT(with(first_epoch, "\"seconds\":2", "\"seconds\":-2"), HasSubstr("'seconds'"));
 }
 
+TEST_F(RunRecordTest, DeepNestingIsRefusedBeforeItFillsTheStack) {
+  const std::string deep = std::string(300'000, '[') + std::string(300'000, ']');
+  std::string nested_start = start;
+  nested_start.replace(nested_start.find("0.5"), 3, deep);
+  EXPECT_THAT(refusal({nested_start, end}), HasSubstr("line 1: this is no JSON object"));
+  EXPECT_THAT(refusal({start, R"({"event":"evaluation","step":)" + deep + "}", end}), HasSubstr("line 2"));
+}
+
 TEST_F(RunRecordTest, RefusesARunThatWasInterrupted) {
   EXPECT_THAT(
       refusal({start, first_epoch, R"({"event":"end","status":"interrupted","steps":5,"divergence":null})"}),

@@ -215,6 +215,20 @@ TEST_F(ResumeProgramTest, AMissingOrDamagedCheckpointIsNoFreshStart) {
   EXPECT_THAT(resume("run").err, HasSubstr("a model alone cannot be resumed"));
 }
 
+TEST_F(ResumeProgramTest, SettingsThatTheProgramDidNotWriteAreRefused) {
+  ASSERT_EQ(run_bntrain(flags("run")).exit_code, 0);
+  const std::filesystem::path last = file("run", "last.safetensors");
+  CheckpointFile checkpoint = read_checkpoint(last);
+  const std::string deep = R"({"lr":)" + std::string(300'000, '[') + std::string(300'000, ']') + "}";
+  for (const std::string& settings : {std::string("{"), std::string("[1]"), std::string("2"), deep}) {
+    checkpoint.metadata["bntrain.config"] = settings;
+    write_checkpoint(last, checkpoint);
+    const ProgramResult result = resume("run");
+    EXPECT_EQ(result.exit_code, 3) << settings.substr(0, 10);
+    EXPECT_THAT(result.err, HasSubstr("does not hold the settings of its run"));
+  }
+}
+
 TEST_F(ResumeProgramTest, OutRefusesTheFolderOfAnotherRun) {
   ASSERT_EQ(run_bntrain(flags("run")).exit_code, 0);
   const std::string before = read_text(file("run", "metrics.jsonl"));
