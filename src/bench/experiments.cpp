@@ -111,18 +111,14 @@ double mean_accuracy(const RunRecord& run) {
 /// How far the median of the inputs to the last activation's first unit moved over the course of training, in
 /// units of the mean distance between their 15th and 85th percentiles.
 double drift(const RunRecord& run) {
-  if (run.activations.empty()) return 0;
-  const std::string& layer = run.activations.back().layer;
-  double least = 0, most = 0, width = 0;
-  std::int64_t count = 0;
-  for (const ActivationRecord& record : run.activations) {
-    if (record.layer != layer) continue;
-    least = count == 0 ? record.median : std::min(least, record.median);
-    most = count == 0 ? record.median : std::max(most, record.median);
-    width += record.high - record.low;
-    ++count;
-  }
-  return (most - least) / (width / static_cast<double>(count));
+  const std::vector<ActivationRecord> inputs = last_activation_inputs(run);
+  if (inputs.empty()) return 0;
+  const auto [least, most] = std::minmax_element(
+      inputs.begin(), inputs.end(),
+      [](const ActivationRecord& a, const ActivationRecord& b) { return a.median < b.median; });
+  double width = 0;
+  for (const ActivationRecord& record : inputs) width += record.high - record.low;
+  return (most->median - least->median) / (width / static_cast<double>(inputs.size()));
 }
 
 Experiment ioffe_figure_1() {
