@@ -26,7 +26,8 @@ TEST(ProgressJson, IsReadBack) {
 
 // Every place of the JSON once more, with something that progress_json() does not write there.
 TEST(ProgressJson, WhatItDidNotWriteIsRefused) {
-  for (const auto& [place, whole] : example().flatten().items()) {
+  const json places = example().flatten();
+  for (const auto& [place, whole] : places.items()) {
     const bool integer = whole.is_number_integer();
     for (const json& other :
          {json("1"), json("infinite"), json::object(), json(), integer ? json(1e300) : json()}) {
