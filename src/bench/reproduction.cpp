@@ -79,6 +79,14 @@ void check_recording(const std::string& arm, const Recording& recording, const R
 
 }  // namespace
 
+std::vector<ActivationRecord> last_activation_inputs(const RunRecord& run) {
+  std::vector<ActivationRecord> inputs;
+  for (const ActivationRecord& record : run.activations) {
+    if (record.layer == run.activations.back().layer) inputs.push_back(record);
+  }
+  return inputs;
+}
+
 std::vector<TrainConfig> runs_of(const Experiment& experiment, std::span<const std::uint64_t> seeds) {
   std::vector<TrainConfig> runs;
   for (const std::uint64_t seed : seeds) {
@@ -98,6 +106,7 @@ Judgement judge(const Experiment& experiment, std::span<const RunRecord> records
     Runs runs;
     for (std::size_t i = arm; i < records.size(); i += arms) runs.push_back(&records[i]);
     judgement.epochs.push_back(measured_epochs(runs));
+    judgement.inputs.push_back(last_activation_inputs(records[arm]));
     for (const Recording& recording : experiment.arms[arm].recordings) {
       check_recording(experiment.arms[arm].name, recording, runs, judgement);
     }

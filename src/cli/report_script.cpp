@@ -1,14 +1,14 @@
 #include "cli/report_script.hpp"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <string>
+#include <vector>
 
 extern char** environ;
 
@@ -26,47 +26,52 @@ fs::path find_script() {
   return {};
 }
 
-/// The exit code, or -1 with errno when it could not be started. Its stdout goes to stderr: ours is for
-/// results.
-int run_python(const fs::path& script, const fs::path& folder) {
-  std::array<std::string, 3> words = {"python3", script.string(), folder.string()};
-  std::array<char*, 4> arguments = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+/// The exit code; 127 when the program cannot be started. Its stdout goes to stderr, because ours is for
+/// results; `silent`: both go nowhere.
+int run(std::vector<std::string> words, bool silent = false) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
+  if (silent) posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, words[0].c_str(), &actions, nullptr, arguments.data(), environ);
+  const int error = posix_spawnp(&child, arguments.front(), &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  errno = error;
-  if (error != 0) return -1;
+  if (error != 0) return 127;
   int status = 0;
   while (waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) return -1;
+    if (errno != EINTR) return 127;
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// The first Python that has matplotlib: the user's, which may be a virtual environment's, or the system's,
+/// to which the distribution's packages belong. Empty when neither has it.
+std::string find_python() {
+  for (const char* python : {"python3", "/usr/bin/python3"}) {
+    if (run({python, "-c", "import matplotlib"}, true) == 0) return python;
+  }
+  return "";
+}
+
+/// Why there is no report; empty when there is one.
+std::string draw(const fs::path& folder) {
+  const fs::path script = find_script();
+  if (script.empty()) return "plot_report.py is not where bntrain was built or installed";
+  const std::string python = find_python();
+  if (python.empty()) return "it needs Python with matplotlib: apt-get install python3-matplotlib";
+  const int code = run({python, script.string(), folder.string()});
+  return code == 0 ? "" : fmt::format("{} ended with exit code {}", script.string(), code);
 }
 
 }  // namespace
 
 void make_report(const fs::path& folder) {
-  const fs::path script = find_script();
-  if (script.empty()) {
-    spdlog::warn(
-        "--report: plot_report.py is not where bntrain was installed or built; the results are complete");
-    return;
-  }
-  const int code = run_python(script, folder);
-  if (code == 0) {
-    spdlog::info("the report is {}", (folder / "report.html").string());
-    return;
-  }
-  const std::string reason = code < 0 ? std::string("python3 cannot be started: ") + std::strerror(errno)
-                                      : fmt::format("{} ended with exit code {}", script.string(), code);
-  spdlog::warn(
-      "--report: {}; it needs Debian's packages python3 and python3-matplotlib. The results are complete: "
-      "the "
-      "same command with the packages installed makes the report from them",
-      reason);
+  const std::string reason = draw(folder);
+  if (reason.empty()) return;
+  spdlog::warn("--report: {}. The results are complete: the same command makes the report from them", reason);
 }
 
 }  // namespace bntrain::cli

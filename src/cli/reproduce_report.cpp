@@ -63,6 +63,18 @@ std::string arm_table(const bench::ExperimentArm& arm, const std::vector<Measure
   return arm.name + "\n" + text_table(rows);
 }
 
+std::string inputs_table(const std::vector<bench::ActivationRecord>& inputs) {
+  std::vector<TableRow> rows{{"step", "15th", "50th", "85th"}};
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (i > 0 && !is_shown(i, inputs.size())) continue;
+    const bench::ActivationRecord& record = inputs[i];
+    rows.push_back({std::to_string(record.step), fmt::format("{:.3f}", record.low),
+                    fmt::format("{:.3f}", record.median), fmt::format("{:.3f}", record.high)});
+  }
+  return fmt::format("percentiles over the batch of what the first unit of {} reads, seed 0\n{}",
+                     inputs.front().layer, text_table(rows));
+}
+
 std::string verdict(bool passed) {
   return passed ? "pass" : "FAIL";
 }
@@ -126,7 +138,9 @@ std::string experiment_list(const std::vector<Experiment>& experiments, std::int
 std::string reproduction_table(const Experiment& experiment, const Judgement& judgement) {
   std::string text = fmt::format("{}: {}\nfrom {}\n\n", experiment.name, experiment.title, experiment.source);
   for (std::size_t arm = 0; arm < experiment.arms.size(); ++arm) {
-    text += arm_table(experiment.arms[arm], judgement.epochs[arm]) + "\n";
+    text += arm_table(experiment.arms[arm], judgement.epochs[arm]);
+    if (!judgement.inputs[arm].empty()) text += inputs_table(judgement.inputs[arm]);
+    text += "\n";
   }
   for (const bench::NumberCheck& check : judgement.numbers) text += number_line(check);
   for (const bench::ClaimCheck& check : judgement.claims) text += claim_lines(check);
@@ -146,6 +160,12 @@ Json reproduction_record(const Experiment& experiment, const Judgement& judgemen
                                {"train_loss_batch_mean", statistic_record(epoch.train_loss)},
                                {"train_accuracy_batch_mean", statistic_record(epoch.train_accuracy)},
                                {"test_accuracy_batch_mean", statistic_record(epoch.test_accuracy)}});
+    }
+    for (const bench::ActivationRecord& inputs : judgement.inputs[i]) {
+      arm["inputs"].push_back(
+          {{"step", inputs.step},
+           {"layer", inputs.layer},
+           {"percentiles", {{"15", inputs.low}, {"50", inputs.median}, {"85", inputs.high}}}});
     }
     record["arms"].push_back(std::move(arm));
   }

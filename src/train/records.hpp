@@ -19,8 +19,8 @@ using Json = nlohmann::ordered_json;
 /// no record.
 std::string one_line(const Json& record);
 
-/// Reads one_line() back. Discarded when it is no JSON, or nested more deeply than a record can be: whoever copies,
-/// compares or prints JSON needs stack for every level.
+/// Reads one_line() back. Discarded when it is no JSON, or nested more deeply than a record can be: whoever
+/// copies, compares or prints JSON needs stack for every level.
 Json parse_record(const std::string& text);
 
 /// Values by flag names without dashes.

@@ -212,6 +212,11 @@ TEST(Experiments, FigureOneComparesAccuracySpeedAndDrift) {
   std::vector<RunRecord> runs = {run_of({.6, .8}, {0, .5}), run_of({.5, .7}, {0, -3})};
   for (const Claim& claim : claims) EXPECT_TRUE(claim.check(runs).holds) << claim.text;
   EXPECT_EQ(claims[2].check(runs).figures, "with 0.25, without 1.5");
+  const Judgement judgement = judge(named("ioffe-fig1"), runs);
+  ASSERT_THAT(judgement.inputs, SizeIs(2));
+  ASSERT_THAT(judgement.inputs[1], SizeIs(2));
+  EXPECT_EQ(judgement.inputs[1][1].layer, "last");
+  EXPECT_EQ(judgement.inputs[1][1].median, -3);
   std::swap(runs[0], runs[1]);
   for (const Claim& claim : claims) EXPECT_FALSE(claim.check(runs).holds) << claim.text;
   // Higher at the end and later.

@@ -219,8 +219,8 @@ TEST_F(BenchTest, ListsComeFromTheEnvironmentAndTheFileToo) {
   write_text(folder.file("c.toml"), "[bench]\nnorm = \"none\"\nlr = 0.2\n");
   const ProgramResult result =
       run_bntrain({"bench", "--config", folder.file("c.toml"), "--out", folder.file("out"), "--data",
-                   "synthetic:shape=1x8x8,train=200,test=70", "--network", "fc10", "--epochs", "1", "--seeds",
-                   "1", "--batch-size", "32", "--json"},
+                   "synthetic:shape=1x8x8,train=200,test=70", "--network", "fc10", "--batch-size", "32",
+                   "--epochs", "1", "--seeds", "1", "--json"},
                   {.environment = {{"BNTRAIN_INIT", "he,gluon"}}, .signal = 0});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const nlohmann::json config = nlohmann::json::parse(result.out).at("config");
@@ -229,13 +229,22 @@ TEST_F(BenchTest, ListsComeFromTheEnvironmentAndTheFileToo) {
   EXPECT_EQ(config.at("init"), nlohmann::json({"he", "gluon"}));
 }
 
-TEST_F(BenchTest, AReportThatCannotBeMadeIsAWarning) {
-  const ProgramResult result =
-      bench("out", {"--report"}, {.environment = {{"PATH", folder.file("")}}, .signal = 0});
-  EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.err,
-              AllOf(HasSubstr("warning"), HasSubstr("--report"), HasSubstr("results are complete")));
-  EXPECT_EQ(results("out").at("runs_finished"), 8);
+TEST_F(BenchTest, TheReportIsMadeFromTheResultsAndItsFailureIsAWarning) {
+  ASSERT_EQ(bench("out").exit_code, 0);
+  const ProgramResult made = bench("out", {"--report", "--json"});
+  EXPECT_EQ(made.exit_code, 0);
+  EXPECT_EQ(nlohmann::json::parse(made.out), results("out"));  // nothing of the script's on stdout
+  EXPECT_THAT(made.err, Not(HasSubstr("warning")));
+  EXPECT_THAT(read_text(folder.file("out/report.html")), HasSubstr("<html"));
+
+  // A folder in the report's place.
+  std::filesystem::remove(folder.file("out/report.html"));
+  std::filesystem::create_directory(folder.file("out/report.html"));
+  const ProgramResult failed = bench("out", {"--report"});
+  EXPECT_EQ(failed.exit_code, 0);
+  EXPECT_THAT(failed.err,
+              AllOf(HasSubstr("warning: --report: "), HasSubstr("plot_report.py ended with exit code 1"),
+                    HasSubstr("The results are complete")));
 }
 
 }  // namespace

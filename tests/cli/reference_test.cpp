@@ -19,7 +19,7 @@ double best_test_accuracy(const std::vector<nlohmann::json>& records) {
   return best;
 }
 
-// The bounds hold for every seed, where those of scripts/tutorial_table.py hold for means over seeds: seven
+// The bounds hold for every seed, where those of bntrain reproduce hold for means over seeds: seven
 // runs of PyTorch ended between .304 and .357 with best accuracies of .859 to .882.
 TEST(ReferenceExperiment, LearnsAsTheTutorialDid) {
   const ProgramResult result = run_bntrain({"--epochs", "5", "--lr", "0.2", "--json"});
