@@ -21,7 +21,7 @@ done
 build=$root/build/fuzz
 mkdir -p "$build/findings"
 runs=()
-trap 'kill "${runs[@]}" 2>/dev/null || true' EXIT
+trap 'kill $(jobs -pr) 2>/dev/null || true' EXIT
 for target in "${targets[@]}"; do
   mkdir -p "$build/corpus/$target"
   # The timeout counts waiting for a processor as well, so it is far above what a file may take.
