@@ -21,7 +21,7 @@ done
 build=$root/build/fuzz
 mkdir -p "$build/findings"
 runs=()
-trap 'kill "${runs[@]}" 2>/dev/null || true' EXIT
+trap 'kill $(jobs -pr) 2>/dev/null || true' EXIT
 for target in "${targets[@]}"; do
   mkdir -p "$build/corpus/$target"
   # The timeout counts waiting for a processor as well, so it is far above what a file may take.
@@ -41,9 +41,9 @@ for i in "${!targets[@]}"; do
     finding=${finding:-no file, see $log}
   fi
   stat() { sed -n "s/^stat::$1: *//p" "$log"; }
-  progress=$(grep -o 'cov: [0-9]* .*corp: [0-9]*' "$log" | tail -n 1)
-  read -r _ edges _ _ _ corpus <<<"$progress"
-  printf '%-12s %10s %10s %8s %8s  %s\n' "$target" "$(stat number_of_executed_units)" "$edges" "$corpus" \
-    "$(stat peak_rss_mb)" "$finding"
+  # No such line when a seed is the finding.
+  read -r _ edges _ _ _ corpus < <(grep -o 'cov: [0-9]* .*corp: [0-9]*' "$log" | tail -n 1) || true
+  printf '%-12s %10s %10s %8s %8s  %s\n' "$target" "$(stat number_of_executed_units)" \
+    "${edges:--}" "${corpus:--}" "$(stat peak_rss_mb)" "$finding"
 done
 exit $rc
