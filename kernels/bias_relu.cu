@@ -1,6 +1,7 @@
 // Bias and ReLU, where the matrix product or the convolution does not bring them along.
 //
-// Maths, x: [batch, channels, spatial]: y = max(x + bias[channel], 0); dx = dy where y > 0, else 0.
+// Maths, x: [batch, channels, spatial]: y = max(x + bias[channel], 0), no bias being one of 0; dx = dy where
+// y > 0, else 0.
 //
 // Contract: training_step.hpp. Element by element, so that results may replace inputs and no bit depends on
 // the grid. Bytes moved: 8 * size forward, 12 * size backward.
@@ -35,13 +36,15 @@ bias_relu_kernel(BiasShape shape, bool relu, const float* x, const float* __rest
   for (std::int64_t i = grid_thread(); i < items; i += grid_threads()) {
     const std::int64_t channel = i * kSize / shape.spatial % shape.channels;
     if constexpr (access == Access::single) {
-      y[i] = activate(x[i] + bias[channel], relu);
+      y[i] = activate(x[i] + (bias == nullptr ? 0.0f : bias[channel]), relu);
     } else {
       Vec<float> b = {};
-      if constexpr (access == Access::four_channels)
-        b = load_vec(bias + channel);
-      else
-        b.lane[0] = b.lane[1] = b.lane[2] = b.lane[3] = bias[channel];
+      if (bias != nullptr) {
+        if constexpr (access == Access::four_channels)
+          b = load_vec(bias + channel);
+        else
+          b.lane[0] = b.lane[1] = b.lane[2] = b.lane[3] = bias[channel];
+      }
       Vec<float> v = load_vec(x + i * kSize);
       SIMT_UNROLL
       for (int lane = 0; lane < kSize; ++lane) v.lane[lane] = activate(v.lane[lane] + b.lane[lane], relu);

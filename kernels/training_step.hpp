@@ -120,7 +120,7 @@ struct BiasShape {
   std::int64_t batch = 0, channels = 0, spatial = 1;
 };
 
-/// y = x + bias[channel], and y = max(y, 0) where `relu`; NaN passes. y may be x.
+/// y = x + bias[channel], and y = max(y, 0) where `relu`; NaN passes. y may be x; a null bias is 0.
 void bias_relu_forward(const BiasShape& shape, const float* x, const float* bias, bool relu, float* y,
                        const Stream& stream);
 

@@ -16,11 +16,12 @@ enum class LayerKind { conv, batch_norm, relu, sigmoid, max_pool, average_pool, 
 /// One layer. `index` is its place in the equivalent torch.nn.Sequential, which has an explicit Flatten.
 struct Layer {
   LayerKind kind = LayerKind::relu;
-  std::string text;  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128"
+  std::string text;  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128", "conv64x3p1nobias"
   int index = 0;
   std::int64_t kernel = 1;  ///< convolution and pooling window (square)
   std::int64_t stride = 1;
   std::int64_t padding = 0;
+  bool bias = true;  ///< conv and fc: false behind "nobias"
   Shape input;
   Shape output;
 };
@@ -60,10 +61,10 @@ class Network {
  public:
   /// Parses a preset's name (preset_names()) or a text such as
   ///   conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu,fc10
-  /// conv OUTxK with optional sSTRIDE and pPAD, maxpoolK and avgpoolK (stride K, floor), fcOUT, bn, relu,
-  /// sigmoid, flatten (put in front of the first fc when it is not written). A preset's last layer takes
-  /// `classes` outputs; a text must have them. Throws Error(usage) that points at the layer: its number,
-  /// text, input shape, and what would be allowed.
+  /// conv OUTxK with optional sSTRIDE and pPAD, fcOUT (both with nobias at the end when they have none),
+  /// maxpoolK and avgpoolK (stride K, floor), bn, relu, sigmoid, flatten (put in front of the first fc when
+  /// it is not written). A preset's last layer takes `classes` outputs; a text must have them. Throws
+  /// Error(usage) that points at the layer: its number, text, input shape, and what would be allowed.
   static Network parse(std::string_view text, const Shape& input, std::int64_t classes,
                        Norm norm = Norm::batch);
 

@@ -11,8 +11,8 @@
 
 namespace bntrain {
 
-/// conv:   convolution + bias
-/// linear: matrix product + bias (+ ReLU)
+/// conv:   convolution (+ bias)
+/// linear: matrix product (+ bias) (+ ReLU)
 /// block:  any of batch norm, an activation, pooling, in this order, in one pass
 /// loss:   softmax cross-entropy with its gradient and the metrics
 enum class StepKind { conv, linear, block, loss };

@@ -57,8 +57,11 @@ void check_state(const Network& network, const ModelState& state, const std::str
     }
     missing.erase(found);
   }
-  for (const auto& [name, entry] : missing)
-    complain("missing tensor '" + name + "' (" + describe(entry) + ")");
+  for (const auto& [name, entry] : missing) {
+    const bool bias = entry.parameter != nullptr && entry.parameter->role == ParameterRole::bias;
+    complain("missing tensor '" + name + "' (" + describe(entry) +
+             (bias ? "; a layer without it ends in 'nobias')" : ")"));
+  }
   if (problems.empty()) return;
   throw Error(ErrorKind::data, where + ": does not fit the network " + network.text() + ": " + problems);
 }

@@ -6,6 +6,7 @@
 
 #include "bntrain/error.hpp"
 #include "network/state_layout.hpp"
+#include "network/text.hpp"
 
 namespace bntrain {
 namespace {
@@ -38,6 +39,16 @@ class Rounding {
  private:
   const Layer& norm_;
 };
+
+/// Gives a layer that has no bias one of zeros.
+void add_bias(ModelState& state, Layer& layer) {
+  if (layer.bias) return;
+  layer.bias = true;
+  layer.text.resize(layer.text.size() - no_bias.size());
+  const std::int64_t outputs = layer.output.channels;
+  state.tensors.push_back(
+      {name_of(layer, ".bias"), {outputs}, std::vector<float>(static_cast<std::size_t>(outputs))});
+}
 
 void fold(ModelState& state, const Layer& carrier, const Layer& norm, double eps) {
   std::vector<float>& weight = values(state, carrier, ".weight");
@@ -100,6 +111,7 @@ FoldedNetwork fold_batch_norm(const Network& network, const ModelState& state, d
       const bool foldable = !layers.empty() && has_weights(layers.back());
       (foldable ? result.folded : result.kept).push_back(name_of(layer, " bn"));
       if (foldable) {
+        add_bias(changed, layers.back());
         fold(changed, layers.back(), layer, eps);
         continue;
       }

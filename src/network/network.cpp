@@ -63,8 +63,9 @@ Shape output_shape(const TextLayer& layer, const Shape& input) {
 }
 
 Layer infer_layer(const TextLayer& item, int index, const Shape& input) {
-  return {item.kind,   item.text,    index, item.kernel,
-          item.stride, item.padding, input, output_shape(item, input)};
+  return {item.kind,   item.text,   index,
+          item.kernel, item.stride, item.padding,
+          item.bias,   input,       output_shape(item, input)};
 }
 
 /// Name, shape, role and fans of the layer's parameters.
@@ -86,10 +87,10 @@ std::vector<Parameter> layer_parameters(const Layer& layer) {
     const std::int64_t fan_in = bounded_product({from, layer.kernel, layer.kernel});
     const std::int64_t fan_out = bounded_product({to, layer.kernel, layer.kernel});
     add(".weight", ParameterRole::weight, fan_in, fan_out, {to, from, layer.kernel, layer.kernel});
-    add(".bias", ParameterRole::bias, fan_in, fan_out, {to});
+    if (layer.bias) add(".bias", ParameterRole::bias, fan_in, fan_out, {to});
   } else if (layer.kind == LayerKind::linear) {
     add(".weight", ParameterRole::weight, from, to, {to, from});
-    add(".bias", ParameterRole::bias, from, to, {to});
+    if (layer.bias) add(".bias", ParameterRole::bias, from, to, {to});
   } else if (layer.kind == LayerKind::batch_norm) {
     add(".weight", ParameterRole::gamma, 1, 1, {from});
     add(".bias", ParameterRole::beta, 1, 1, {from});

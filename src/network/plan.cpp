@@ -68,7 +68,7 @@ class StepBuilder {
     step.stride = layer.stride;
     step.padding = layer.padding;
     step.weight = parameter(layer.index, ParameterRole::weight);
-    step.bias = parameter(layer.index, ParameterRole::bias);
+    if (layer.bias) step.bias = parameter(layer.index, ParameterRole::bias);
     finish(step, layer.index);
   }
 
@@ -77,7 +77,7 @@ class StepBuilder {
     const Layer& layer = *take(LayerKind::linear);
     step.kind = StepKind::linear;
     step.weight = parameter(layer.index, ParameterRole::weight);
-    step.bias = parameter(layer.index, ParameterRole::bias);
+    if (layer.bias) step.bias = parameter(layer.index, ParameterRole::bias);
     if (take(LayerKind::relu) != nullptr) step.activation = Activation::relu;
     finish(step, layer.index);
   }

@@ -33,9 +33,8 @@ constexpr Preset presets[] = {
 };
 
 std::string known_layers() {
-  return "convOUTxK (with sSTRIDE and pPAD when wanted: conv20x5s2p1), bn, relu, sigmoid, maxpoolK, "
-         "avgpoolK, "
-         "flatten, fcOUT; or a preset alone: " +
+  return "convOUTxK (with sSTRIDE and pPAD when wanted: conv20x5s2p1), fcOUT (both with nobias behind them "
+         "when they have none), bn, relu, sigmoid, maxpoolK, avgpoolK, flatten; or a preset alone: " +
          preset_names();
 }
 
@@ -129,6 +128,10 @@ TextLayer parse_item(std::string_view item, std::int64_t position) {
     layer.kind = LayerKind::sigmoid;
   } else if (reader.take("flatten")) {
     layer.kind = LayerKind::flatten;
+  }
+  if (layer.kind == LayerKind::conv || layer.kind == LayerKind::linear) {
+    layer.bias = !reader.take(no_bias);
+    if (!layer.bias) canonical += no_bias;
   }
   reader.end();
   layer.text = canonical;

@@ -19,7 +19,11 @@ struct TextLayer {
   std::int64_t kernel = 1;   ///< conv, maxpool, avgpool
   std::int64_t stride = 1;
   std::int64_t padding = 0;
+  bool bias = true;  ///< conv, fc
 };
+
+/// The end of a conv or fc that has no bias.
+inline constexpr std::string_view no_bias = "nobias";
 
 /// The layers of a preset or of a written text. Throws Error(usage) that names the item.
 std::vector<TextLayer> parse_text(std::string_view text, std::int64_t classes);

@@ -38,13 +38,13 @@ class GraphBuilder {
   void add_layer(const Layer& layer) {
     switch (layer.kind) {
       case LayerKind::conv: {
-        onnx::NodeProto& node = add_node("Conv", layer, {".weight", ".bias"});
+        onnx::NodeProto& node = add_node("Conv", layer, weights(layer));
         add_window(node, layer);
         add_integers(node, "pads", std::vector<std::int64_t>(4, layer.padding));
         break;
       }
       case LayerKind::linear:
-        add_integer(add_node("Gemm", layer, {".weight", ".bias"}), "transB", 1);
+        add_integer(add_node("Gemm", layer, weights(layer)), "transB", 1);
         break;
       case LayerKind::batch_norm: {
         onnx::NodeProto& node =
@@ -69,6 +69,10 @@ class GraphBuilder {
         add_node("Flatten", layer, {});
         break;
     }
+  }
+
+  static std::vector<const char*> weights(const Layer& layer) {
+    return layer.bias ? std::vector{".weight", ".bias"} : std::vector{".weight"};
   }
 
   onnx::NodeProto& add_node(const char* op, const Layer& layer, const std::vector<const char*>& tensors) {

@@ -19,9 +19,10 @@ using support::largest;
 
 std::vector<TrainingSetup> setups() {
   std::vector<TrainingSetup> all;
-  for (const char* text : {"conv4x3,bn,relu,maxpool2,conv5x3,bn,relu,fc8,relu,fc4",
-                           "fc9,bn,relu,fc7,bn,relu,fc4", "conv4x3p1,relu,maxpool2,bn,fc4",
-                           "bn,relu,conv3x3,flatten,bn,fc4", "conv3x3s2,bn,maxpool2,fc4", "relu,fc4"}) {
+  for (const char* text :
+       {"conv4x3,bn,relu,maxpool2,conv5x3,bn,relu,fc8,relu,fc4", "fc9,bn,relu,fc7,bn,relu,fc4",
+        "conv4x3p1,relu,maxpool2,bn,fc4", "bn,relu,conv3x3,flatten,bn,fc4", "conv3x3s2,bn,maxpool2,fc4",
+        "conv4x3nobias,bn,fc5nobias,fc4", "relu,fc4"}) {
     TrainingSetup setup;
     setup.text = text;
     setup.shape = {2, 9, 8, false};

@@ -70,6 +70,8 @@ std::vector<TrainingSetup> networks() {
   all.push_back(setup_of("conv3x5s3p2,conv9x2s2p1,bn,fc4", 7));
   all.push_back(setup_of("conv3x3,conv5x2p1,fc4", 17));
   all.push_back(setup_of("bn,conv4x3,bn,relu,fc4", 16));
+  all.push_back(setup_of("conv4x3nobias,bn,relu,maxpool2,conv5x3p1nobias,relu,conv3x2nobias,fc4", 17));
+  all.push_back(setup_of("fc9nobias,bn,relu,fc8nobias,relu,fc7nobias,fc4nobias", 17));
   all.push_back(setup_of("relu,maxpool2,conv4x3,fc4", 7));
   all.push_back(setup_of("conv4x3,bn,bn,relu,fc4", 7));
   all.push_back(setup_of("conv4x3,relu,bn,conv3x3,relu,bn,fc4", 17));

@@ -20,15 +20,15 @@ def make(text, channels, height, width, eps):
             x = layer(x)
 
     for item in text.split(","):
-        if conv := re.fullmatch(r"conv(\d+)x(\d+)(?:s(\d+))?(?:p(\d+))?", item):
+        if conv := re.fullmatch(r"conv(\d+)x(\d+)(?:s(\d+))?(?:p(\d+))?(nobias)?", item):
             outputs, kernel, stride, padding = (int(number or default)
-                                                for number, default in zip(conv.groups(), (0, 0, 1, 0)))
-            add(nn.Conv2d(x.shape[1], outputs, kernel, stride, padding))
-        elif linear := re.fullmatch(r"fc(\d+)", item):
+                                                for number, default in zip(conv.groups()[:4], (0, 0, 1, 0)))
+            add(nn.Conv2d(x.shape[1], outputs, kernel, stride, padding, bias=not conv[5]))
+        elif linear := re.fullmatch(r"fc(\d+)(nobias)?", item):
             if not flat:
                 add(nn.Flatten())
                 flat = True
-            add(nn.Linear(x.shape[1], int(linear[1])))
+            add(nn.Linear(x.shape[1], int(linear[1]), bias=not linear[2]))
         elif pool := re.fullmatch(r"maxpool(\d+)", item):
             add(nn.MaxPool2d(int(pool[1])))
         elif item == "bn":

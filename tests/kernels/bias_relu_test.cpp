@@ -64,6 +64,20 @@ TEST(BiasRelu, AddsTheChannelsBiasAndCuts) {
     }
 }
 
+TEST(BiasRelu, NoBiasIsABiasOfZeros) {
+  for (const BiasShape& shape : kShapes)
+    for (const std::size_t offset : {0, 1}) {
+      SCOPED_TRACE(name(shape));
+      const std::vector<float> x = random_values(size_of(shape), 7);
+      const Guarded in(x, offset), zeros(std::vector<float>(at(shape.channels)), offset);
+      Guarded without(x.size(), offset), with(x.size(), offset);
+      kernels::bias_relu_forward(shape, in.data(), nullptr, true, without.data(), {});
+      kernels::bias_relu_forward(shape, in.data(), zeros.data(), true, with.data(), {});
+      EXPECT_TRUE(without.complete());
+      EXPECT_TRUE(same_bits(copy(without), copy(with)));
+    }
+}
+
 TEST(BiasRelu, ForwardBitsDependOnNeitherScheduleNorGrid) {
   for (const BiasShape& shape : {BiasShape{3, 20, 576}, {3, 7, 49}}) {
     const std::vector<float> x = random_values(size_of(shape), 7);

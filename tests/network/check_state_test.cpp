@@ -36,9 +36,17 @@ TEST_F(CheckState, NamesEveryProblem) {
               AllOf(HasSubstr("model.safetensors: does not fit the network conv20x5,bn"),
                     HasSubstr("tensor '4.weight' is float32 [20, 50, 3, 3], not float32 [50, 20, 3, 3]"),
                     HasSubstr("unknown tensor '9.offset' (float32 [128])"),
-                    HasSubstr("missing tensor '9.bias' (float32 [128])"),
+                    HasSubstr("missing tensor '9.bias' (float32 [128]; a layer without it ends in 'nobias')"),
                     HasSubstr("tensor '5.running_var' is int64 [50], not float32 [50]"),
                     Not(HasSubstr("11.weight"))));
+}
+
+TEST_F(CheckState, ABiasThatTheNetworkHasNotIsUnknown) {
+  network_ = Network::parse("conv20x5nobias,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu,fc10",
+                            {1, 28, 28, false}, 10);
+  EXPECT_THAT(refusal(), HasSubstr("unknown tensor '0.bias' (float32 [20])"));
+  std::erase_if(state_.tensors, [](const Tensor& tensor) { return tensor.name == "0.bias"; });
+  EXPECT_NO_THROW(check_state(network_, state_, "model.safetensors"));
 }
 
 TEST_F(CheckState, CountsAreIntegerScalars) {

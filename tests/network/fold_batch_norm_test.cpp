@@ -50,15 +50,17 @@ reference::Values logits(const Network& network, const ModelState& state, const 
       return reference::widen(state.find(std::to_string(layer.index) + name)->floats());
     };
     const Shape &in = layer.input, &out = layer.output;
+    const auto bias = [&] {
+      return layer.bias ? tensor(".bias") : reference::Values(static_cast<std::size_t>(out.channels));
+    };
     switch (layer.kind) {
       case LayerKind::conv:
-        x = reference::conv_forward(x, tensor(".weight"), tensor(".bias"),
+        x = reference::conv_forward(x, tensor(".weight"), bias(),
                                     {count, in.channels, in.height, in.width, out.channels, layer.kernel,
                                      layer.stride, layer.padding});
         break;
       case LayerKind::linear:
-        x = reference::linear_forward(x, tensor(".weight"), tensor(".bias"),
-                                      {count, in.channels, out.channels});
+        x = reference::linear_forward(x, tensor(".weight"), bias(), {count, in.channels, out.channels});
         break;
       case LayerKind::batch_norm:
         x = reference::norm_inference(x, tensor(".weight"), tensor(".bias"), tensor(".running_mean"),
@@ -113,16 +115,18 @@ TEST_P(FoldBatchNorm, KeepsTheLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, FoldBatchNorm,
-                         testing::Values(FoldCase{"conv3x3,bn,relu,fc4", "conv3x3,relu,fc4"},
-                                         FoldCase{"conv3x3s2p1,bn,relu,conv5x2,bn,relu,fc4",
-                                                  "conv3x3s2p1,relu,conv5x2,relu,fc4"},
-                                         FoldCase{"fc5,bn,relu,fc4,bn,fc4", "fc5,relu,fc4,fc4"},
-                                         FoldCase{"conv3x3,bn,bn,relu,fc4", "conv3x3,relu,fc4"},
-                                         FoldCase{"bn,conv3x3,bn,relu,fc4", "bn,conv3x3,relu,fc4"},
-                                         FoldCase{"conv3x3,relu,bn,fc4", "conv3x3,relu,bn,fc4"},
-                                         FoldCase{"conv3x3,flatten,bn,fc4", "conv3x3,flatten,bn,fc4"},
-                                         FoldCase{"conv3x3,flatten,relu,fc4", "conv3x3,flatten,relu,fc4"}));
+INSTANTIATE_TEST_SUITE_P(
+    Networks, FoldBatchNorm,
+    testing::Values(FoldCase{"conv3x3,bn,relu,fc4", "conv3x3,relu,fc4"},
+                    FoldCase{"conv3x3s2p1,bn,relu,conv5x2,bn,relu,fc4", "conv3x3s2p1,relu,conv5x2,relu,fc4"},
+                    FoldCase{"fc5,bn,relu,fc4,bn,fc4", "fc5,relu,fc4,fc4"},
+                    FoldCase{"conv3x3nobias,bn,relu,fc5nobias,bn,fc4nobias", "conv3x3,relu,fc5,fc4nobias"},
+                    FoldCase{"conv3x3p1nobias,bn,bn,relu,fc4", "conv3x3p1,relu,fc4"},
+                    FoldCase{"conv3x3,bn,bn,relu,fc4", "conv3x3,relu,fc4"},
+                    FoldCase{"bn,conv3x3,bn,relu,fc4", "bn,conv3x3,relu,fc4"},
+                    FoldCase{"conv3x3,relu,bn,fc4", "conv3x3,relu,bn,fc4"},
+                    FoldCase{"conv3x3,flatten,bn,fc4", "conv3x3,flatten,bn,fc4"},
+                    FoldCase{"conv3x3,flatten,relu,fc4", "conv3x3,flatten,relu,fc4"}));
 
 TEST(FoldBatchNormNames, SayWhatWasFoldedAndKept) {
   const Network network = Network::parse("bn,conv3x3,bn,relu,bn,fc5,bn,fc4", image, 4);

@@ -152,14 +152,24 @@ TEST(Network, StrideAndPadding) {
   EXPECT_EQ(network.layers()[3].input, (Shape{128, 1, 1, true}));
 }
 
+TEST(Network, ALayerWithoutBiasHasTheSameWeights) {
+  const Network with = Network::parse("conv8x3s2p1,bn,fc5,fc10", fashion, 10);
+  const Network without = Network::parse("conv8x3s2p1nobias,bn,fc5,fc10nobias", fashion, 10);
+  EXPECT_THAT(parameter_names(without),
+              ElementsAre("0.weight", "1.weight", "1.bias", "3.weight", "3.bias", "4.weight"));
+  EXPECT_EQ(with.parameter_count() - without.parameter_count(), 8 + 10);
+  const ModelState all = initial_state(with, Init::torch, 3), fewer = initial_state(without, Init::torch, 3);
+  for (const Tensor& tensor : fewer.tensors) EXPECT_EQ(tensor.values, all.find(tensor.name)->values);
+}
+
 TEST(Network, TheTextIsCanonicalAndParsesToItself) {
   const Network network = Network::parse(" conv008x3s1p0 ,\tbn,bn, flatten,bn , fc010", fashion, 10);
   EXPECT_EQ(network.text(), "conv8x3,bn,bn,flatten,bn,fc10");
   EXPECT_EQ(network.parameters()[2].ordinal, 0);
   EXPECT_EQ(network.parameters()[4].ordinal, 1);
   EXPECT_EQ(network.parameters()[6].shape, std::vector<std::int64_t>{8 * 26 * 26});
-  for (const char* text :
-       {"conv8x3,bn,bn,flatten,bn,fc10", "lenet-bn", "mlp-bn", "conv4x3s2p1,fc5,flatten,fc10"}) {
+  for (const char* text : {"conv8x3,bn,bn,flatten,bn,fc10", "lenet-bn", "mlp-bn",
+                           "conv4x3s2p1,fc5,flatten,fc10", "conv4x3s2p1nobias,bn,fc10nobias"}) {
     const Network once = Network::parse(text, fashion, 10);
     const Network twice = Network::parse(once.text(), fashion, 10);
     EXPECT_EQ(once.text(), twice.text());

@@ -61,6 +61,13 @@ TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
   EXPECT_THAT(integers(node, "strides"), ElementsAre(3, 3));
 }
 
+TEST_F(OnnxFile, LeavesOutTheBiasThatALayerHasNot) {
+  const onnx::GraphProto& graph = written("conv3x4nobias,bn,fc5,fc4nobias");
+  EXPECT_THAT(graph.node(0).input(), ElementsAre("input", "0.weight"));
+  EXPECT_THAT(graph.node(3).input(), ElementsAre("layer_2", "3.weight", "3.bias"));
+  EXPECT_THAT(graph.node(4).input(), ElementsAre("layer_3", "4.weight"));
+}
+
 TEST_F(OnnxFile, LetsTheBatchSizeVary) {
   const onnx::GraphProto& graph = written("conv3x4,relu,fc4");
   ASSERT_EQ(graph.input_size(), 1);

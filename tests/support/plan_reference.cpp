@@ -43,12 +43,15 @@ Values inference(const Network& network, const BatchNormOptions& options, const 
   Values x = batch.images;
   for (const Layer& l : network.layers()) {
     const auto tensor = [&](const char* which) -> const Values& { return state.at(name(l, which)); };
+    const auto bias = [&] {
+      return l.bias ? tensor("bias") : Values(static_cast<std::size_t>(l.output.channels), 0.0);
+    };
     switch (l.kind) {
       case LayerKind::conv:
-        x = conv_forward(x, tensor("weight"), tensor("bias"), conv_shape(l, count(batch)));
+        x = conv_forward(x, tensor("weight"), bias(), conv_shape(l, count(batch)));
         break;
       case LayerKind::linear:
-        x = linear_forward(x, tensor("weight"), tensor("bias"), linear_shape(l, count(batch)));
+        x = linear_forward(x, tensor("weight"), bias(), linear_shape(l, count(batch)));
         break;
       case LayerKind::batch_norm:
         x = norm_inference(x, tensor("weight"), tensor("bias"), tensor("running_mean"), tensor("running_var"),
@@ -79,15 +82,18 @@ std::vector<Trace> forward(const Network& network, const BatchNormOptions& optio
   std::vector<Trace> traces{{batch.images, {}, {}, {}}};
   for (const Layer& l : network.layers()) {
     const auto tensor = [&](const char* which) -> const Values& { return state.at(name(l, which)); };
+    const auto bias = [&] {
+      return l.bias ? tensor("bias") : Values(static_cast<std::size_t>(l.output.channels), 0.0);
+    };
     Trace& t = traces.back();
     const Values& x = t.input;
     Trace next;
     switch (l.kind) {
       case LayerKind::conv:
-        next.input = conv_forward(x, tensor("weight"), tensor("bias"), conv_shape(l, count(batch)));
+        next.input = conv_forward(x, tensor("weight"), bias(), conv_shape(l, count(batch)));
         break;
       case LayerKind::linear:
-        next.input = linear_forward(x, tensor("weight"), tensor("bias"), linear_shape(l, count(batch)));
+        next.input = linear_forward(x, tensor("weight"), bias(), linear_shape(l, count(batch)));
         break;
       case LayerKind::batch_norm:
         t.norm = norm_forward(x, tensor("weight"), tensor("bias"), norm_shape(l, count(batch)), options.eps);
@@ -121,7 +127,7 @@ void backward(const Network& network, const BatchNormOptions& options, std::int6
               std::vector<Trace>& traces, Values dy, Rounding rounding, Step& step) {
   const auto keep = [&](const Layer& l, Values weight, Values bias) {
     step.gradients[name(l, "weight")] = std::move(weight);
-    step.gradients[name(l, "bias")] = std::move(bias);
+    if (l.bias) step.gradients[name(l, "bias")] = std::move(bias);
   };
   for (std::size_t i = network.layers().size(); i-- > 0;) {
     const Layer& l = network.layers()[i];

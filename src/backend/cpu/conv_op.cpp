@@ -14,7 +14,7 @@ ConvOp::ConvOp(Workspace& workspace, const PlanStep& step, BlockOp* block)
     : Op(workspace, step),
       block_(block),
       input_gradient_(w_.plan.training && step.input != 0),
-      bias_gradient_(block == nullptr || !block->step().norm),
+      bias_gradient_(step.bias >= 0 && (block == nullptr || !block->step().norm)),
       slices_(std::min(kMostSlices, w_.groups())) {
   const Shape& in = w_.shape(step.input);
   const Shape& out = w_.shape(step.output);
@@ -92,6 +92,7 @@ void ConvOp::backward(const Pass& pass) {
     }
   });
   w_.kernels.merge(partials_.data(), slices, partial, weights, parameter_gradient(step_.weight));
+  if (step_.bias < 0) return;
   w_.kernels.merge(partials_.data() + weights, slices, partial, shape_.out_channels,
                    parameter_gradient(step_.bias));
 }

@@ -25,7 +25,8 @@ class ConvOp : public Op {
   GradientLayout layout_{};
   BlockOp* block_;
   bool input_gradient_;  ///< false for the first layer
-  bool bias_gradient_;  ///< false in front of a batch norm, which takes any bias out again: its gradient is 0
+  /// False also in front of a batch norm, which takes any bias out again: its gradient is 0.
+  bool bias_gradient_;
   /// Parts of the batch with their own sum of weight gradients; independent of the threads.
   std::int64_t slices_;
   FloatBuffer packed_, backward_packed_;

@@ -75,8 +75,11 @@ class Op {
   const PlanStep& step() const { return step_; }
 
  protected:
-  float* parameter(std::int64_t offset) { return w_.parameters.data() + offset; }
-  float* parameter_gradient(std::int64_t offset) { return w_.gradients.data() + offset; }
+  /// Null for a tensor that the step has not (offset -1).
+  float* parameter(std::int64_t offset) { return offset < 0 ? nullptr : w_.parameters.data() + offset; }
+  float* parameter_gradient(std::int64_t offset) {
+    return offset < 0 ? nullptr : w_.gradients.data() + offset;
+  }
 
   Workspace& w_;
   const PlanStep& step_;

@@ -20,20 +20,20 @@ ConvolutionShape shape_of(const Workspace& w, const PlanStep& step, std::int64_t
 ConvStep::ConvStep(Workspace& workspace, const PlanStep& step, std::int64_t batch, bool bias_vanishes)
     : Step(workspace, step, batch),
       convolution_(workspace.libraries, shape_of(workspace, step, batch)),
-      bias_vanishes_(bias_vanishes) {
+      adds_bias_(step.bias >= 0 && !bias_vanishes) {
   const Shape& out = w_.shape(step.output);
   bias_shape_ = {batch, out.channels, out.height * out.width};
 }
 
 void ConvStep::forward(Mode) {
   convolution_.forward(input(), parameter(step_.weight), output());
-  if (!bias_vanishes_)
+  if (adds_bias_)
     kernels::bias_relu_forward(bias_shape_, output(), parameter(step_.bias), false, output(), stream());
 }
 
 void ConvStep::backward() {
   convolution_.backward_weights(input(), output_gradient(), parameter_gradient(step_.weight));
-  if (!bias_vanishes_)
+  if (adds_bias_)
     kernels::bias_backward(bias_shape_, output_gradient(), parameter_gradient(step_.bias), scratch(),
                            stream());
   if (float* dx = input_gradient())
@@ -41,7 +41,7 @@ void ConvStep::backward() {
 }
 
 std::int64_t ConvStep::scratch_bytes() const {
-  return bias_vanishes_ ? 0 : kernels::bias_backward_workspace(bias_shape_);
+  return adds_bias_ ? kernels::bias_backward_workspace(bias_shape_) : 0;
 }
 
 std::string ConvStep::variant(StepPass pass) const {

@@ -64,6 +64,7 @@ Linear::~Linear() = default;
 
 void Linear::forward(const float* x, const float* w, const float* bias, float* y) {
   impl_->forward.multiply(w, x, y);
+  if (bias == nullptr && !impl_->shape.relu) return;
   kernels::bias_relu_forward({impl_->shape.batch, impl_->shape.out, 1}, y, bias, impl_->shape.relu, y,
                              impl_->libraries.stream.kernels());
 }

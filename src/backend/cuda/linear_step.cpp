@@ -18,12 +18,13 @@ void LinearStep::backward() {
   if (step_.activation == Activation::relu)
     kernels::relu_backward(batch_ * bias_shape_.channels, output(), dy, dy, stream());
   linear_.backward_weights(input(), dy, parameter_gradient(step_.weight));
-  kernels::bias_backward(bias_shape_, dy, parameter_gradient(step_.bias), scratch(), stream());
+  if (float* dbias = parameter_gradient(step_.bias))
+    kernels::bias_backward(bias_shape_, dy, dbias, scratch(), stream());
   if (float* dx = input_gradient()) linear_.backward_input(dy, parameter(step_.weight), dx);
 }
 
 std::int64_t LinearStep::scratch_bytes() const {
-  return kernels::bias_backward_workspace(bias_shape_);
+  return step_.bias < 0 ? 0 : kernels::bias_backward_workspace(bias_shape_);
 }
 
 }  // namespace bntrain::cuda

@@ -4,7 +4,7 @@
 
 namespace bntrain::cuda {
 
-/// Matrix product, bias and ReLU.
+/// Matrix product, bias (if it has one) and ReLU.
 class LinearStep final : public Step {
  public:
   LinearStep(Workspace& workspace, const PlanStep& step, std::int64_t batch);

@@ -70,7 +70,8 @@ struct LinearShape {
 };
 
 /// y = x w^T + bias, then y = max(y, 0) where `relu`, and the gradients of the product. All row-major:
-/// x: [batch, in]; w: [out, in]; bias: [out]; y, dy: [batch, out]. dy is the gradient in front of the ReLU.
+/// x: [batch, in]; w: [out, in]; bias: [out] or null; y, dy: [batch, out]. dy is the gradient in front of the
+/// ReLU.
 class Linear {
  public:
   Linear(MathLibraries& libraries, const LinearShape& shape);

@@ -25,8 +25,9 @@ std::vector<std::unique_ptr<Step>> make_steps(Workspace& w, std::int64_t batch) 
         steps.push_back(std::make_unique<LinearStep>(w, plan[i], batch));
         break;
       case StepKind::block: {
-        const float* bias =
-            i > 0 && conv_feeds_norm(i - 1) ? w.parameters.data() + plan[i - 1].bias : nullptr;
+        const float* bias = i > 0 && conv_feeds_norm(i - 1) && plan[i - 1].bias >= 0
+                                ? w.parameters.data() + plan[i - 1].bias
+                                : nullptr;
         steps.push_back(std::make_unique<BlockStep>(w, plan[i], batch, bias));
         break;
       }

@@ -63,8 +63,11 @@ class Step {
   void use_scratch(void* scratch) { scratch_ = scratch; }
 
  protected:
-  float* parameter(std::int64_t offset) const { return w_.parameters.data() + offset; }
-  float* parameter_gradient(std::int64_t offset) const { return w_.gradients.data() + offset; }
+  /// Null for a tensor that the step has not (offset -1).
+  float* parameter(std::int64_t offset) const { return offset < 0 ? nullptr : w_.parameters.data() + offset; }
+  float* parameter_gradient(std::int64_t offset) const {
+    return offset < 0 ? nullptr : w_.gradients.data() + offset;
+  }
   kernels::Stream stream() const { return w_.stream.kernels(); }
   float* input() const { return w_.value(step_.input); }
   float* output() const { return w_.value(step_.output); }

@@ -105,7 +105,7 @@ void Linear::forward(const float* x, const float* w, const float* bias, float* y
   enqueue(impl_->libraries, [=, s = impl_->shape] {
     for (std::int64_t n = 0; n < s.batch; ++n)
       for (std::int64_t o = 0; o < s.out; ++o) {
-        double sum = bias[o];
+        double sum = bias == nullptr ? 0.0 : bias[o];
         for (std::int64_t i = 0; i < s.in; ++i) sum += static_cast<double>(x[n * s.in + i]) * w[o * s.in + i];
         const auto value = static_cast<float>(sum);
         y[n * s.out + o] = s.relu && value <= 0 ? 0.0f : value;
