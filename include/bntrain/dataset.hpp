@@ -20,8 +20,8 @@ struct ImageSet {
 
 /// A training and a test set over the same classes.
 struct Dataset {
-  std::string name;    ///< "fashion-mnist", "synthetic", or the folder's name when the digests are unknown
-  std::string source;  ///< the folder, or the synthetic description, as it was resolved
+  std::string name;    ///< "fashion-mnist", "synthetic", or the folder's or files' name (digests unknown)
+  std::string source;  ///< the folder (and NAME), or the synthetic description, as it was resolved
   std::int64_t classes = 10;
   ImageSet train;
   ImageSet test;
@@ -37,18 +37,19 @@ struct DataSearch {
 };
 
 /// Loads the data set that `data` names:
-///   ""                      the first folder of `search` that holds any of the four IDX files; its digests
-///   must
-///                           be Fashion-MNIST's
-///   "synthetic[:key=value,...]"  a generated data set, see parse_synthetic()
-///   anything else           a folder with the four IDX files (raw or gzip, both spellings of the names)
+///   ""               the first folder of `search` that holds any of the four IDX files; its digests must be
+///                    Fashion-MNIST's
+///   "synthetic[:key=value,...]"   a generated data set, see parse_synthetic()
+///   anything else    a folder with the four IDX files (raw or gzip, both spellings of the names), or
+///                    FOLDER/NAME where their names begin with NAME-, as in EMNIST's archive
 /// Throws Error(data) that names the file and byte offset; Error(usage) for a malformed synthetic
 /// description.
 Dataset load_dataset(const std::string& data, const DataSearch& search);
 
-/// Reads the four IDX files of `folder` (format: LeCun's MNIST page) and checks all of: magic, dimensions,
-/// promised against present bytes, trailing bytes, equal counts, equal image shapes, label range, emptiness.
-Dataset load_idx_dataset(const std::filesystem::path& folder);
+/// Reads the four IDX files of a folder, or of FOLDER/NAME as above (format: LeCun's MNIST page), and checks
+/// all of: magic, dimensions, promised against present bytes, trailing bytes, equal counts, equal image
+/// shapes, label range, emptiness.
+Dataset load_idx_dataset(const std::filesystem::path& place);
 
 /// A generated, learnable data set: each class has a fixed random pattern, each image is its class's pattern
 /// mixed with uniform noise. Bytes depend on these numbers and on nothing else.

@@ -28,9 +28,9 @@ Shape parse_input(const std::string& text) {
 }  // namespace
 
 void add_data(CLI::App& app, std::string& data) {
-  add_text(
-      app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
-      "folder with the four IDX files, or a generated data set; default: Fashion-MNIST where it is found");
+  add_text(app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
+           "folder with the four IDX files (DIR/NAME where they begin with NAME-), or a generated data set; "
+           "default: Fashion-MNIST where it is found");
 }
 
 std::string to_string(Split split) {

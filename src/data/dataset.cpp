@@ -4,6 +4,7 @@
 
 #include "bntrain/error.hpp"
 #include "data/idx_folder.hpp"
+#include "data/idx_location.hpp"
 
 namespace bntrain {
 namespace {
@@ -48,8 +49,8 @@ Dataset load_dataset(const std::string& data, const DataSearch& search) {
   return load_idx_dataset(data);
 }
 
-Dataset load_idx_dataset(const std::filesystem::path& folder) {
-  return read_idx_folder(folder).dataset;
+Dataset load_idx_dataset(const std::filesystem::path& place) {
+  return read_idx_folder(place).dataset;
 }
 
 }  // namespace bntrain

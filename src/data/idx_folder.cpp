@@ -2,80 +2,21 @@
 
 #include <algorithm>
 #include <future>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "bntrain/error.hpp"
-#include "data/idx.hpp"
+#include "data/idx_location.hpp"
 
 namespace bntrain {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct IdxName {
-  const char* stem;
-  const char* ending;
-  IdxKind kind;
-};
-
-constexpr std::array<IdxName, 4> idx_names = {{
-    {"train-images", "idx3-ubyte", IdxKind::images},
-    {"train-labels", "idx1-ubyte", IdxKind::labels},
-    {"t10k-images", "idx3-ubyte", IdxKind::images},
-    {"t10k-labels", "idx1-ubyte", IdxKind::labels},
-}};
-
-fs::file_type type_of(const fs::path& path) {
-  std::error_code error;
-  const fs::file_type type = fs::status(path, error).type();
-  if (error && type != fs::file_type::not_found) {
-    throw Error(ErrorKind::data, path.string() + ": cannot be examined: " + error.message());
-  }
-  return type;
-}
-
-/// The file under the first of its names that exists. Both spellings are in use: LeCun's and that of common
-/// tools.
-std::optional<fs::path> find_idx_file(const fs::path& folder, const IdxName& name) {
-  for (const char* joint : {"-", "."}) {
-    for (const char* packing : {"", ".gz"}) {
-      fs::path path = folder / (std::string(name.stem) + joint + name.ending + packing);
-      if (type_of(path) != fs::file_type::not_found) return path;
-    }
-  }
-  return std::nullopt;
-}
-
-std::array<fs::path, 4> find_idx_files(const fs::path& folder) {
-  const fs::file_type type = type_of(folder);
-  if (type == fs::file_type::not_found) {
-    throw Error(ErrorKind::data, folder.string() + ": there is no such folder; " + how_to_get_fashion_mnist);
-  }
-  if (type != fs::file_type::directory) {
-    throw Error(ErrorKind::data,
-                folder.string() + ": this is not a folder; name the folder that holds the IDX files");
-  }
-  std::array<fs::path, 4> files;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const IdxName& name = idx_names[i];
-    const std::optional<fs::path> path = find_idx_file(folder, name);
-    if (!path) {
-      throw Error(ErrorKind::data, folder.string() + ": there is no " + name.stem + "-" + name.ending +
-                                       " (nor " + name.stem + "." + name.ending + ", nor either with .gz); " +
-                                       how_to_get_fashion_mnist);
-    }
-    files[i] = *path;
-  }
-  return files;
-}
-
 std::array<IdxFile, 4> read_all(const std::array<fs::path, 4>& files) {
   std::array<std::future<IdxFile>, 4> readers;
   // Without a launch policy, a system that is out of threads makes get() read the file itself.
-  for (std::size_t i = 0; i < files.size(); ++i)
-    readers[i] = std::async(read_idx, files[i], idx_names[i].kind);
+  for (std::size_t i = 0; i < files.size(); ++i) readers[i] = std::async(read_idx, files[i], idx_kinds[i]);
   std::array<IdxFile, 4> contents;
   for (std::size_t i = 0; i < files.size(); ++i) contents[i] = readers[i].get();
   return contents;
@@ -126,23 +67,12 @@ ImageSet make_image_set(IdxFile& images, IdxFile& labels) {
           std::move(labels.values)};
 }
 
-/// An absolute path without links and without a last "/", so that its last part is the folder's name.
-fs::path resolve(const fs::path& folder) {
-  std::error_code error;
-  fs::path resolved = fs::canonical(folder, error);
-  return error ? folder : resolved;
-}
-
 }  // namespace
 
-bool has_idx_files(const fs::path& folder) {
-  return std::any_of(idx_names.begin(), idx_names.end(),
-                     [&](const IdxName& name) { return find_idx_file(folder, name).has_value(); });
-}
-
-IdxFolder read_idx_folder(const fs::path& folder) {
+IdxFolder read_idx_folder(const fs::path& place) {
   IdxFolder result;
-  result.files = find_idx_files(folder);
+  const IdxFiles files = find_idx_files(place);
+  result.files = files.paths;
   auto [train_images, train_labels, test_images, test_labels] = read_all(result.files);
   check_counts(train_images, train_labels);
   check_counts(test_images, test_labels);
@@ -154,8 +84,8 @@ IdxFolder read_idx_folder(const fs::path& folder) {
   result.digests = {train_images.sha256, train_labels.sha256, test_images.sha256, test_labels.sha256};
   dataset.known_digests =
       std::equal(result.digests.begin(), result.digests.end(), fashion_mnist_digests.begin());
-  dataset.source = resolve(folder).string();
-  dataset.name = dataset.known_digests ? "fashion-mnist" : resolve(folder).filename().string();
+  dataset.source = files.source.string();
+  dataset.name = dataset.known_digests ? "fashion-mnist" : files.name;
   dataset.train = make_image_set(train_images, train_labels);
   dataset.test = make_image_set(test_images, test_labels);
   return result;

@@ -1,4 +1,4 @@
-// The four IDX files of a folder: where they are and how they fit together.
+// The four IDX files of a data set: how they fit together.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace bntrain {
 
-/// In the order of the names: train-images, train-labels, t10k-images, t10k-labels.
+/// In the order of training images and labels, test images and labels.
 struct IdxFolder {
   Dataset dataset;
   std::array<std::filesystem::path, 4> files;
@@ -25,15 +25,8 @@ inline constexpr std::array<std::string_view, 4> fashion_mnist_digests = {
     "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 };
 
-/// What helps when a file is missing.
-inline constexpr const char* how_to_get_fashion_mnist =
-    "scripts/train.sh installs Fashion-MNIST, and so does: sudo apt-get install dataset-fashion-mnist";
-
-/// Whether the folder holds any of the four files, under any of their names. Throws Error(data) where the
-/// system refuses to say.
-bool has_idx_files(const std::filesystem::path& folder);
-
-/// Reads the four files at the same time and checks each and all together, see load_idx_dataset().
-IdxFolder read_idx_folder(const std::filesystem::path& folder);
+/// Reads the four files of find_idx_files() at the same time and checks each and all together, see
+/// load_idx_dataset().
+IdxFolder read_idx_folder(const std::filesystem::path& place);
 
 }  // namespace bntrain

@@ -78,6 +78,54 @@ TEST(IdxDataset, NamesEachMissingFileAndWhatGetsIt) {
   }
 }
 
+/// The names in EMNIST's archive.
+std::array<std::string, 4> emnist(const std::string& split) {
+  return {split + "-train-images-idx3-ubyte.gz", split + "-train-labels-idx1-ubyte.gz",
+          split + "-test-images-idx3-ubyte.gz", split + "-test-labels-idx1-ubyte.gz"};
+}
+
+TEST(IdxDataset, TheOnlySplitOfAFolderNeedsNoName) {
+  const TempFolder folder;
+  write_set(folder, small_set(), emnist("emnist-letters"));
+  const Dataset dataset = load_dataset(folder.path().string(), {});
+  expect_small_set(dataset);
+  EXPECT_EQ(dataset.name, "emnist-letters");
+}
+
+TEST(IdxDataset, OneOfSeveralSplitsIsNamed) {
+  const TempFolder folder;
+  write_set(folder, small_set(), emnist("emnist-letters"));
+  std::array<Bytes, 4> other = small_set();
+  other[1] = idx_labels({0, 1, 2, 3, 4, 5});
+  write_set(folder, other, emnist("emnist-digits"));
+  const std::string letters = (folder.path() / "emnist-letters").string();
+  for (const std::string& place : {letters, letters + "/"}) {
+    const Dataset dataset = load_dataset(place, {});
+    expect_small_set(dataset);
+    EXPECT_EQ(dataset.name, "emnist-letters");
+    EXPECT_EQ(dataset.source, (std::filesystem::canonical(folder.path()) / "emnist-letters").string());
+  }
+  EXPECT_EQ(load_dataset((folder.path() / "emnist-digits").string(), {}).classes, 6);
+
+  EXPECT_THAT(error_of([&] { load_dataset(folder.path().string(), {}); }),
+              IsDataError("there are several data sets in this folder: emnist-digits, emnist-letters; name "
+                          "one, as in " +
+                          (folder.path() / "emnist-digits").string()));
+  EXPECT_THAT(error_of([&] { load_dataset((folder.path() / "emnist-mnist").string(), {}); }),
+              IsDataError("emnist-mnist: there is no such folder, nor such a data set beside emnist-digits, "
+                          "emnist-letters"));
+  write_set(folder, small_set());  // under the usual names it comes first
+  EXPECT_EQ(load_dataset(folder.path().string(), {}).name, folder.path().filename().string());
+}
+
+TEST(IdxDataset, AFileThatASplitLacksIsNamed) {
+  const TempFolder folder;
+  write_set(folder, small_set(), emnist("emnist-letters"));
+  std::filesystem::remove(folder.path() / emnist("emnist-letters")[2]);
+  EXPECT_THAT(error_of([&] { load_dataset(folder.path().string(), {}); }),
+              IsDataError("there is no emnist-letters-t10k-images-idx3-ubyte (nor "));
+}
+
 TEST(IdxDataset, RefusesWhatIsNotAFolder) {
   const TempFolder folder;
   const std::string absent = (folder.path() / "absent").string();
