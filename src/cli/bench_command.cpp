@@ -62,7 +62,7 @@ void write_results(const bench::Results& results, const Dataset& dataset, const 
 
 int run_bench(const BenchOptions& options) {
   const bench::BenchConfig& config = options.config;
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   const Dataset dataset = load_dataset(config.train.data, default_data_search());
   std::string note;
   const bench::Backends backends =
@@ -75,7 +75,7 @@ int run_bench(const BenchOptions& options) {
   log_plan(bench, options, backends.size(), backends.front()->description());
   const InterruptGuard interrupt;
   {
-    BenchProgress progress(bench, compiled.total_steps, stderr_terminal().progress && !options.quiet);
+    BenchProgress progress(bench, compiled.total_steps, shows_progress(options.log));
     bench.run(backends, progress, interrupt.requested());
   }
   const bench::Results results = bench.results();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bench/grid.hpp"
+#include "cli/logging.hpp"
 
 namespace bntrain::cli {
 
@@ -14,8 +15,7 @@ struct BenchOptions {
   int jobs = 0;                       ///< runs at the same time; 0: as many as pays
   bool report = false;                ///< make report.html too
   bool json = false;                  ///< results.json instead of the table on stdout
-  bool quiet = false;                 ///< no information and no progress bar on stderr
-  bool no_color = false;
+  LogOptions log;
 };
 
 void setup_bench(CLI::App& app, BenchOptions& options);

@@ -1,6 +1,7 @@
 // The flags of bntrain bench. Every default is the reference experiment's value, or makes the default grid.
 #include "cli/bench_command.hpp"
 #include "cli/experiment_options.hpp"
+#include "cli/logging.hpp"
 #include "cli/option_values.hpp"
 #include "cli/record_option.hpp"
 #include "cli/workload_options.hpp"
@@ -26,8 +27,7 @@ void add_output(CLI::App& app, BenchOptions& options) {
   add_switch(app, "--report", options.report,
              "make report.html with plots in DIR too (needs Python, matplotlib)");
   add_switch(app, "--json", options.json, "results.json instead of the table on stdout");
-  add_switch(app, "--quiet", options.quiet, "only warnings and errors on stderr");
-  add_switch(app, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+  add_log_options(app, options.log);
 }
 
 }  // namespace
@@ -35,15 +35,10 @@ void add_output(CLI::App& app, BenchOptions& options) {
 void setup_bench(CLI::App& app, BenchOptions& options) {
   TrainConfig& train = options.config.train;
   train.eval_every = 100;
-  CLI::App& command = *app.add_subcommand(
-      "bench", "compare batch norm with none over learning rates, initial values and seeds");
-  command.fallthrough();  // so that --config may stand behind the command
-  const auto grouped = [&command](const std::string& group, const auto& add) {
-    command.option_defaults()->group(group);
-    add();
-  };
-  grouped("Grid", [&] { add_grid(command, options.config); });
-  grouped("Experiment", [&] {
+  CLI::App& command =
+      add_command(app, "bench", "compare batch norm with none over learning rates, initial values and seeds");
+  in_group(command, "Grid", [&] { add_grid(command, options.config); });
+  in_group(command, "Experiment", [&] {
     add_workload(command, train);
     add_experiment(command, train);
     add_eval_every(command, train,
@@ -52,21 +47,18 @@ void setup_bench(CLI::App& app, BenchOptions& options) {
     add_log_every(command, train,
                   "look at the losses every N steps and write each step's to DIR/runs; 0: do not write them");
   });
-  grouped("Machine", [&] {
+  in_group(command, "Machine", [&] {
     add_machine(command, train.backend);
     add_jobs(command, options.jobs);
   });
-  grouped("Output", [&] { add_output(command, options); });
-  command.footer(
-      "DIR/results.json and results.csv hold the results, DIR/runs the records of every run. After Ctrl-C or "
-      "a\n"
-      "crash the same command goes on; --norm, --init, --lr and --seeds may then name more, and --target "
-      "may\n"
-      "change, but no other flag that results depend on.\n"
-      "Each flag can also be an environment variable (BNTRAIN_BATCH_SIZE for --batch-size) or a key of the "
-      "[bench]\n"
-      "section in the file that --config names. Environment < file < flag.\n"
-      "Exit codes: 0 done, whatever became of the runs, 1 failure, 2 usage, 3 bad data or file, 130 Ctrl-C.");
+  in_group(command, "Output", [&] { add_output(command, options); });
+  set_footer(
+      command,
+      {"DIR/results.json and results.csv hold the results, DIR/runs the records of every run. After Ctrl-C",
+       "or a crash the same command goes on; --norm, --init, --lr and --seeds may then name more, and",
+       "--target may change, but no other flag that results depend on.", sources_note(command),
+       "Exit codes: 0 done, whatever became of the runs, 1 failure, 2 usage, 3 bad data or file,",
+       "130 Ctrl-C."});
 }
 
 }  // namespace bntrain::cli

@@ -84,7 +84,7 @@ void write_csv(const std::string& path, const std::string& text) {
 }  // namespace
 
 int run_eval(const EvalOptions& options) {
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   check_options(options);
   Dataset dataset = load_dataset(options.data, default_data_search());
   const Model model = load_for(options, dataset);

@@ -8,6 +8,7 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/model.hpp"
+#include "cli/logging.hpp"
 #include "cli/workload_options.hpp"
 
 namespace bntrain::cli {
@@ -27,8 +28,7 @@ struct EvalOptions {
   std::string logits;           ///< one row an image, with the first of `statistics`
   std::string save_recomputed;  ///< the model with recomputed statistics
   bool json = false;            ///< one JSON object instead of the tables on stdout
-  bool quiet = false;           ///< no information on stderr
-  bool no_color = false;
+  LogOptions log;
 };
 
 void setup_eval(CLI::App& app, EvalOptions& options);

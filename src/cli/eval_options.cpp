@@ -7,6 +7,7 @@
 
 #include "cli/eval_command.hpp"
 #include "cli/eval_report.hpp"
+#include "cli/logging.hpp"
 #include "cli/option_values.hpp"
 #include "cli/workload_options.hpp"
 
@@ -38,15 +39,10 @@ std::vector<NormStatistics> parse_statistics(const std::string& text) {
 
 void setup_eval(CLI::App& app, EvalOptions& options) {
   CLI::App& eval =
-      *app.add_subcommand("eval", "evaluate a model: loss, accuracy, scores by class, confusion matrix");
-  eval.fallthrough();  // so that --config may stand behind the command
-  const auto grouped = [&eval](const std::string& group, const auto& add) {
-    eval.option_defaults()->group(group);
-    add();
-  };
+      add_command(app, "eval", "evaluate a model: loss, accuracy, scores by class, confusion matrix");
   add_argument(eval, "MODEL", options.model, "a safetensors file, such as train --save writes")->required();
-  grouped("Model", [&] { add_description(eval, options.description); });
-  grouped("Workload", [&] {
+  in_group(eval, "Model", [&] { add_description(eval, options.description); });
+  in_group(eval, "Workload", [&] {
     add_data(eval, options.data);
     add_split(eval, options.split, "which images to evaluate on");
     add_batch_size(eval, options.batch_size);
@@ -56,27 +52,23 @@ void setup_eval(CLI::App& app, EvalOptions& options) {
         "set, computed anew; several with commas",
         [&options](const std::string& text) { options.statistics = parse_statistics(text); });
   });
-  grouped("Machine", [&] { add_machine(eval, options.backend); });
-  grouped("Files", [&] {
+  in_group(eval, "Machine", [&] { add_machine(eval, options.backend); });
+  in_group(eval, "Files", [&] {
     add_text(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
     add_text(eval, "--logits", options.logits, "FILE.safetensors",
              "write the logits as a tensor [images, classes], with the first of --bn-stats");
     add_text(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
              "write the model with the recomputed statistics");
   });
-  grouped("Output", [&] {
+  in_group(eval, "Output", [&] {
     add_switch(eval, "--json", options.json, "one JSON object instead of the tables on stdout");
-    add_switch(eval, "--quiet", options.quiet, "only warnings and errors on stderr");
-    add_switch(eval, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+    add_log_options(eval, options.log);
   });
-  eval.footer(
-      "recomputed: mean and variance (M2 / n) of what each batch norm meets over all training images, layer "
-      "by "
-      "layer,\neach with the recomputed statistics in front of it. The other tables are those of the first "
-      "--bn-stats.\n"
-      "Each flag can also be an environment variable (BNTRAIN_BATCH_SIZE for --batch-size) or a key of the "
-      "[eval]\n"
-      "section in the file that --config names. Environment < file < flag.");
+  set_footer(
+      eval,
+      {"recomputed: mean and variance (M2 / n) of what each batch norm meets over all training images,",
+       "layer by layer, each with the recomputed statistics in front of it. The other tables are those of",
+       "the first --bn-stats.", sources_note(eval)});
 }
 
 }  // namespace bntrain::cli

@@ -200,15 +200,10 @@ std::string format_lines(const Model& model, Format format) {
 }  // namespace
 
 void setup_export(CLI::App& app, ExportOptions& options) {
-  CLI::App& command = *app.add_subcommand("export", "write a model for other programs: safetensors or ONNX");
-  command.fallthrough();  // so that --config may stand behind the command
-  const auto grouped = [&command](const std::string& group, const auto& add) {
-    command.option_defaults()->group(group);
-    add();
-  };
+  CLI::App& command = add_command(app, "export", "write a model for other programs: safetensors or ONNX");
   add_argument(command, "MODEL", options.model, "a safetensors file, such as train --save writes")
       ->required();
-  grouped("Output", [&] {
+  in_group(command, "Output", [&] {
     add_output(command, options.output);
     add_switch(
         command, "--fold", options.fold,
@@ -218,21 +213,21 @@ void setup_export(CLI::App& app, ExportOptions& options) {
         "write running_var as this framework records it, biased or unbiased: tutorial, torch, keras, "
         "caffe or onnx; without it running_var stays as it is, and so do the logits",
         [&options](const BatchNormConvention& convention) { options.convention = convention; });
-    add_switch(command, "--quiet", options.quiet, "only warnings and errors on stderr");
-    add_switch(command, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+    add_log_options(command, options.log);
   });
-  grouped("Model", [&] {
+  in_group(command, "Model", [&] {
     add_description(command, options.description);
     add_image_description(command, options.description);
   });
-  grouped("Comparison of --fold", [&] {
+  in_group(command, "Comparison of --fold", [&] {
     add_data(command, options.data);
     add_machine(command, options.backend);
   });
+  set_footer(command, {sources_note(command)});
 }
 
 int run_export(const ExportOptions& options) {
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   const Format format = format_of(options.output);
   expect_writable("--output", options.output, OutputKind::replaced);
   if (options.fold && options.convention)

@@ -8,6 +8,7 @@
 #include "bntrain/backend.hpp"
 #include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/model.hpp"
+#include "cli/logging.hpp"
 
 namespace bntrain::cli {
 
@@ -19,8 +20,7 @@ struct ExportOptions {
   ModelDescription description;
   std::string data;  ///< images to compare logits on; also tells shape and classes
   BackendOptions backend;
-  bool quiet = false;  ///< no information on stderr
-  bool no_color = false;
+  LogOptions log;
 };
 
 void setup_export(CLI::App& app, ExportOptions& options);

@@ -9,6 +9,7 @@
 #include "bntrain/dataset.hpp"
 #include "bntrain/error.hpp"
 #include "cli/data_search.hpp"
+#include "cli/option_values.hpp"
 #include "cli/train_report.hpp"
 
 namespace bntrain::cli {
@@ -41,7 +42,7 @@ std::string describe_isas() {
 
 void setup_info(CLI::App& app, InfoOptions& options) {
   CLI::App& info =
-      *app.add_subcommand("info", "show the version, the build, the devices and the data sets found");
+      add_command(app, "info", "show the version, the build, the devices and the data sets found");
   info.add_flag("--json", options.json, "one JSON object instead of text");
 }
 

@@ -8,8 +8,23 @@
 #include <memory>
 #include <string_view>
 
+#include "cli/option_values.hpp"
+
 namespace bntrain::cli {
 namespace {
+
+struct Terminal {
+  bool color = false;     ///< stderr takes colours and the user did not forbid them
+  bool progress = false;  ///< stderr can redraw a line
+};
+
+/// What stderr can do: a terminal, `TERM=dumb`, `NO_COLOR` (https://no-color.org).
+Terminal stderr_terminal() {
+  const char* term = std::getenv("TERM");
+  const bool capable = isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  const char* no_color = std::getenv("NO_COLOR");
+  return {.color = capable && (no_color == nullptr || *no_color == '\0'), .progress = capable};
+}
 
 // stdout is for results: spdlog's own default logger would write there.
 void log_to_stderr(bool color) {
@@ -22,20 +37,22 @@ void log_to_stderr(bool color) {
 
 }  // namespace
 
-Terminal stderr_terminal() {
-  const char* term = std::getenv("TERM");
-  const bool capable = isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
-  const char* no_color = std::getenv("NO_COLOR");
-  return {.color = capable && (no_color == nullptr || *no_color == '\0'), .progress = capable};
-}
-
 void set_up_logging() {
   log_to_stderr(stderr_terminal().color);
 }
 
-void adjust_logging(bool quiet, bool color) {
-  log_to_stderr(color);
-  spdlog::set_level(quiet ? spdlog::level::warn : spdlog::level::info);
+void add_log_options(CLI::App& app, LogOptions& options) {
+  add_switch(app, "--quiet", options.quiet, "only warnings and errors on stderr");
+  add_switch(app, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+}
+
+bool shows_progress(const LogOptions& options) {
+  return stderr_terminal().progress && !options.quiet;
+}
+
+void adjust_logging(const LogOptions& options) {
+  log_to_stderr(stderr_terminal().color && !options.no_color);
+  spdlog::set_level(options.quiet ? spdlog::level::warn : spdlog::level::info);
 }
 
 }  // namespace bntrain::cli

@@ -1,20 +1,25 @@
 // Logs for people, on stderr.
 #pragma once
 
+#include <CLI/CLI.hpp>
+
 namespace bntrain::cli {
-
-struct Terminal {
-  bool color = false;     ///< stderr takes colours and the user did not forbid them
-  bool progress = false;  ///< stderr can redraw a line
-};
-
-/// What stderr can do: a terminal, `TERM=dumb`, `NO_COLOR` (https://no-color.org).
-Terminal stderr_terminal();
 
 /// Sends spdlog to stderr as "level: message".
 void set_up_logging();
 
-/// `quiet` leaves warnings and errors only.
-void adjust_logging(bool quiet, bool color);
+/// What a command's flags say of them.
+struct LogOptions {
+  bool quiet = false;  ///< warnings and errors only, and no progress bar
+  bool no_color = false;
+};
+
+/// --quiet, --no-color.
+void add_log_options(CLI::App& app, LogOptions& options);
+
+void adjust_logging(const LogOptions& options);
+
+/// Whether stderr gets a line that is drawn again and again.
+bool shows_progress(const LogOptions& options);
 
 }  // namespace bntrain::cli

@@ -64,6 +64,21 @@ std::string environment_name(const std::string& flag) {
   return name;
 }
 
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description) {
+  CLI::App& command = *app.add_subcommand(name, description);
+  command.fallthrough();
+  return command;
+}
+
+void set_footer(CLI::App& command, const std::vector<std::string>& lines) {
+  command.footer(CLI::detail::join(lines, "\n"));
+}
+
+std::string sources_note(const CLI::App& command) {
+  return "Each flag can also be an environment variable (BNTRAIN_THREADS for --threads) or a key of the [" +
+         command.get_name() + "]\nsection in the file that --config names. Environment < file < flag.";
+}
+
 CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
                        const std::string& default_text, const std::string& help,
                        std::function<void(const std::string&)> take) {

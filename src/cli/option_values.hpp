@@ -41,6 +41,21 @@ struct NumberRange {
   bool open_most = false;
 };
 
+/// A sub-command. --config, which belongs to the program, may stand behind its name too.
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description);
+
+/// Options that `add` binds stand under that heading in the help.
+template <typename Add>
+void in_group(CLI::App& command, const std::string& heading, const Add& add) {
+  command.option_defaults()->group(heading);
+  add();
+}
+
+/// What stands below the options in the help, line by line.
+void set_footer(CLI::App& command, const std::vector<std::string>& lines);
+/// For footers: where else than from flags the command takes its values.
+std::string sources_note(const CLI::App& command);
+
 // The add_ functions bind one option. `flag` is "--long-name"; its environment variable is BNTRAIN_LONG_NAME;
 // the target's present value is the default that the help shows.
 

@@ -77,7 +77,7 @@ void print_answers(const PredictOptions& options, const Questions& questions,
 }  // namespace
 
 int run_predict(const PredictOptions& options) {
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   if (options.images.empty() && !options.range)
     throw Error(ErrorKind::usage,
                 "predict needs IMAGE files or folders, or --range for images of a data set");

@@ -9,6 +9,7 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/model.hpp"
+#include "cli/logging.hpp"
 #include "cli/workload_options.hpp"
 
 namespace bntrain::cli {
@@ -30,9 +31,8 @@ struct PredictOptions {
   std::int64_t top = 3;
   std::int64_t batch_size = 256;
   BackendOptions backend;
-  bool json = false;   ///< a JSON object an image instead of a text line on stdout
-  bool quiet = false;  ///< no information on stderr
-  bool no_color = false;
+  bool json = false;  ///< a JSON object an image instead of a text line on stdout
+  LogOptions log;
 };
 
 void setup_predict(CLI::App& app, PredictOptions& options);

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <string>
 
+#include "cli/logging.hpp"
 #include "cli/option_values.hpp"
 #include "cli/predict_command.hpp"
 #include "cli/workload_options.hpp"
@@ -29,20 +30,15 @@ ImageRange parse_range(const std::string& text) {
 }  // namespace
 
 void setup_predict(CLI::App& app, PredictOptions& options) {
-  CLI::App& predict = *app.add_subcommand("predict", "say what a model takes pictures for");
-  predict.fallthrough();  // so that --config may stand behind the command
-  const auto grouped = [&predict](const std::string& group, const auto& add) {
-    predict.option_defaults()->group(group);
-    add();
-  };
+  CLI::App& predict = add_command(app, "predict", "say what a model takes pictures for");
   add_argument(predict, "MODEL", options.model, "a safetensors file, such as train --save writes")
       ->required();
   add_arguments(predict, "IMAGE", options.images, "PNG and JPEG files, and folders with such files");
-  grouped("Model", [&] {
+  in_group(predict, "Model", [&] {
     add_description(predict, options.description);
     add_image_description(predict, options.description);
   });
-  grouped("Images", [&] {
+  in_group(predict, "Images", [&] {
     add_switch(predict, "--invert", options.invert, "255 minus every value: Fashion-MNIST is white on black");
     add_value(predict, "--range", "FIRST:LAST", "", "images of a data set, both included, counted from 0",
               [&options](const std::string& text) { options.range = parse_range(text); });
@@ -50,23 +46,18 @@ void setup_predict(CLI::App& app, PredictOptions& options) {
     add_split(predict, options.split, "which images --range counts");
     add_batch_size(predict, options.batch_size);
   });
-  grouped("Machine", [&] { add_machine(predict, options.backend); });
-  grouped("Output", [&] {
+  in_group(predict, "Machine", [&] { add_machine(predict, options.backend); });
+  in_group(predict, "Output", [&] {
     add_integer(predict, "--top", options.top, {1, 256}, "classes named for each image, the likeliest first");
     add_switch(predict, "--json", options.json,
                "a JSON object an image, one a line, instead of text on stdout");
-    add_switch(predict, "--quiet", options.quiet, "only warnings and errors on stderr");
-    add_switch(predict, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+    add_log_options(predict, options.log);
   });
-  predict.footer(
-      "Pictures are laid on white where they are transparent, turned to grey by 0.299 R + 0.587 G + 0.114 B "
-      "where "
-      "the\nnetwork takes one channel, resized by areas, and refused where that would distort them by more "
-      "than a "
-      "tenth.\n"
-      "Each flag can also be an environment variable (BNTRAIN_TOP for --top) or a key of the [predict] "
-      "section in "
-      "the\nfile that --config names. Environment < file < flag.");
+  set_footer(
+      predict,
+      {"Pictures are laid on white where they are transparent, turned to grey by 0.299 R + 0.587 G + 0.114 B",
+       "where the network takes one channel, resized by areas, and refused where that would distort them by",
+       "more than a tenth.", sources_note(predict)});
 }
 
 }  // namespace bntrain::cli

@@ -47,10 +47,7 @@ std::vector<bench::Experiment> chosen(const std::vector<std::string>& names) {
 class Collector : public bench::RunListObserver {
  public:
   Collector(const bench::Experiment& experiment, std::size_t runs, const ReproduceOptions& options)
-      : experiment_(experiment),
-        records_(runs),
-        options_(options),
-        progress_(stderr_terminal().progress && !options.quiet) {}
+      : experiment_(experiment), records_(runs), options_(options), progress_(shows_progress(options.log)) {}
 
   void on_progress(std::size_t index, std::int64_t steps, std::int64_t total_steps) override {
     steps_[index] = {steps, total_steps};
@@ -110,40 +107,34 @@ void make_folder(const std::string& path) {
 
 void setup_reproduce(CLI::App& app, ReproduceOptions& options) {
   CLI::App& command =
-      *app.add_subcommand("reproduce", "run published experiments and judge them by what was recorded");
-  command.fallthrough();  // so that --config may stand behind the command
+      add_command(app, "reproduce", "run published experiments and judge them by what was recorded");
   add_arguments(command, "NAME", options.names, "experiments, see --list; default: all");
-  const auto grouped = [&command](const std::string& group, const auto& add) {
-    command.option_defaults()->group(group);
-    add();
-  };
-  grouped("Experiments", [&] {
+  in_group(command, "Experiments", [&] {
     add_switch(command, "--list", options.list, "show the experiments, what they claim and cost, and end");
     add_integer(command, "--seeds", options.seeds, {2, 1000}, "runs of each kind, with seeds from 0 on");
     add_data(command, options.data);
   });
-  grouped("Machine", [&] {
+  in_group(command, "Machine", [&] {
     add_machine(command, options.backend);
     add_jobs(command, options.jobs);
   });
-  grouped("Output", [&] {
+  in_group(command, "Output", [&] {
     add_text(command, "--out", options.out, "DIR", "folder for the records of every run");
     add_switch(command, "--json", options.json,
                "one JSON object an experiment instead of the tables on stdout");
-    add_switch(command, "--quiet", options.quiet, "only warnings and errors on stderr");
-    add_switch(command, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+    add_log_options(command, options.log);
   });
-  command.footer(
-      "An experiment is reproduced when the recorded last train loss lies within max(3 standard deviations, "
-      "0.03)\n"
-      "of our mean, the recorded best test accuracy within 0.02 of our mean best, and every claim holds for "
-      "every\n"
-      "seed. Other epochs are shown, not judged.\n"
-      "Exit codes: 0 all reproduced, 1 failure, 2 usage, 3 bad data or file, 5 not reproduced, 130 Ctrl-C.");
+  set_footer(
+      command,
+      {"An experiment is reproduced when the recorded last train loss lies within max(3 standard",
+       "deviations, 0.03) of our mean, the recorded best test accuracy within 0.02 of our mean best, and",
+       "every claim holds for every seed. Other epochs are shown, not judged.", sources_note(command),
+       "Exit codes: 0 all reproduced, 1 failure, 2 usage, 3 bad data or file, 5 not reproduced, 130 "
+       "Ctrl-C."});
 }
 
 int run_reproduce(const ReproduceOptions& options) {
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   const std::vector<bench::Experiment> experiments = chosen(options.names);
   const Dataset dataset = load_dataset(options.data, default_data_search());
   if (options.list) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
+#include "cli/logging.hpp"
 
 namespace bntrain::cli {
 
@@ -19,8 +20,7 @@ struct ReproduceOptions {
   int jobs = 0;     ///< runs at the same time; 0: as many as pays
   std::string out;  ///< folder for the records of the runs; "" = none
   bool json = false;
-  bool quiet = false;
-  bool no_color = false;
+  LogOptions log;
 };
 
 void setup_reproduce(CLI::App& app, ReproduceOptions& options);

@@ -54,35 +54,27 @@ std::vector<double> time_whole_steps(Executable& executable, BatchRange batch, i
 }  // namespace
 
 void setup_time(CLI::App& app, TimeOptions& options) {
-  CLI::App& time = *app.add_subcommand(
-      "time", "time the parts of a training step and compare with what the device can do");
-  time.fallthrough();  // so that --config may stand behind the command
-  const auto grouped = [&time](const std::string& group, const auto& add) {
-    time.option_defaults()->group(group);
-    add();
-  };
-  grouped("Workload", [&] {
+  CLI::App& time =
+      add_command(app, "time", "time the parts of a training step and compare with what the device can do");
+  in_group(time, "Workload", [&] {
     add_workload(time, options.config);
     add_norm(time, options.config);
   });
-  grouped("Machine", [&] { add_machine(time, options.config.backend); });
-  grouped("Output", [&] {
+  in_group(time, "Machine", [&] { add_machine(time, options.config.backend); });
+  in_group(time, "Output", [&] {
     add_integer(time, "--repetitions", options.repetitions, {1, 100'000}, "timed runs of every part");
     add_switch(time, "--json", options.json, "one JSON object instead of the table on stdout");
-    add_switch(time, "--quiet", options.quiet, "only warnings and errors on stderr");
-    add_switch(time, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+    add_log_options(time, options.log);
   });
-  time.footer(
-      "Times are those of this machine as loaded as it is: give it nothing else to do, and look at the "
-      "spread.\n"
-      "Each flag can also be an environment variable (BNTRAIN_BATCH_SIZE for --batch-size) or a key of the "
-      "[time]\n"
-      "section in the file that --config names. Environment < file < flag.");
+  set_footer(
+      time,
+      {"Times are those of this machine as loaded as it is: give it nothing else to do, and look at the",
+       "spread.", sources_note(time)});
 }
 
 int run_time(const TimeOptions& options) {
   const TrainConfig& config = options.config;
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   const Dataset dataset = load_dataset(config.data, default_data_search());
   std::string note;
   const auto backend = make_backend(config.backend, note);

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "bntrain/config.hpp"
+#include "cli/logging.hpp"
 
 namespace bntrain::cli {
 
@@ -11,8 +12,7 @@ struct TimeOptions {
   TrainConfig config;    ///< the workload and the machine; the rest keeps its defaults
   int repetitions = 20;  ///< timed runs of every part
   bool json = false;     ///< one JSON object instead of the table on stdout
-  bool quiet = false;    ///< no information on stderr
-  bool no_color = false;
+  LogOptions log;
 };
 
 void setup_time(CLI::App& app, TimeOptions& options);

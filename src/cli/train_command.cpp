@@ -180,7 +180,7 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
 
 int run_train(const TrainOptions& options) {
   const TrainConfig& config = options.config;
-  adjust_logging(options.quiet, stderr_terminal().color && !options.no_color);
+  adjust_logging(options.log);
   check_run_options(config);
   check_output_files(config);
   const Dataset dataset = load_dataset(config.data, default_data_search());

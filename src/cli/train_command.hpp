@@ -7,6 +7,7 @@
 
 #include "bntrain/checkpoint_file.hpp"
 #include "bntrain/config.hpp"
+#include "cli/logging.hpp"
 
 namespace bntrain::cli {
 
@@ -17,8 +18,7 @@ struct TrainOptions {
   std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this
   bool summary = false;                   ///< print the layers and end
   bool json = false;                      ///< JSON objects instead of text lines on stdout
-  bool quiet = false;                     ///< no information and no progress bar on stderr
-  bool no_color = false;
+  LogOptions log;
 };
 
 /// Adds the sub-command to `app`, its flags bound to `options`.

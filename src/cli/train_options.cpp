@@ -1,5 +1,6 @@
 // The flags of bntrain train. Every default is the reference experiment's value.
 #include "cli/experiment_options.hpp"
+#include "cli/logging.hpp"
 #include "cli/option_values.hpp"
 #include "cli/record_option.hpp"
 #include "cli/run_options.hpp"
@@ -43,29 +44,22 @@ void add_output(CLI::App& app, TrainOptions& options) {
   add_value(app, "--assert-acc", "X", "", "exit code 5 if the last test accuracy is below X", take_accuracy);
   add_switch(app, "--summary", options.summary, "print the layers and end");
   add_switch(app, "--json", options.json, "JSON objects, one a line, instead of text on stdout");
-  add_switch(app, "--quiet", options.quiet, "only warnings and errors on stderr");
-  add_switch(app, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+  add_log_options(app, options.log);
 }
 
 }  // namespace
 
 void setup_train(CLI::App& app, TrainOptions& options) {
-  CLI::App& train = *app.add_subcommand("train", "train a network (the default command)");
-  train.fallthrough();  // so that --config may stand behind the command
-  const auto grouped = [&train](const std::string& group, const auto& add) {
-    train.option_defaults()->group(group);
-    add();
-  };
-  grouped("Experiment", [&] { add_training(train, options.config); });
-  grouped("Machine", [&] { add_machine(train, options.config.backend); });
-  grouped("Files", [&] { add_files(train, options); });
-  grouped("Output", [&] { add_output(train, options); });
-  train.footer(
-      "Each flag can also be an environment variable (BNTRAIN_BATCH_SIZE for --batch-size) or a key of the "
-      "[train]\n"
-      "section in the file that --config names. Environment < file < flag.\n"
-      "Exit codes: 0 done, 1 failure, 2 usage, 3 bad data or file, 4 diverged, 5 --assert-acc missed, 130 "
-      "Ctrl-C.");
+  CLI::App& train = add_command(app, "train", "train a network (the default command)");
+  in_group(train, "Experiment", [&] { add_training(train, options.config); });
+  in_group(train, "Machine", [&] { add_machine(train, options.config.backend); });
+  in_group(train, "Files", [&] { add_files(train, options); });
+  in_group(train, "Output", [&] { add_output(train, options); });
+  set_footer(
+      train,
+      {sources_note(train),
+       "Exit codes: 0 done, 1 failure, 2 usage, 3 bad data or file, 4 diverged, 5 --assert-acc missed,",
+       "130 Ctrl-C."});
 }
 
 }  // namespace bntrain::cli

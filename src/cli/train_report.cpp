@@ -43,7 +43,7 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
       steps_per_epoch_(trainer.steps_per_epoch()),
       total_steps_(trainer.total_steps()),
       folder_(folder),
-      progress_(stderr_terminal().progress && !options.quiet) {
+      progress_(shows_progress(options.log)) {
   const TrainConfig& config = options.config;
   const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
   if (!config.metrics.empty()) metrics_.emplace_back("--metrics", config.metrics, config, start, resumed);
