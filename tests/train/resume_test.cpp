@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <string>
 
 #include "bntrain/checkpoint_file.hpp"
@@ -107,6 +109,13 @@ class ResumeTest : public BackendTest {
       EXPECT_EQ(x.evaluated, y.evaluated);
     }
   }
+  /// Goes on from the last checkpoint of `first`; returns what is told on the way.
+  std::vector<std::string> expect_goes_on(const Recorder& first, const Ended& end) {
+    const Checkpoint from = through_a_file(first.checkpoints.back());
+    Recorder rest;
+    expect_same_end(run(rest, &from), end);
+    return rest.told;
+  }
   /// Runs without a stop, then once more from each of its checkpoints.
   void expect_resumable_everywhere(std::size_t checkpoints) {
     config.save_every = 1;
@@ -162,11 +171,8 @@ TEST_P(ResumeTest, StoppedAfterAnyStepItWritesTheCheckpointThatGoesOn) {
     // The request comes after the step; at the end of an epoch, 3, no other one begins.
     EXPECT_EQ(first.checkpoints.back().progress.steps, stop_at == 3 ? 3 : stop_at + 1);
     EXPECT_TRUE(same_bits(first.checkpoints.back().model, stopped.model));
-    const Checkpoint from = through_a_file(first.checkpoints.back());
-    Recorder rest;
-    expect_same_end(run(rest, &from), end);
     std::vector<std::string> told = first.told;
-    told.insert(told.end(), rest.told.begin(), rest.told.end());
+    std::ranges::copy(expect_goes_on(first, end), std::back_inserter(told));
     EXPECT_EQ(told, whole.told);
   }
 }
@@ -179,9 +185,7 @@ TEST_P(ResumeTest, MoreEpochsAreTheEpochsOfALongerRun) {
   Recorder first;
   run(first);
   config.epochs = 3;
-  const Checkpoint from = through_a_file(first.checkpoints.back());
-  Recorder rest;
-  expect_same_end(run(rest, &from), end);
+  expect_goes_on(first, end);
 }
 
 TEST_P(ResumeTest, MoreStepsBehindAnEndInsideAnEpochAreThoseOfALongerRun) {
@@ -194,9 +198,7 @@ TEST_P(ResumeTest, MoreStepsBehindAnEndInsideAnEpochAreThoseOfALongerRun) {
     Recorder first;
     run(first);
     config.steps = 5;
-    const Checkpoint from = through_a_file(first.checkpoints.back());
-    Recorder rest;
-    expect_same_end(run(rest, &from), end);
+    expect_goes_on(first, end);
   }
 }
 
