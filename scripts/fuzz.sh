@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Lets libFuzzer search for files that a reader of files neither reads nor refuses: every TARGET of tests/fuzz (all of
-# them, when none is named) side by side for SECONDS. What it has learnt stays in build/fuzz/corpus, and the next run goes
-# on from there. A file that was found is named and kept in build/fuzz/findings; then the exit code is 1.
+# them, when none is named) for SECONDS, as many at once as there are processors. What it has learnt stays in
+# build/fuzz/corpus, and the next run goes on from there. The table gives each target's processor time, which is less than
+# SECONDS on a busy machine. A file that was found is named and kept in build/fuzz/findings; then the exit code is 1.
 # usage: scripts/fuzz.sh [SECONDS] [TARGET...]      e.g. scripts/fuzz.sh 60 idx picture
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
@@ -20,19 +21,26 @@ done
 
 build=$root/build/fuzz
 mkdir -p "$build/findings"
-runs=()
-trap 'kill $(jobs -pr) 2>/dev/null || true' EXIT
-for target in "${targets[@]}"; do
+fuzz_one() {
+  local target=$1 TIMEFORMAT='%U %S'
   mkdir -p "$build/corpus/$target"
   # The timeout counts waiting for a processor as well, so it is far above what a file may take.
-  "$build/${target}_fuzz" -max_total_time="$seconds" -max_len=65536 -timeout=120 -report_slow_units=120 \
+  { time "$build/${target}_fuzz" -max_total_time="$seconds" -max_len=65536 -timeout=120 -report_slow_units=120 \
     -rss_limit_mb=1500 -print_final_stats=1 -artifact_prefix="$build/findings/$target-" \
-    "$build/corpus/$target" "$root/tests/fuzz/corpus/$target" >"$build/$target.log" 2>&1 &
+    "$build/corpus/$target" "$root/tests/fuzz/corpus/$target" >"$build/$target.log" 2>&1; } 2>"$build/$target.time"
+}
+set -m  # each run is a process group of its own, so that its end takes the fuzzer with it
+runs=()
+stop_runs() { local run; for run in $(jobs -pr); do kill -- "-$run" 2>/dev/null || true; done; }
+trap stop_runs EXIT
+for target in "${targets[@]}"; do
+  while (($(jobs -pr | wc -l) >= $(nproc))); do wait -n || true; done
+  fuzz_one "$target" &
   runs+=($!)
 done
 
 rc=0
-printf '%-12s %10s %10s %8s %8s  %s\n' target executions edges corpus MiB finding
+printf '%-12s %10s %10s %10s %8s %8s  %s\n' target 'cpu s' executions edges corpus MiB finding
 for i in "${!targets[@]}"; do
   target=${targets[i]} log=$build/${targets[i]}.log finding=none
   if ! wait "${runs[i]}"; then
@@ -43,7 +51,7 @@ for i in "${!targets[@]}"; do
   stat() { sed -n "s/^stat::$1: *//p" "$log"; }
   # No such line when a seed is the finding.
   read -r _ edges _ _ _ corpus < <(grep -o 'cov: [0-9]* .*corp: [0-9]*' "$log" | tail -n 1) || true
-  printf '%-12s %10s %10s %8s %8s  %s\n' "$target" "$(stat number_of_executed_units)" \
-    "${edges:--}" "${corpus:--}" "$(stat peak_rss_mb)" "$finding"
+  printf '%-12s %10.0f %10s %10s %8s %8s  %s\n' "$target" "$(awk '{ print $1 + $2 }' "$build/$target.time")" \
+    "$(stat number_of_executed_units)" "${edges:--}" "${corpus:--}" "$(stat peak_rss_mb)" "$finding"
 done
 exit $rc
