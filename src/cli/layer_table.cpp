@@ -1,6 +1,8 @@
 #include "cli/layer_table.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <vector>
+
+#include "cli/text_table.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -14,12 +16,6 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
-std::string row(const std::string& index, const std::string& layer, const std::string& output,
-                const std::string& parameters) {
-  const std::string text = fmt::format("{:>3}  {:<14}  {:<22}  {:>12}", index, layer, output, parameters);
-  return text.substr(0, text.find_last_not_of(' ') + 1);
-}
-
 }  // namespace
 
 std::string layer_table(const Network& network, std::int64_t batch_size) {
@@ -28,14 +24,16 @@ std::string layer_table(const Network& network, std::int64_t batch_size) {
   for (const Parameter& parameter : network.parameters()) {
     parameters[static_cast<std::size_t>(parameter.layer)] += parameter.size;
   }
-  std::string table = row("", "layer", "output", "parameters") + "\n" +
-                      row("", "input", to_string(network.input(), batch_size), "") + "\n";
+  std::vector<TableRow> rows = {{"", "layer", "output", "parameters"},
+                                {"", "input", to_string(network.input(), batch_size), ""}};
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    table += row(std::to_string(layers[i].index), layers[i].text, to_string(layers[i].output, batch_size),
-                 parameters[i] > 0 ? grouped(parameters[i]) : "") +
-             "\n";
+    rows.push_back({std::to_string(layers[i].index), layers[i].text, to_string(layers[i].output, batch_size),
+                    parameters[i] > 0 ? grouped(parameters[i]) : ""});
   }
-  return table + row("", "trainable", "", grouped(network.parameter_count()));
+  rows.push_back({"", "trainable", "", grouped(network.parameter_count())});
+  std::string table = text_table(rows, {0, 3});
+  table.pop_back();  // whoever prints it ends the line
+  return table;
 }
 
 }  // namespace bntrain::cli

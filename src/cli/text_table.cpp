@@ -1,11 +1,10 @@
 #include "cli/text_table.hpp"
 
 #include <algorithm>
-#include <cstddef>
 
 namespace bntrain::cli {
 
-std::string text_table(const std::vector<TableRow>& rows) {
+std::string text_table(const std::vector<TableRow>& rows, const std::set<std::size_t>& right) {
   std::vector<std::size_t> widths(rows.front().size(), 0);
   // A ± is two bytes and one column.
   const auto width = [](const std::string& text) {
@@ -19,7 +18,8 @@ std::string text_table(const std::vector<TableRow>& rows) {
   for (const TableRow& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      line += (i > 0 ? "  " : "") + row[i] + std::string(widths[i] - width(row[i]), ' ');
+      const std::string space(widths[i] - width(row[i]), ' ');
+      line += (i > 0 ? "  " : "") + (right.contains(i) ? space + row[i] : row[i] + space);
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }

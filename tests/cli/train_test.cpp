@@ -69,6 +69,14 @@ TEST_F(TrainTest, SummaryShowsTheReferenceNetworkAndTrainsNothing) {
                     HasSubstr("(256, 10)"), HasSubstr("171,128"), Not(HasSubstr("Epoch"))));
 }
 
+TEST_F(TrainTest, SummaryMakesRoomForLongLayers) {
+  const ProgramResult result = run_bntrain({"--summary", "--network", "conv128x3s2p1nobias,bn,fc10nobias"});
+  const std::vector<std::string> table = lines(result.out);
+  ASSERT_GE(table.size(), 4U);
+  EXPECT_EQ(table[2].find("(256, 128, 14, 14)"), table[3].find("(256, 128, 14, 14)")) << result.out;
+  EXPECT_EQ(table[2].size(), table[3].size()) << "numbers end below each other";
+}
+
 TEST_F(TrainTest, JsonHasOneObjectAnEpochAndAFinalOne) {
   const ProgramResult result = run_bntrain(small_run({"--epochs", "2", "--json"}));
   const auto records = json_lines(result.out);
