@@ -40,7 +40,7 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string
         return make_cuda_backend(options.precision);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::runtime) throw;  // there is a GPU, and the request does not fit it
-        note = std::string("training on the CPU") + (tf32 ? " in fp32: " : ": ") + error.what();
+        note = std::string("using the CPU") + (tf32 ? " in fp32: " : ": ") + error.what();
       }
       break;
     case Device::cpu:

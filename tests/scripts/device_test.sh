@@ -47,10 +47,10 @@ refused() {  # DRIVER REASON...: DRIVER is bntrain or with_driver
   "$run" "${train[@]}"
   expect 0 "${@:2}"
   expect_trained
-  expect_once 'training on the CPU: '
+  expect_once 'using the CPU: '
   "$run" "${train[@]}" --precision tf32
   expect 0
-  expect_once 'training on the CPU in fp32: '
+  expect_once 'using the CPU in fp32: '
   "$run" info
   expect 0
   for reason in "${@:2}"; do expect_info "$reason"; done
@@ -60,7 +60,7 @@ scenario 'the CPU is asked for'
 bntrain "${train[@]}" --device cpu
 expect 0
 expect_trained
-! grep -q 'training on the CPU' "$work/err" || fail 'a note that nobody needs'
+! grep -q 'using the CPU' "$work/err" || fail 'a note that nobody needs'
 
 if [[ -z $module_dir ]]; then
   scenario 'built without CUDA'
