@@ -1,10 +1,10 @@
 // bntrain bench: batch norm against none, over learning rates, initial values and seeds.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "bench/grid.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {

@@ -1,11 +1,11 @@
 // --bn-convention, for training and for export.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 
 #include "bntrain/batch_norm_convention.hpp"
+#include "cli/app_fwd.hpp"
 
 namespace bntrain::cli {
 

@@ -1,13 +1,13 @@
 // bntrain eval: how good a model is.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "bntrain/backend.hpp"
 #include "bntrain/model.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 #include "cli/workload_options.hpp"
 

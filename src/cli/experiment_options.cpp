@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cli/convention_options.hpp"
+#include "cli/option_values.hpp"
 #include "cli/workload_options.hpp"
 
 namespace bntrain::cli {

@@ -1,14 +1,14 @@
 // The flags of an experiment, for every command that trains.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bntrain/config.hpp"
-#include "cli/option_values.hpp"
+#include "cli/app_fwd.hpp"
+#include "cli/value_ranges.hpp"
 
 namespace bntrain::cli {
 

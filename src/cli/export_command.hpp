@@ -1,13 +1,13 @@
 // bntrain export: a model for other programs.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
 #include "bntrain/backend.hpp"
 #include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/model.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {

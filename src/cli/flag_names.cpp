@@ -1,5 +1,7 @@
 #include "cli/flag_names.hpp"
 
+#include <CLI/CLI.hpp>
+
 namespace bntrain::cli {
 
 std::vector<std::string> flag_names(const CLI::App& app, const std::string& prefix) {

@@ -1,9 +1,10 @@
 // What a command understands, for suggestions and checks.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+
+#include "cli/app_fwd.hpp"
 
 namespace bntrain::cli {
 

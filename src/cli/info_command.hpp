@@ -1,7 +1,7 @@
 // bntrain info: what this build and this machine have.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "cli/app_fwd.hpp"
 
 namespace bntrain::cli {
 

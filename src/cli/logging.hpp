@@ -1,7 +1,7 @@
 // Logs for people, on stderr.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "cli/app_fwd.hpp"
 
 namespace bntrain::cli {
 

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "cli/value_ranges.hpp"
+
 namespace bntrain::cli {
 
 /// A value that an option refuses. CLI11 passes it through from the command line, the environment and the
@@ -25,20 +27,6 @@ class BadValue : public CLI::ParseError {
  private:
   std::string flag_;
   std::string value_;
-};
-
-/// Whole numbers from `least` to `most`, both included.
-struct IntegerRange {
-  std::uint64_t least = 0;
-  std::uint64_t most = 0;
-};
-
-/// Finite numbers between the bounds; an open bound is excluded.
-struct NumberRange {
-  double least = 0;
-  double most = 0;
-  bool open_least = false;
-  bool open_most = false;
 };
 
 /// A sub-command. --config, which belongs to the program, may stand behind its name too.

@@ -1,7 +1,6 @@
 // bntrain predict: what a model takes pictures for.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/model.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 #include "cli/workload_options.hpp"
 

@@ -1,10 +1,10 @@
 // --record: what is written about the inside of the network while it trains.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "bntrain/config.hpp"
+#include "cli/app_fwd.hpp"
 
 namespace bntrain::cli {
 

@@ -1,12 +1,12 @@
 // bntrain reproduce: published experiments against what was recorded.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "bntrain/backend.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {

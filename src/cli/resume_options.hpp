@@ -1,8 +1,7 @@
 // --resume RUN: every setting from the run, unless it is given again.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include "cli/app_fwd.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {

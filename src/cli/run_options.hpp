@@ -1,8 +1,7 @@
 // The flags of a run's folder and of its validation images.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include "cli/app_fwd.hpp"
 #include "cli/train_command.hpp"
 
 namespace bntrain::cli {

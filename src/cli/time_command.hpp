@@ -1,9 +1,8 @@
 // bntrain time: where the time of a training step goes.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include "bntrain/config.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {

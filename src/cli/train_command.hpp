@@ -1,12 +1,12 @@
 // bntrain train: the training run.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
 #include "bntrain/checkpoint_file.hpp"
 #include "bntrain/config.hpp"
+#include "cli/app_fwd.hpp"
 #include "cli/logging.hpp"
 
 namespace bntrain::cli {

@@ -1,13 +1,13 @@
 // The flags that say what is computed and where, for every command that runs a network.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 
 #include "bntrain/config.hpp"
 #include "bntrain/model.hpp"
-#include "cli/option_values.hpp"
+#include "cli/app_fwd.hpp"
+#include "cli/value_ranges.hpp"
 
 namespace bntrain::cli {
 
