@@ -19,7 +19,7 @@ namespace bntrain::kernels {
 namespace {
 
 // Above these the runtime wants to be asked first.
-constexpr std::int64_t kFreeSharedBytes = 48 * 1024;
+constexpr std::int64_t kFreeSharedBytes = std::int64_t{48} * 1024;
 constexpr int kPortableCluster = 8;
 
 std::string describe(const LaunchConfig& config) {

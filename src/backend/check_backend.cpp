@@ -197,6 +197,7 @@ class CheckExecutable final : public Executable {
                         const StepOutcome& expected, std::vector<Distance>& distances) {
     const Start after = start_of(*reference_, plan_.training);
     std::vector<double> bounds;
+    bounds.reserve(distances.size());
     for (const Distance& distance : distances) bounds.push_back(distance.allowed);
     for (int i = 0; i < kNeighbours && !within(distances); ++i) {
       begin_from(*reference_, {neighbour(start.state, plan_.network, i), start.momentum});

@@ -27,12 +27,13 @@ Json names(const std::vector<Value>& values) {
 
 /// An axis may grow: what was finished stays, and what is new is run.
 void expect_part(const std::string& flag, const std::string& folder, const Json& old, const Json& now) {
-  for (const Json& value : old) {
-    if (std::find(now.begin(), now.end(), value) != now.end()) continue;
-    throw Error(ErrorKind::usage, "--" + flag + ": the bench in " + folder + " also has " + one_line(value) +
-                                      "; a grid may grow but not shrink: name that value too, or another "
-                                      "folder with --out");
-  }
+  const auto lost = std::find_if(old.begin(), old.end(), [&](const Json& value) {
+    return std::find(now.begin(), now.end(), value) == now.end();
+  });
+  if (lost == old.end()) return;
+  throw Error(ErrorKind::usage, "--" + flag + ": the bench in " + folder + " also has " + one_line(*lost) +
+                                    "; a grid may grow but not shrink: name that value too, or another "
+                                    "folder with --out");
 }
 
 /// Where the files lay does not matter once their content is known.

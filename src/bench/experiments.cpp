@@ -1,5 +1,6 @@
 // The published experiments: how each was done, what its source prints, what it claims.
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -61,7 +62,7 @@ double best_accuracy(const RunRecord& run) {
 }
 
 std::string percent(double value) {
-  const auto tenths = static_cast<std::int64_t>(value * 1000 + 0.5);
+  const auto tenths = std::lround(value * 1000);
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + "%";
 }
 

@@ -49,7 +49,7 @@ std::string parse_quoted(std::string_view text) {
 
 std::string parse_bare(std::string_view text) {
   const auto end = std::min(text.find_first_of(" \t#"), text.size());
-  const std::string value(text.substr(0, end));
+  std::string value(text.substr(0, end));
   const bool number = std::isdigit(static_cast<unsigned char>(value[0])) != 0 || value[0] == '-';
   if (!number && value != "true" && value != "false") {
     throw BadLine{"'" + value + "' is no number, true or false; text needs quotes: \"" + value + "\""};
@@ -68,7 +68,7 @@ std::string parse_section(std::string_view line, const CLI::App& app) {
   const auto close = line.find(']');
   if (close == std::string_view::npos) throw BadLine{"the section's ] is missing"};
   expect_end(line.substr(close + 1));
-  const std::string name(trimmed(line.substr(1, close - 1)));
+  std::string name(trimmed(line.substr(1, close - 1)));
   const auto commands = command_names(app);
   if (std::find(commands.begin(), commands.end(), name) == commands.end()) {
     throw BadLine{"unknown section [" + name + "]" + suggestion(name, commands)};

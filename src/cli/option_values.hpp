@@ -90,6 +90,7 @@ std::string list_names(const std::vector<std::string>& names, const std::string&
 template <typename Value>
 std::vector<std::string> names_of(const std::vector<std::pair<std::string, Value>>& choices) {
   std::vector<std::string> names;
+  names.reserve(choices.size());
   for (const auto& [name, value] : choices) names.push_back(name);
   return names;
 }

@@ -30,6 +30,7 @@ fs::path find_script() {
 /// results; `silent`: both go nowhere.
 int run(std::vector<std::string> words, bool silent = false) {
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;

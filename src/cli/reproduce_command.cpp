@@ -30,6 +30,7 @@ std::vector<bench::Experiment> chosen(const std::vector<std::string>& names) {
   std::vector<bench::Experiment> all = bench::experiments();
   if (names.empty()) return all;
   std::vector<std::string> known;
+  known.reserve(all.size());
   for (const bench::Experiment& experiment : all) known.push_back(experiment.name);
   std::vector<bench::Experiment> result;
   for (const std::string& name : names) {
@@ -129,8 +130,8 @@ void setup_reproduce(CLI::App& app, ReproduceOptions& options) {
       {"An experiment is reproduced when the recorded last train loss lies within max(3 standard",
        "deviations, 0.03) of our mean, the recorded best test accuracy within 0.02 of our mean best, and",
        "every claim holds for every seed. Other epochs are shown, not judged.", sources_note(command),
-       "Exit codes: 0 all reproduced, 1 failure, 2 usage, 3 bad data or file, 5 not reproduced, 130 "
-       "Ctrl-C."});
+       "Exit codes: 0 all reproduced, 1 failure, 2 usage, 3 bad data or file, 5 not reproduced,",
+       "130 Ctrl-C."});
 }
 
 int run_reproduce(const ReproduceOptions& options) {

@@ -31,7 +31,7 @@ CheckpointFile read_last(const std::filesystem::path& folder) {
 
 Json stored_config(const CheckpointFile& file, const std::string& folder) {
   const auto found = file.metadata.find("bntrain.config");
-  const Json config = found == file.metadata.end() ? Json() : parse_record(found->second);
+  Json config = found == file.metadata.end() ? Json() : parse_record(found->second);
   if (!config.is_object()) {
     throw Error(ErrorKind::data, "--resume: the checkpoint of " + folder +
                                      " does not hold the settings of its run; the program did not write it");

@@ -71,6 +71,11 @@ fs::path resolve(const fs::path& folder) {
   return error ? folder : resolved;
 }
 
+[[noreturn]] void throw_missing(const fs::path& folder, const std::string& prefix, const Names& names) {
+  throw Error(ErrorKind::data, folder.string() + ": there is no " + prefix + names[0] + " (nor " + prefix +
+                                   names[2] + ", nor either with .gz); " + how_to_get_fashion_mnist);
+}
+
 IdxFiles find_in(const fs::path& folder, const std::string& split) {
   IdxFiles files;
   files.source = split.empty() ? resolve(folder) : resolve(folder) / split;
@@ -78,12 +83,7 @@ IdxFiles find_in(const fs::path& folder, const std::string& split) {
   const std::string prefix = split.empty() ? "" : split + "-";
   for (std::size_t i = 0; i < files.paths.size(); ++i) {
     const std::optional<fs::path> path = find_file(folder, prefix, i);
-    if (!path) {
-      const Names names = names_of(i);
-      throw Error(ErrorKind::data, folder.string() + ": there is no " + prefix + names[0] + " (nor " +
-                                       prefix + names[2] + ", nor either with .gz); " +
-                                       how_to_get_fashion_mnist);
-    }
+    if (!path) throw_missing(folder, prefix, names_of(i));
     files.paths[i] = *path;
   }
   return files;
