@@ -336,6 +336,7 @@ TEST_F(ResumeProgramTest, WithoutValidationThereIsNoBestModelAndItSaysSo) {
 }
 
 TEST_F(ResumeProgramTest, AnotherInstructionSetIsAllowedWithAWarning) {
+  // There is no other one to change to.
   if (available_cpu_isas().size() < 2) GTEST_SKIP() << "this processor has one instruction set";
   ASSERT_EQ(run_bntrain(flags("run")).exit_code, 0);
   EXPECT_THAT(resume("run").err, Not(HasSubstr("bits will differ")));

@@ -35,6 +35,7 @@ std::string why_no_gpu() {
 
 void BackendTest::SetUp() {
   if (GetParam().name != gpu_backend().name) return;
+  // The same tests run on cpu and cuda_on_host everywhere.
   if (const std::string reason = why_no_gpu(); !reason.empty())
     GTEST_SKIP() << "why there is no GPU: " << reason;
 }

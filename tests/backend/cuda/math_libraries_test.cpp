@@ -103,14 +103,18 @@ TEST_P(MathLibrariesTest, LayersAreThoseOfTheReference) {
     const auto x = random(s.batch * s.in), w = random(s.out * s.in), dy = random(s.batch * s.out);
     const auto bias = random(s.out);
     const Values wide_x = widen(x), wide_w = widen(w), wide_dy = widen(dy);
-    const Values linear = reference::linear_forward(wide_x, wide_w, widen(bias), plain);
     const reference::Gradients gradients = reference::linear_backward(wide_x, wide_w, wide_dy, plain);
 
     Linear layer(*libraries_, s);
     const auto on_x = on_device(*stream_, x), on_w = on_device(*stream_, w), on_dy = on_device(*stream_, dy);
     const auto on_bias = on_device(*stream_, bias);
-    expect(s.relu ? reference::relu_forward(linear) : linear, s.in, wide_x, wide_w,
-           [&](float* result) { layer.forward(on_x.data(), on_w.data(), on_bias.data(), result); });
+    for (const bool has_bias : {true, false}) {
+      const float* with = has_bias ? on_bias.data() : nullptr;
+      const Values linear =
+          reference::linear_forward(wide_x, wide_w, has_bias ? widen(bias) : Values(bias.size(), 0.0), plain);
+      expect(s.relu ? reference::relu_forward(linear) : linear, s.in, wide_x, wide_w,
+             [&](float* result) { layer.forward(on_x.data(), on_w.data(), with, result); });
+    }
     expect(gradients.weight, s.batch, wide_x, wide_dy,
            [&](float* result) { layer.backward_weights(on_x.data(), on_dy.data(), result); });
     expect(gradients.x, s.out, wide_w, wide_dy,
