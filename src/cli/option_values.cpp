@@ -67,6 +67,7 @@ std::string environment_name(const std::string& flag) {
 CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description) {
   CLI::App& command = *app.add_subcommand(name, description);
   command.fallthrough();
+  command.footer("");  // else it would have the program's
   return command;
 }
 

@@ -10,6 +10,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 
 TEST(ProgramTest, PrintsItsVersion) {
   const ProgramResult result = run_bntrain({"--version"});
@@ -29,6 +30,19 @@ TEST(ProgramTest, HelpOfTrainListsFlagsAndDefaults) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, AllOf(HasSubstr("--epochs N"), HasSubstr("[0.2]"), HasSubstr("OLD value"),
                                 HasSubstr("moving averages"), HasSubstr("BNTRAIN_THREADS for --threads")));
+}
+
+TEST(ProgramTest, TheHelpOfACommandIsItsOwn) {
+  const std::string program = run_bntrain({"--help"}).out;
+  ASSERT_THAT(program, HasSubstr("COMMAND --help lists"));
+  for (const char* command : {"train", "bench", "eval", "predict", "reproduce", "time", "export", "info"}) {
+    const ProgramResult result = run_bntrain({command, "--help"});
+    EXPECT_EQ(result.exit_code, 0) << command;
+    EXPECT_THAT(result.out, Not(HasSubstr("COMMAND --help lists"))) << command;
+    // info alone takes no values from elsewhere
+    const bool told = result.out.find("a key of the [" + std::string(command) + "]") != std::string::npos;
+    EXPECT_EQ(told, std::string(command) != "info") << command;
+  }
 }
 
 TEST(ProgramTest, InfoNamesBuildDevicesAndData) {
