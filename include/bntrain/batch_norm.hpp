@@ -5,15 +5,9 @@
 #include <cstdint>
 
 #include "bntrain/cpu_isa.hpp"
+#include "bntrain/network.hpp"
 
 namespace bntrain {
-
-/// Conventions of one batch norm.
-struct BatchNormOptions {
-  double eps = 1e-5;      ///< added to the variance, inside the root
-  double momentum = 0.9;  ///< weight of the OLD value in the running statistics (PyTorch's is 1 minus this)
-  bool unbiased = false;  ///< running_var gets M2 / (n - 1) instead of M2 / n (no effect at n = 1)
-};
 
 /// x and y are contiguous (batch, channels, spatial): spatial = H * W for images, 1 for (N, C).
 struct BatchNormShape {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bntrain/backend.hpp"
@@ -24,9 +25,14 @@ class Evaluator {
   Evaluator(const Network& network, const BatchNormOptions& batch_norm, ImageSet images,
             std::int64_t batch_size, Backend& backend);
 
-  const Executable& executable() const { return *executable_; }
+  ~Evaluator();
+
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
+  std::string variant() const;
+  /// One line for people about the steps so far; "" when there is nothing to say.
+  std::string report() const;
   /// Expects check_state() to have passed.
-  void load(const ModelState& state) { executable_->load(state); }
+  void load(const ModelState& state);
 
   /// With running statistics: what an epoch of training ends with.
   ModelEvaluation evaluate();
@@ -46,7 +52,7 @@ class Evaluator {
   template <typename Step>
   ModelEvaluation evaluate_with(const Step& step);
 
-  Dataset data_;  ///< the images are its test set
+  ImageSet images_;
   Network network_;
   std::int64_t batch_size_;
   std::unique_ptr<Executable> executable_;

@@ -6,33 +6,49 @@
 #include <string_view>
 #include <vector>
 
+#include "bntrain/activation.hpp"
 #include "bntrain/shape.hpp"
 #include "bntrain/tensor.hpp"
 
 namespace bntrain {
 
-enum class LayerKind { conv, batch_norm, relu, sigmoid, max_pool, average_pool, flatten, linear };
+/// `add` sums what the two branches of a residual block compute.
+enum class LayerKind { conv, linear, batch_norm, activation, max_pool, average_pool, flatten, add };
 
-/// One layer. `index` is its place in the equivalent torch.nn.Sequential, which has an explicit Flatten.
+/// In Layer::inputs: the images.
+inline constexpr int network_input = -1;
+
+/// One layer with its place in the graph.
 struct Layer {
-  LayerKind kind = LayerKind::relu;
-  std::string text;  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128", "conv64x3p1nobias"
-  int index = 0;
-  std::int64_t kernel = 1;  ///< convolution and pooling window (square)
+  LayerKind kind = LayerKind::activation;
+  std::string text = {};  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128", "conv64x3p1nobias", "add"
+  /// Of its module in the equivalent torch.nn.Sequential, which has an explicit Flatten: "0", in the branches
+  /// of a residual block at place 3 "3.body.0" and "3.shortcut.1", of its addition "3".
+  std::string name = {};
+  std::vector<int> inputs = {};  ///< positions in Network::layers(), always smaller than its own; or network_input
+  int item = 0;             ///< which item of the text, counted from 0 as they are read; a flatten that is not
+                            ///< written has that of its fc
+  std::int64_t outputs = 0;  ///< conv, fc: output channels
+  std::int64_t kernel = 1;   ///< convolution and pooling window (square)
   std::int64_t stride = 1;
   std::int64_t padding = 0;
-  bool bias = true;  ///< conv and fc: false behind "nobias"
-  Shape input;
-  Shape output;
+  bool bias = true;  ///< conv and fc: false with "nobias"
+  Activation activation = {};
+  Shape input = {};  ///< of every input
+  Shape output = {};
 };
 
-enum class ParameterRole { weight, bias, gamma, beta };
+enum class TensorRole { weight, bias, gamma, beta, running_mean, running_var, batches_tracked };
 
-/// One trainable tensor and its place in the flat parameter buffer that SGD runs over.
+/// The name of a layer's tensor in PyTorch's state_dict(): "3.body.0.weight", gamma being a batch norm's
+/// weight and beta its bias.
+std::string tensor_name(const Layer& layer, TensorRole role);
+
+/// One trainable tensor and its place in the flat parameter buffer that the update runs over.
 struct Parameter {
-  std::string name;  ///< PyTorch's: "0.weight", "1.bias"
+  std::string name;  ///< as tensor_name() gives it
   std::vector<std::int64_t> shape;
-  ParameterRole role = ParameterRole::weight;
+  TensorRole role = TensorRole::weight;
   int layer = 0;    ///< position in Network::layers()
   int ordinal = 0;  ///< among the conv and fc layers, or among the batch norms: keys the random numbers
   std::int64_t fan_in = 1;   ///< inputs per output of its layer (1 for batch norm)
@@ -41,13 +57,19 @@ struct Parameter {
   std::int64_t offset = 0;  ///< in floats; a multiple of 16, so that every tensor starts on a cache line
 };
 
-/// Running statistics of one batch norm: mean at `offset`, variance at `offset + channels` rounded up to 16.
+/// Running statistics of one batch norm: offsets into a buffer of their own, multiples of 16.
 struct RunningStatistics {
-  std::string name;  ///< prefix, "1" for "1.running_mean"
-  int layer = 0;
+  int layer = 0;  ///< position in Network::layers()
   std::int64_t channels = 0;
   std::int64_t mean_offset = 0;
   std::int64_t var_offset = 0;
+};
+
+/// Conventions of all batch norms of a network.
+struct BatchNormOptions {
+  double eps = 1e-5;      ///< added to the variance, inside the root
+  double momentum = 0.9;  ///< weight of the OLD value in the running statistics (PyTorch's is 1 minus this)
+  bool unbiased = false;  ///< running_var gets M2 / (n - 1) instead of M2 / n (no effect at n = 1)
 };
 
 /// `batch` keeps the batch norms of the text; `none` removes them and changes nothing else.
@@ -56,29 +78,37 @@ enum class Norm { batch, none };
 /// "lenet-bn, mlp-bn, ...", for help and messages.
 std::string preset_names();
 
-/// A sequential network with all shapes inferred. Immutable once parsed.
+/// A network with all shapes inferred: a sequence of layers, some of which may be residual blocks. Immutable
+/// once parsed.
 class Network {
  public:
   /// Parses a preset's name (preset_names()) or a text such as
-  ///   conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu,fc10
+  ///   conv20x5,bn,relu,maxpool2,res(conv20x3p1,bn,relu,conv20x3p1,bn),relu,fc128,relu,fc10
   /// conv OUTxK with optional sSTRIDE and pPAD, fcOUT (both with nobias at the end when they have none),
-  /// maxpoolK and avgpoolK (stride K, floor), bn, relu, sigmoid, flatten (put in front of the first fc when
-  /// it is not written). A preset's last layer takes `classes` outputs; a text must have them. Throws
-  /// Error(usage) that points at the layer: its number, text, input shape, and what would be allowed.
+  /// maxpoolK and avgpoolK (stride K, floor), bn, the activations (activation.hpp), flatten (put before the
+  /// first fc when it is not written), res(BODY) for BODY(x) + x and res(BODY|SHORTCUT) for BODY(x) +
+  /// SHORTCUT(x), where both are such texts. A preset's last layer takes `classes` outputs; a text must have
+  /// them. Throws Error(usage) that points at the layer: its number, text, input shape, and what would be
+  /// allowed.
   static Network parse(std::string_view text, const Shape& input, std::int64_t classes,
                        Norm norm = Norm::batch);
 
   const std::string& text() const { return text_; }  ///< canonical text, presets expanded, norms removed
   const Shape& input() const { return input_; }
   std::int64_t classes() const { return classes_; }
+  /// In an order in which they can be computed; the last one gives the logits.
   const std::vector<Layer>& layers() const { return layers_; }
+  const Layer& layer(int position) const { return layers_[static_cast<std::size_t>(position)]; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const std::vector<RunningStatistics>& running() const { return running_; }
-  std::int64_t parameter_count() const;                                ///< trainable numbers
+  std::int64_t parameter_count() const;                                ///< trainable elements
   std::int64_t parameter_floats() const { return parameter_floats_; }  ///< length of the flat buffer
+  std::int64_t weight_floats() const { return weight_floats_; }  ///< it begins with the weights of conv and fc
   std::int64_t running_floats() const { return running_floats_; }
 
  private:
+  friend class NetworkBuilder;
+
   std::string text_;
   Shape input_;
   std::int64_t classes_ = 0;
@@ -86,6 +116,7 @@ class Network {
   std::vector<Parameter> parameters_;
   std::vector<RunningStatistics> running_;
   std::int64_t parameter_floats_ = 0;
+  std::int64_t weight_floats_ = 0;
   std::int64_t running_floats_ = 0;
 };
 

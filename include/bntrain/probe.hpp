@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/backend.hpp"
+#include "backend/executable.hpp"
 #include "bntrain/config.hpp"
 #include "bntrain/network.hpp"
 #include "bntrain/tensor.hpp"
@@ -64,19 +64,17 @@ class Probe {
   Probe(const Network& network, const TrainConfig& config, const Dataset& dataset, Backend& backend);
 
   /// The order in which the epoch visits the training images.
-  void set_order(std::span<const std::int64_t> order) { executable_->set_order(order); }
+  void set_order(std::span<const std::int64_t> order);
 
   /// Step number `step`, from `state` on these positions of the order.
   StepRecord look(std::int64_t step, const ModelState& state, BatchRange range, double gradient_scale);
 
  private:
-  std::vector<float> input(const PlanStep& step, std::int64_t images) const;
-  NormRecord norm_record(const PlanStep& step, const ModelState& state, std::int64_t images,
-                         bool finite) const;
+  std::vector<float> input(const PlanOp& op, std::int64_t images) const;
+  NormRecord norm_record(const PlanOp& op, const ModelState& state, std::int64_t images, bool finite) const;
   double gradient_norm(int value, std::int64_t images) const;
 
   RecordOptions record_;
-  Plan plan_;
   std::unique_ptr<Executable> executable_;
 };
 

@@ -12,9 +12,12 @@
 #include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/metrics.hpp"
-#include "bntrain/probe.hpp"
 
 namespace bntrain {
+
+class Executable;
+class Probe;
+struct StepRecord;
 
 /// Whose images an evaluation saw.
 enum class EvaluatedSet { test, validation };
@@ -113,12 +116,17 @@ class Trainer {
   /// or the data.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from);
 
+  ~Trainer();
+
   /// What is trained on and evaluated with: the data set, or with validation its split.
   const Dataset& data() const { return split_ ? *split_ : dataset_; }
   const Network& network() const { return network_; }
   /// What the user should know about the initial values; usually nothing.
   const std::vector<std::string>& notes() const { return notes_; }
-  const Executable& executable() const { return *executable_; }
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
+  std::string variant() const;
+  /// One line for people about the steps so far; "" when there is nothing to say.
+  std::string report() const;
   Executable& executable() { return *executable_; }
   std::int64_t steps_per_epoch() const;
   /// Steps of the whole run, `config.steps` respected.
@@ -130,8 +138,8 @@ class Trainer {
   /// The state between two steps: before run(), or in TrainObserver::on_checkpoint().
   Checkpoint checkpoint() const;
 
-  ModelState save() const { return executable_->save(); }
-  ModelState save_gradients() const { return executable_->save_gradients(); }
+  ModelState save() const;
+  ModelState save_gradients() const;
 
  private:
   /// Splits, parses and compiles; the executable has no state yet.

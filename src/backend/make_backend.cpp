@@ -1,4 +1,4 @@
-#include "backend/check_backend.hpp"
+#include "backend/check/backend.hpp"
 #include "backend/cpu/backend.hpp"
 #include "backend/cuda_module.hpp"
 #include "bntrain/backend.hpp"

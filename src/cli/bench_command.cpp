@@ -31,7 +31,7 @@ Compiled compile_once(const bench::BenchConfig& config, const Dataset& dataset, 
     TrainConfig run = config.train;
     run.norm = norm;
     const Trainer trainer(run, dataset, backend);
-    compiled = {trainer.executable().variant(), trainer.total_steps()};
+    compiled = {trainer.variant(), trainer.total_steps()};
   }
   if (compiled.total_steps > 0) return compiled;
   throw Error(ErrorKind::usage, "a bench needs training steps; --epochs is 0");

@@ -105,7 +105,7 @@ int run_eval(const EvalOptions& options) {
                     .split = to_string(options.split),
                     .batch_size = options.batch_size,
                     .backend = backend->description(),
-                    .variant = evaluator.executable().variant(),
+                    .variant = evaluator.variant(),
                     .classes = class_names(dataset.name, dataset.classes),
                     .results = {}};
   for (const NormStatistics statistics : options.statistics) {
@@ -124,7 +124,7 @@ int run_eval(const EvalOptions& options) {
         {statistics, found.metrics, ConfusionMatrix(dataset.classes, found.logits, images.labels)});
     warn_of_undecided(report.results.back());
   }
-  if (const std::string line = evaluator.executable().report(); !line.empty()) spdlog::info("{}", line);
+  if (const std::string line = evaluator.report(); !line.empty()) spdlog::info("{}", line);
   if (!options.csv.empty()) write_csv(options.csv, eval_csv(report));
   print_result(options.json ? eval_record(report).dump(-1, ' ', false, Json::error_handler_t::replace)
                             : eval_tables(report));

@@ -101,7 +101,7 @@ void keep_variances(Model& model, const FoldedNetwork& folded, const std::string
   if (!recorded) return;
   RecordedVariance kept{recorded->unbiased, {}};
   for (std::size_t i = 0; i < recorded->values.size(); ++i) {
-    const std::string name = model.network.running()[i].name + " bn";
+    const std::string name = model.network.layer(model.network.running()[i].layer).name + " bn";
     if (std::ranges::find(folded.kept, name) != folded.kept.end()) kept.values.push_back(recorded->values[i]);
   }
   for (const auto& [name, text] : metadata_of(kept)) model.metadata[name] = text;

@@ -27,7 +27,7 @@ std::string layer_table(const Network& network, std::int64_t batch_size) {
   std::vector<TableRow> rows = {{"", "layer", "output", "parameters"},
                                 {"", "input", to_string(network.input(), batch_size), ""}};
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    rows.push_back({std::to_string(layers[i].index), layers[i].text, to_string(layers[i].output, batch_size),
+    rows.push_back({layers[i].name, layers[i].text, to_string(layers[i].output, batch_size),
                     parameters[i] > 0 ? grouped(parameters[i]) : ""});
   }
   rows.push_back({"", "trainable", "", grouped(network.parameter_count())});

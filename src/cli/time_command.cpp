@@ -2,11 +2,13 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "backend/executable.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/random.hpp"
 #include "bntrain/trainer.hpp"
@@ -16,7 +18,7 @@
 #include "cli/time_report.hpp"
 #include "cli/train_report.hpp"
 #include "cli/workload_options.hpp"
-#include "network/plan_cost.hpp"
+#include "plan/cost.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -24,8 +26,8 @@ namespace {
 // Whole steps between two looks at the clock: a device that only queues them is waited for once.
 constexpr int steps_per_sample = 5;
 
-// The learning rate is 0, so that every step computes with the same numbers.
-constexpr StepParams no_change{.lr = 0};
+// The learning rate is 0, so that every step computes with the same values.
+constexpr StepParams no_change{};
 
 /// One step, whose loss tells whether the times will be those of numbers.
 void check_step(Executable& executable, BatchRange batch) {
@@ -34,7 +36,7 @@ void check_step(Executable& executable, BatchRange batch) {
   BNTRAIN_EXPECTS(metrics.size() == 1 && metrics[0].count == batch.count);
   if (std::isfinite(metrics[0].loss_sum)) return;
   throw Error(ErrorKind::diverged, "the loss of the first step is not finite (" +
-                                       executable.first_non_finite(batch) +
+                                       executable.diagnostics().first_non_finite(batch) +
                                        "), and the time of such steps says nothing; try another --network");
 }
 
@@ -87,8 +89,6 @@ int run_time(const TimeOptions& options) {
   check_step(executable, batch);
 
   spdlog::info("measuring {}", backend->description());
-  const PlanOptions plan_options = backend->plan_options();
-  const Plan plan = make_plan(trainer.network(), config.batch_norm, config.batch_size, plan_options);
   const TimeReport report{.dataset = dataset.name,
                           .network = trainer.network().text(),
                           .batch = to_string(trainer.network().input(), config.batch_size),
@@ -96,11 +96,11 @@ int run_time(const TimeOptions& options) {
                           .backend = backend->description(),
                           .variant = executable.variant(),
                           .repetitions = options.repetitions,
-                          .fused_blocks = plan_options.rebuild_conv_gradients,
-                          .ceilings = backend->measure_ceilings(),
+                          .fused_blocks = std::ranges::any_of(executable.plan().ops, &PlanOp::gradient_rebuilt),
+                          .peaks = backend->measure_peaks(),
                           .step = summarise(time_whole_steps(executable, batch, options.repetitions)),
-                          .parts = timed_parts(executable.time_steps(batch, options.repetitions),
-                                               plan_costs(plan, config.batch_size))};
+                          .parts = timed_parts(executable.diagnostics().time_ops(batch, options.repetitions),
+                                               plan_costs(executable.plan(), config.batch_size))};
   print_result(options.json ? time_record(report).dump() : time_table(report));
   return 0;
 }

@@ -43,7 +43,7 @@ std::string percent(double share, int decimals = 0) {
   return fmt::format("{:.{}f}%", 100 * share, decimals);
 }
 
-Row row_of(const TimedPart& part, const DeviceCeilings& ceilings) {
+Row row_of(const TimedPart& part, const DevicePeaks& peaks) {
   const double bandwidth = bytes_per_second(part), arithmetic = flops_per_second(part);
   Row row{part.cost.name,
           to_string(part.cost.pass),
@@ -59,11 +59,11 @@ Row row_of(const TimedPart& part, const DeviceCeilings& ceilings) {
   if (part.cost.bytes > 0) {
     row[6] = fmt::format("{:.2f}", 1e-6 * static_cast<double>(part.cost.bytes));
     row[7] = fmt::format("{:.1f}", 1e-9 * bandwidth);
-    row[8] = percent(bandwidth / ceilings.copy_bytes_per_second);
+    row[8] = percent(bandwidth / peaks.copy_bytes_per_second);
   }
   if (part.cost.flops > 0) {
     row[9] = fmt::format("{:.1f}", 1e-9 * arithmetic);
-    row[10] = percent(arithmetic / ceilings.fma_flops_per_second);
+    row[10] = percent(arithmetic / peaks.fma_flops_per_second);
   }
   return row;
 }
@@ -87,14 +87,14 @@ std::string aligned(const std::vector<Row>& rows) {
 std::string heading(const TimeReport& report) {
   std::string text = fmt::format(
       "network   {}\nbatch     {} of {}\nbackend   {}\n"
-      "ceilings  copy {:.1f} GB/s (bytes read + written between arrays too large for the caches), FMA {:.1f} "
+      "peaks  copy {:.1f} GB/s (bytes read + written between arrays too large for the caches), FMA {:.1f} "
       "GFLOP/s (float32 multiply-adds in registers)\n"
       "rows      ms: median of {} repetitions; spread: interquartile range; share: of the sum of the parts\n"
       "          MB and FLOP: the least that the part needs, each tensor read once and written once; above "
       "100% "
       "of copy: cached\n",
       report.network, report.batch, report.dataset, report.backend,
-      1e-9 * report.ceilings.copy_bytes_per_second, 1e-9 * report.ceilings.fma_flops_per_second,
+      1e-9 * report.peaks.copy_bytes_per_second, 1e-9 * report.peaks.fma_flops_per_second,
       report.repetitions);
   if (report.fused_blocks) {
     text +=
@@ -106,8 +106,8 @@ std::string heading(const TimeReport& report) {
 
 }  // namespace
 
-std::vector<TimedPart> timed_parts(const std::vector<StepTiming>& timings,
-                                   const std::vector<StepCost>& costs) {
+std::vector<TimedPart> timed_parts(const std::vector<OpTiming>& timings,
+                                   const std::vector<OpCost>& costs) {
   BNTRAIN_EXPECTS(timings.size() == costs.size());
   std::vector<TimedPart> parts;
   double sum = 0;
@@ -123,7 +123,7 @@ std::vector<TimedPart> timed_parts(const std::vector<StepTiming>& timings,
 std::string time_table(const TimeReport& report) {
   std::vector<Row> rows{
       {"part", "pass", "variant", "ms", "spread", "share", "MB", "GB/s", "of copy", "GFLOP/s", "of FMA"}};
-  for (const TimedPart& part : report.parts) rows.push_back(row_of(part, report.ceilings));
+  for (const TimedPart& part : report.parts) rows.push_back(row_of(part, report.peaks));
   return fmt::format("{}\n{}\nsum of parts {:.3f} ms, whole step {:.3f} ms (spread {}): {:.0f} images/s",
                      heading(report), aligned(rows), 1e3 * sum_of_parts(report), 1e3 * report.step.median,
                      percent(report.step.spread()),
@@ -148,8 +148,8 @@ Json time_record(const TimeReport& report) {
                      {"flops", part.cost.flops},
                      {"bytes_per_second", bandwidth},
                      {"flops_per_second", arithmetic},
-                     {"copy_share", bandwidth / report.ceilings.copy_bytes_per_second},
-                     {"fma_share", arithmetic / report.ceilings.fma_flops_per_second}});
+                     {"copy_share", bandwidth / report.peaks.copy_bytes_per_second},
+                     {"fma_share", arithmetic / report.peaks.fma_flops_per_second}});
   }
   return {{"dataset", report.dataset},
           {"network", report.network},
@@ -158,9 +158,9 @@ Json time_record(const TimeReport& report) {
           {"variant", report.variant},
           {"repetitions", report.repetitions},
           {"fused_blocks", report.fused_blocks},
-          {"ceilings",
-           {{"copy_bytes_per_second", report.ceilings.copy_bytes_per_second},
-            {"fma_flops_per_second", report.ceilings.fma_flops_per_second}}},
+          {"peaks",
+           {{"copy_bytes_per_second", report.peaks.copy_bytes_per_second},
+            {"fma_flops_per_second", report.peaks.fma_flops_per_second}}},
           {"parts", parts},
           {"sum_of_parts_seconds", sum_of_parts(report)},
           {"step_seconds", seconds(report.step)},

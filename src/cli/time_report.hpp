@@ -5,24 +5,24 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/backend.hpp"
+#include "backend/executable.hpp"
 #include "core/quartiles.hpp"
-#include "network/plan_cost.hpp"
+#include "plan/cost.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {
 
 /// One part of the training step: what it has to do and how long it took.
 struct TimedPart {
-  StepCost cost;
+  OpCost cost;
   std::string variant;
   Quartiles seconds;
   double share = 0;  ///< of the sum of all parts' medians
 };
 
 /// Expects the same parts in the same order from both.
-std::vector<TimedPart> timed_parts(const std::vector<StepTiming>& timings,
-                                   const std::vector<StepCost>& costs);
+std::vector<TimedPart> timed_parts(const std::vector<OpTiming>& timings,
+                                   const std::vector<OpCost>& costs);
 
 struct TimeReport {
   std::string dataset, network;
@@ -31,7 +31,7 @@ struct TimeReport {
   std::string backend, variant;
   int repetitions = 0;
   bool fused_blocks = false;  ///< the convolutions do part of the work of the blocks behind them
-  DeviceCeilings ceilings;
+  DevicePeaks peaks;
   Quartiles step;  ///< of Executable::train_step()
   std::vector<TimedPart> parts;
 };

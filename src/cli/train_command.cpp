@@ -88,7 +88,7 @@ Metadata run_metadata(const TrainConfig& config, const Dataset& dataset, const T
   Metadata strings = metadata(config, dataset, trainer.network(), 0);
   strings["bntrain.config"] = config_record(config).dump(-1, ' ', false, Json::error_handler_t::replace);
   strings["bntrain.data"] = content_digest(dataset);
-  strings["bntrain.variant"] = trainer.executable().variant();
+  strings["bntrain.variant"] = trainer.variant();
   return strings;
 }
 
@@ -110,10 +110,10 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
                  progress.measured.size(), progress.epochs.size());
   }
   const auto variant = stored.metadata.find("bntrain.variant");
-  if (variant != stored.metadata.end() && variant->second != trainer.executable().variant()) {
+  if (variant != stored.metadata.end() && variant->second != trainer.variant()) {
     spdlog::warn(
         "the run was trained by {}, from here on by {}: the bits will differ from an uninterrupted run's",
-        variant->second, trainer.executable().variant());
+        variant->second, trainer.variant());
   }
 }
 
@@ -212,7 +212,7 @@ int run_train(const TrainOptions& options) {
                      folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
-  if (const std::string line = trainer.executable().report(); !line.empty()) spdlog::info("{}", line);
+  if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
   save_files(config, dataset, trainer, result.steps);
   report.on_end(result);
   return finish(options, result, interrupt.signal());

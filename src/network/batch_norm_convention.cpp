@@ -39,7 +39,7 @@ std::vector<BatchNormConvention> batch_norm_conventions() {
 std::vector<std::int64_t> values_per_channel(const Network& network, std::int64_t batch_size) {
   std::vector<std::int64_t> values;
   for (const RunningStatistics& norm : network.running()) {
-    values.push_back(batch_size * network.layers()[static_cast<std::size_t>(norm.layer)].output.spatial());
+    values.push_back(batch_size * network.layer(norm.layer).output.spatial());
   }
   return values;
 }
@@ -75,7 +75,8 @@ ModelState convert_running_variance(const Network& network, ModelState state, co
   if (from.unbiased == to_unbiased) return state;
   BNTRAIN_EXPECTS(from.values.size() == network.running().size());
   for (std::size_t i = 0; i < from.values.size(); ++i) {
-    const std::string name = network.running()[i].name + ".running_var";
+    const Layer& layer = network.layer(network.running()[i].layer);
+    const std::string name = tensor_name(layer, TensorRole::running_var);
     const auto tensor = std::ranges::find(state.tensors, name, &Tensor::name);
     BNTRAIN_EXPECTS(tensor != state.tensors.end());
     const auto n = static_cast<double>(from.values[i]);

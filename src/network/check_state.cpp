@@ -15,7 +15,7 @@ std::string to_string(const std::vector<std::int64_t>& shape) {
 }
 
 std::string describe(const StateEntry& entry) {
-  return (entry.kind == StateKind::batches_tracked ? "int64 " : "float32 ") + to_string(entry.shape);
+  return (entry.role == TensorRole::batches_tracked ? "int64 " : "float32 ") + to_string(entry.shape);
 }
 
 std::string describe(const Tensor& tensor) {
@@ -58,7 +58,7 @@ void check_state(const Network& network, const ModelState& state, const std::str
     missing.erase(found);
   }
   for (const auto& [name, entry] : missing) {
-    const bool bias = entry.parameter != nullptr && entry.parameter->role == ParameterRole::bias;
+    const bool bias = entry.role == TensorRole::bias;
     complain("missing tensor '" + name + "' (" + describe(entry) +
              (bias ? "; a layer without it ends in 'nobias')" : ")"));
   }

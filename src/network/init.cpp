@@ -11,18 +11,17 @@ namespace {
 
 constexpr double small_deviation = 0.01;  // of the 2017 tutorial
 
-RandomPurpose purpose(ParameterRole role) {
+RandomPurpose purpose(TensorRole role) {
   switch (role) {
-    case ParameterRole::weight:
+    case TensorRole::weight:
       return RandomPurpose::weight;
-    case ParameterRole::bias:
+    case TensorRole::bias:
       return RandomPurpose::bias;
-    case ParameterRole::gamma:
+    case TensorRole::gamma:
       return RandomPurpose::gamma;
-    case ParameterRole::beta:
-      break;
+    default:
+      return RandomPurpose::beta;
   }
-  return RandomPurpose::beta;
 }
 
 std::vector<float> constant(std::int64_t size, float value) {
@@ -42,44 +41,43 @@ std::vector<float> initial_values(const Parameter& parameter, Init init, std::ui
   };
   const auto fan_in = static_cast<double>(parameter.fan_in);
   switch (parameter.role) {
-    case ParameterRole::weight:
+    case TensorRole::weight:
       if (init == Init::torch) return draw_uniform(1.0 / std::sqrt(fan_in));
       if (init == Init::xavier)
         return draw_uniform(std::sqrt(6.0 / (fan_in + static_cast<double>(parameter.fan_out))));
       if (init == Init::he) return draw_normal(std::sqrt((last ? 1.0 : 2.0) / fan_in));
       return draw_normal(small_deviation);
-    case ParameterRole::bias:
+    case TensorRole::bias:
       if (init == Init::torch) return draw_uniform(1.0 / std::sqrt(fan_in));
       return values;
-    case ParameterRole::gamma:
+    case TensorRole::gamma:
       if (init == Init::tutorial) return draw_normal(small_deviation);
       return constant(parameter.size, 1.0f);
-    case ParameterRole::beta:
+    default:
       if (init == Init::tutorial) return draw_normal(small_deviation);
       return values;
   }
-  return values;
 }
 
 }  // namespace
 
 ModelState initial_state(const Network& network, Init init, std::uint64_t seed) {
   ModelState state;
-  const int last_layer = network.layers().back().index;
+  const int last_layer = static_cast<int>(network.layers().size()) - 1;
   for (const StateEntry& entry : state_layout(network)) {
     Tensor tensor{entry.name, entry.shape, {}};
-    switch (entry.kind) {
-      case StateKind::parameter:
-        tensor.values = initial_values(*entry.parameter, init, seed, entry.parameter->layer == last_layer);
-        break;
-      case StateKind::running_mean:
+    switch (entry.role) {
+      case TensorRole::running_mean:
         tensor.values = constant(entry.size, 0.0f);
         break;
-      case StateKind::running_var:
+      case TensorRole::running_var:
         tensor.values = constant(entry.size, init == Init::tutorial ? 0.0f : 1.0f);
         break;
-      case StateKind::batches_tracked:
+      case TensorRole::batches_tracked:
         tensor.values = std::vector<std::int64_t>{0};
+        break;
+      default:
+        tensor.values = initial_values(*entry.parameter, init, seed, entry.parameter->layer == last_layer);
         break;
     }
     state.tensors.push_back(std::move(tensor));

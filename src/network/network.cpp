@@ -1,127 +1,30 @@
-// Shape inference and parameters.
+// From the text to layers with shapes and places, and to parameters.
 #include "bntrain/network.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "bntrain/error.hpp"
+#include "layers/layer_type.hpp"
 #include "network/text.hpp"
 
 namespace bntrain {
 namespace {
 
-// More numbers than any machine trains on, yet far from overflowing int64 when multiplied by a batch size.
-constexpr std::int64_t max_numbers = std::int64_t{1} << 40;
-
-/// The product of positive factors, or max_numbers + 1 when it is beyond max_numbers.
-std::int64_t bounded_product(const std::vector<std::int64_t>& factors) {
-  std::int64_t product = 1;
-  for (const std::int64_t factor : factors) {
-    if (factor > max_numbers / product) return max_numbers + 1;
-    product *= factor;
-  }
-  return product;
-}
-
 std::int64_t round_up_to_line(std::int64_t floats) {
   return (floats + 15) / 16 * 16;
 }
 
-std::int64_t window_outputs(std::int64_t input, const TextLayer& layer) {
-  return (input + 2 * layer.padding - layer.kernel) / layer.stride + 1;
-}
-
-Shape output_shape(const TextLayer& layer, const Shape& input) {
-  const bool window = layer.kind == LayerKind::conv || layer.kind == LayerKind::max_pool ||
-                      layer.kind == LayerKind::average_pool;
-  if (window) {
-    if (input.flat) {
-      throw_layer_error(layer, "needs an image, but its input " + to_string(input) +
-                                   " is flat; write it before flatten and before the first fc");
-    }
-    const std::int64_t largest = std::min(input.height, input.width) + 2 * layer.padding;
-    if (layer.kernel > largest) {
-      throw_layer_error(layer, "the kernel " + std::to_string(layer.kernel) + " does not fit its input " +
-                                   to_string(input) + "; here the largest is " + std::to_string(largest));
-    }
-  }
-  switch (layer.kind) {
-    case LayerKind::conv:
-    case LayerKind::max_pool:
-    case LayerKind::average_pool:
-      return {layer.kind == LayerKind::conv ? layer.outputs : input.channels,
-              window_outputs(input.height, layer), window_outputs(input.width, layer), false};
-    case LayerKind::flatten:
-      return {input.size(), 1, 1, true};
-    case LayerKind::linear:
-      return {layer.outputs, 1, 1, true};
-    case LayerKind::batch_norm:
-    case LayerKind::relu:
-    case LayerKind::sigmoid:
-      break;
-  }
-  return input;
-}
-
-Layer infer_layer(const TextLayer& item, int index, const Shape& input) {
-  return {item.kind,   item.text,   index,
-          item.kernel, item.stride, item.padding,
-          item.bias,   input,       output_shape(item, input)};
-}
-
-/// Name, shape, role and fans of the layer's parameters.
-std::vector<Parameter> layer_parameters(const Layer& layer) {
-  std::vector<Parameter> parameters;
-  const auto add = [&](const char* name, ParameterRole role, std::int64_t fan_in, std::int64_t fan_out,
-                       std::vector<std::int64_t> shape) {
-    Parameter parameter;
-    parameter.name = std::to_string(layer.index) + name;
-    parameter.shape = std::move(shape);
-    parameter.role = role;
-    parameter.layer = layer.index;
-    parameter.fan_in = fan_in;
-    parameter.fan_out = fan_out;
-    parameters.push_back(std::move(parameter));
-  };
-  const std::int64_t from = layer.input.channels, to = layer.output.channels;
-  if (layer.kind == LayerKind::conv) {
-    const std::int64_t fan_in = bounded_product({from, layer.kernel, layer.kernel});
-    const std::int64_t fan_out = bounded_product({to, layer.kernel, layer.kernel});
-    add(".weight", ParameterRole::weight, fan_in, fan_out, {to, from, layer.kernel, layer.kernel});
-    if (layer.bias) add(".bias", ParameterRole::bias, fan_in, fan_out, {to});
-  } else if (layer.kind == LayerKind::linear) {
-    add(".weight", ParameterRole::weight, from, to, {to, from});
-    if (layer.bias) add(".bias", ParameterRole::bias, from, to, {to});
-  } else if (layer.kind == LayerKind::batch_norm) {
-    add(".weight", ParameterRole::gamma, 1, 1, {from});
-    add(".bias", ParameterRole::beta, 1, 1, {from});
-  }
-  return parameters;
-}
-
-/// Adds a tensor's size to `numbers` and returns it; the error points at the layer that is too large.
-std::int64_t count_numbers(const std::vector<std::int64_t>& shape, const Layer& layer, const TextLayer& item,
-                           std::int64_t& numbers) {
-  const std::int64_t size = bounded_product(shape);
-  if (size > max_numbers - numbers) {
-    throw_layer_error(item,
-                      "is too large on its input " + to_string(layer.input) +
-                          "; the parameters and the activations of one image may be 2^40 numbers together");
-  }
-  numbers += size;
-  return size;
-}
-
-void check_last_layer(const std::vector<TextLayer>& layers, std::int64_t classes) {
+void check_last_layer(const std::vector<TextItem>& items, std::int64_t classes) {
   const std::string wanted = "fc" + std::to_string(classes);
-  if (layers.empty()) {
+  if (items.empty()) {
     throw Error(ErrorKind::usage,
                 "the network has no layer left without its bn; the shortest is '" + wanted + "'");
   }
-  const TextLayer& last = layers.back();
-  if (last.kind != LayerKind::linear) {
+  const TextItem& last = items.back();
+  if (last.layer.kind != LayerKind::linear) {
     throw_layer_error(last, "the network must end with one output a class; append '," + wanted + "'");
   }
-  if (last.outputs != classes) {
+  if (last.layer.outputs != classes) {
     throw_layer_error(last, "the last layer needs one output for each of the " + std::to_string(classes) +
                                 " classes; write '" + wanted + "'");
   }
@@ -129,56 +32,127 @@ void check_last_layer(const std::vector<TextLayer>& layers, std::int64_t classes
 
 }  // namespace
 
+/// Adds the items of a text to a network, branch by branch.
+class NetworkBuilder {
+ public:
+  NetworkBuilder(Network& network, const Shape& input, std::int64_t classes) : network_(network) {
+    network_.input_ = input;
+    network_.classes_ = classes;
+    elements_ = input.size();
+  }
+
+  void build(const std::vector<TextItem>& items) {
+    network_.text_ = to_text(items);
+    add_sequence(items, "", network_input);
+    place_parameters();
+  }
+
+ private:
+  const Shape& shape_of(int position) const {
+    return position == network_input ? network_.input_ : network_.layer(position).output;
+  }
+
+  /// Returns the position of the last layer, `input` where there is none.
+  int add_sequence(const std::vector<TextItem>& items, const std::string& prefix, int input) {
+    int place = 0;  // in the torch.nn.Sequential
+    const auto next_name = [&] { return prefix + std::to_string(place++); };
+    for (const TextItem& item : items) {
+      if (item.layer.kind == LayerKind::linear && !shape_of(input).flat) {
+        TextItem flatten = item;
+        flatten.layer = Layer{.kind = LayerKind::flatten, .text = "flatten", .item = item.layer.item};
+        input = add_layer(flatten, next_name(), {input});
+      }
+      const std::string name = next_name();
+      std::vector<int> inputs{input};
+      if (item.is_residual()) {
+        const int body = add_sequence(item.body, name + ".body.", input);
+        const int shortcut = add_sequence(item.shortcut, name + ".shortcut.", input);
+        expect_equal_shapes(item, shape_of(body), shape_of(shortcut));
+        inputs = {body, shortcut};
+      }
+      input = add_layer(item, name, inputs);
+    }
+    return input;
+  }
+
+  static void expect_equal_shapes(const TextItem& item, const Shape& body, const Shape& shortcut) {
+    if (body == shortcut) return;
+    throw_layer_error(item, "its body gives " + to_string(body) + " and its " +
+                                (item.shortcut.empty() ? "input is " : "shortcut gives ") +
+                                to_string(shortcut) +
+                                ", which cannot be added; a shortcut can project, as in res(conv32x3s2p1,bn|"
+                                "conv32x1s2,bn)");
+  }
+
+  int add_layer(const TextItem& item, const std::string& name, const std::vector<int>& inputs) {
+    const int position = static_cast<int>(network_.layers_.size());
+    Layer layer = item.layer;
+    layer.name = name;
+    layer.inputs = inputs;
+    layer.input = shape_of(inputs.front());
+    const LayerType& type = type_of(layer);
+    layer.output =
+        type.output_shape(layer, [&](const std::string& problem) { throw_layer_error(item, problem); });
+    count_elements({layer.output.channels, layer.output.height, layer.output.width}, layer, item);
+    if (type.parameters != nullptr) {
+      for (const ParameterSpec& spec : type.parameters(layer)) {
+        const int ordinal = type.normalizes ? static_cast<int>(network_.running_.size()) : weighted_;
+        network_.parameters_.push_back({tensor_name(layer, spec.role), spec.shape, spec.role, position, ordinal,
+                                        spec.fan_in, spec.fan_out, count_elements(spec.shape, layer, item), 0});
+      }
+    }
+    if (type.weighted) ++weighted_;
+    if (type.normalizes) {
+      const std::int64_t line = round_up_to_line(layer.input.channels);
+      network_.running_.push_back(
+          {position, layer.input.channels, network_.running_floats_, network_.running_floats_ + line});
+      network_.running_floats_ += 2 * line;
+    }
+    network_.layers_.push_back(std::move(layer));
+    return position;
+  }
+
+  /// Returns the size of a tensor and adds it to what there is; the error points at the layer that is too
+  /// large.
+  std::int64_t count_elements(const std::vector<std::int64_t>& shape, const Layer& layer,
+                              const TextItem& item) {
+    const std::int64_t size = bounded_product(shape);
+    if (size > max_elements - elements_) {
+      throw_layer_error(item, "is too large on its input " + to_string(layer.input) +
+                                  "; the parameters and the activations of one image may be 2^40 elements "
+                                  "together");
+    }
+    elements_ += size;
+    return size;
+  }
+
+  /// Weights of layers first: what weight decay may be confined to is one range.
+  void place_parameters() {
+    const auto place = [&](bool weights) {
+      for (Parameter& parameter : network_.parameters_) {
+        if ((parameter.role == TensorRole::weight) != weights) continue;
+        parameter.offset = network_.parameter_floats_;
+        network_.parameter_floats_ += round_up_to_line(parameter.size);
+      }
+    };
+    place(true);
+    network_.weight_floats_ = network_.parameter_floats_;
+    place(false);
+  }
+
+  Network& network_;
+  std::int64_t elements_ = 0;  ///< of activations and parameters so far
+  int weighted_ = 0;
+};
+
 Network Network::parse(std::string_view text, const Shape& input, std::int64_t classes, Norm norm) {
   BNTRAIN_EXPECTS(input.channels > 0 && input.height > 0 && input.width > 0 && classes > 0);
-  BNTRAIN_EXPECTS(bounded_product({input.channels, input.height, input.width}) <= max_numbers);
-
-  std::vector<TextLayer> items = parse_text(text, classes);
-  if (norm == Norm::none) {
-    std::erase_if(items, [](const TextLayer& item) { return item.kind == LayerKind::batch_norm; });
-  }
+  BNTRAIN_EXPECTS(bounded_product({input.channels, input.height, input.width}) <= max_elements);
+  std::vector<TextItem> items = parse_text(text, classes);
+  if (norm == Norm::none) remove_items(items, [](const Layer& layer) { return type_of(layer).normalizes; });
   check_last_layer(items, classes);
-
   Network network;
-  network.input_ = input;
-  network.classes_ = classes;
-  std::int64_t numbers = input.size();  // activations and parameters so far
-  Shape shape = input;
-  int weighted = 0;
-
-  const auto add_layer = [&](const TextLayer& item) {
-    const Layer layer = infer_layer(item, static_cast<int>(network.layers_.size()), shape);
-    count_numbers({layer.output.channels, layer.output.height, layer.output.width}, layer, item, numbers);
-    const bool norm_layer = item.kind == LayerKind::batch_norm;
-    for (Parameter& parameter : layer_parameters(layer)) {
-      parameter.ordinal = norm_layer ? static_cast<int>(network.running_.size()) : weighted;
-      parameter.size = count_numbers(parameter.shape, layer, item, numbers);
-      parameter.offset = network.parameter_floats_;
-      network.parameter_floats_ += round_up_to_line(parameter.size);
-      network.parameters_.push_back(std::move(parameter));
-    }
-    if (item.kind == LayerKind::conv || item.kind == LayerKind::linear) ++weighted;
-    if (norm_layer) {
-      const std::int64_t line = round_up_to_line(shape.channels);
-      network.running_.push_back({std::to_string(layer.index), layer.index, shape.channels,
-                                  network.running_floats_, network.running_floats_ + line});
-      network.running_floats_ += 2 * line;
-    }
-    shape = layer.output;
-    network.layers_.push_back(layer);
-  };
-
-  for (const TextLayer& item : items) {
-    network.text_ += (network.text_.empty() ? "" : ",") + item.text;
-    if (item.kind == LayerKind::linear && !shape.flat) {
-      TextLayer flatten;
-      flatten.kind = LayerKind::flatten;
-      flatten.text = "flatten";
-      flatten.position = item.position;
-      add_layer(flatten);
-    }
-    add_layer(item);
-  }
+  NetworkBuilder(network, input, classes).build(items);
   return network;
 }
 
@@ -186,6 +160,27 @@ std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const Parameter& parameter : parameters_) count += parameter.size;
   return count;
+}
+
+std::string tensor_name(const Layer& layer, TensorRole role) {
+  const auto suffix = [role] {
+    switch (role) {
+      case TensorRole::weight:
+      case TensorRole::gamma:
+        return ".weight";
+      case TensorRole::bias:
+      case TensorRole::beta:
+        return ".bias";
+      case TensorRole::running_mean:
+        return ".running_mean";
+      case TensorRole::running_var:
+        return ".running_var";
+      case TensorRole::batches_tracked:
+        break;
+    }
+    return ".num_batches_tracked";
+  };
+  return layer.name + suffix();
 }
 
 }  // namespace bntrain

@@ -6,24 +6,17 @@ std::vector<StateEntry> state_layout(const Network& network) {
   std::vector<StateEntry> entries;
   auto running = network.running().begin();
   for (const Parameter& parameter : network.parameters()) {
-    entries.push_back({StateKind::parameter, parameter.name, parameter.shape, parameter.size,
-                       parameter.offset, &parameter});
-    if (parameter.role != ParameterRole::beta) continue;
-    const std::int64_t channels = running->channels;
-    entries.push_back({StateKind::running_mean,
-                       running->name + ".running_mean",
-                       {channels},
-                       channels,
-                       running->mean_offset,
-                       nullptr});
-    entries.push_back({StateKind::running_var,
-                       running->name + ".running_var",
-                       {channels},
-                       channels,
-                       running->var_offset,
-                       nullptr});
-    entries.push_back(
-        {StateKind::batches_tracked, running->name + ".num_batches_tracked", {}, 1, 0, nullptr});
+    entries.push_back({parameter.role, parameter.name, parameter.shape, parameter.size, parameter.offset,
+                       &parameter});
+    if (parameter.role != TensorRole::beta) continue;
+    const Layer& layer = network.layer(running->layer);
+    const auto add = [&](TensorRole role, std::vector<std::int64_t> shape, std::int64_t size,
+                         std::int64_t offset) {
+      entries.push_back({role, tensor_name(layer, role), std::move(shape), size, offset, nullptr});
+    };
+    add(TensorRole::running_mean, {running->channels}, running->channels, running->mean_offset);
+    add(TensorRole::running_var, {running->channels}, running->channels, running->var_offset);
+    add(TensorRole::batches_tracked, {}, 1, 0);
     ++running;
   }
   return entries;

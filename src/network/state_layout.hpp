@@ -9,12 +9,10 @@
 
 namespace bntrain {
 
-enum class StateKind { parameter, running_mean, running_var, batches_tracked };
-
 /// One tensor of the state. `offset` counts floats in the parameter buffer or in the running statistics, by
-/// kind; the update count has neither and is an int64 scalar.
+/// role; the update count is in neither and is an int64 scalar.
 struct StateEntry {
-  StateKind kind = StateKind::parameter;
+  TensorRole role = TensorRole::weight;
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t size = 1;

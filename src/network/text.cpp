@@ -1,17 +1,17 @@
 #include "network/text.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "bntrain/error.hpp"
+#include "layers/item_reader.hpp"
 
 namespace bntrain {
 namespace {
 
-constexpr std::int64_t max_layers = 10'000;
-// Sizes above this are typing errors; it also keeps every sum of two of them far from overflow.
-constexpr std::int64_t max_number = 1 << 24;
+constexpr std::int64_t max_items = 10'000;
+constexpr int max_depth = 50;  // of residual blocks in residual blocks
 constexpr std::size_t max_quoted = 60;
+constexpr std::string_view residual_begin = "res(";
 
 /// A network under a name, but for its last layer.
 struct Preset {
@@ -22,21 +22,15 @@ constexpr Preset presets[] = {
     // The 2017 tutorial's.
     {"lenet-bn", "conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu"},
     {"mlp-bn", "fc256,bn,relu,fc128,bn,relu"},
-    // "Dive into Deep Learning", d2l.ai, section "Batch Normalization": LeNet with a batch norm in front of
-    // every sigmoid. Its convolutions have no padding (the first fully connected layer takes 16 * 4 * 4 =
-    // 256 inputs), unlike that of the book's plain LeNet, and its pooling takes averages.
+    // "Dive into Deep Learning", d2l.ai, section "Batch Normalization": LeNet with a batch norm before every
+    // sigmoid. Its convolutions have no padding (the first fully connected layer takes 16 * 4 * 4 = 256
+    // inputs), unlike that of the book's plain LeNet, and its pooling takes averages.
     {"d2l-lenet",
      "conv6x5,bn,sigmoid,avgpool2,conv16x5,bn,sigmoid,avgpool2,fc120,bn,sigmoid,fc84,bn,sigmoid"},
     // Ioffe and Szegedy 2015, arXiv 1502.03167, section 4.1 and figure 1: three hidden layers of 100
     // sigmoids.
     {"mlp3-sigmoid", "fc100,bn,sigmoid,fc100,bn,sigmoid,fc100,bn,sigmoid"},
 };
-
-std::string known_layers() {
-  return "convOUTxK (with sSTRIDE and pPAD when wanted: conv20x5s2p1), fcOUT (both with nobias behind them "
-         "when they have none), bn, relu, sigmoid, maxpoolK, avgpoolK, flatten; or a preset alone: " +
-         preset_names();
-}
 
 std::string expand_preset(std::string_view text, std::int64_t classes) {
   for (const Preset& preset : presets)
@@ -55,87 +49,81 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-/// Reads one item from left to right.
-class ItemReader {
- public:
-  explicit ItemReader(TextLayer& layer) : layer_(layer), rest_(layer.text) {}
+/// The parts between separators that stand in no parenthesis.
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  std::size_t first = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    depth += (text[i] == '(') - (text[i] == ')');
+    if (text[i] != separator || depth != 0) continue;
+    parts.push_back(trim(text.substr(first, i - first)));
+    first = i + 1;
+  }
+  parts.push_back(trim(text.substr(first)));
+  return parts;
+}
 
-  bool take(std::string_view word) {
-    if (!rest_.starts_with(word)) return false;
-    rest_.remove_prefix(word.size());
-    return true;
-  }
-  std::int64_t number(const char* what, std::int64_t smallest) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
-    // from_chars would take a minus sign
-    if (rest_.starts_with('-') || error == std::errc::invalid_argument) {
-      throw_layer_error(layer_, std::string(what) + " is missing; layers are " + known_layers());
+class TextParser {
+ public:
+  std::vector<TextItem> sequence(std::string_view text, const std::string& prefix, int depth) {
+    std::vector<TextItem> items;
+    for (const std::string_view part : split(text, ',')) {
+      TextItem item;
+      item.position = prefix + std::to_string(items.size() + 1);
+      item.written = part;
+      if (part.starts_with(residual_begin))
+        parse_residual(part, item, depth);
+      else
+        parse_layer(part, item);
+      item.layer.item = count_++;
+      items.push_back(std::move(item));
     }
-    if (error == std::errc::result_out_of_range || value < smallest || value > max_number) {
-      throw_layer_error(layer_, std::string(what) + " must be " + std::to_string(smallest) + " to " +
-                                    std::to_string(max_number));
-    }
-    rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
-    return value;
-  }
-  void end() const {
-    if (!rest_.empty()) {
-      throw_layer_error(layer_, quoted(rest_) + " is not understood; layers are " + known_layers());
-    }
+    return items;
   }
 
  private:
-  const TextLayer& layer_;
-  std::string_view rest_;
+  void parse_layer(std::string_view part, TextItem& item) {
+    const Complain complain = [&](const std::string& problem) { throw_layer_error(item, problem); };
+    if (part.empty()) complain("is empty; layers are " + known_layers());
+    for (const LayerType* type : layer_types()) {
+      ItemReader reader(part, complain);
+      item.layer = Layer{.kind = type->kind};
+      if (!type->parse(reader, item.layer)) continue;
+      if (!reader.empty())
+        complain(quoted(reader.rest()) + " is not understood; layers are " + known_layers());
+      return;
+    }
+    complain(quoted(part) + " is not understood; layers are " + known_layers());
+  }
+
+  void parse_residual(std::string_view part, TextItem& item, int depth) {
+    item.layer = Layer{.kind = LayerKind::add, .text = "add"};
+    const std::string_view inner = part.substr(residual_begin.size());
+    if (!inner.ends_with(')')) throw_layer_error(item, "a closing parenthesis must end the residual block");
+    if (depth == max_depth)
+      throw_layer_error(item, "at most " + std::to_string(max_depth) + " residual blocks may be nested");
+    const std::vector<std::string_view> branches = split(inner.substr(0, inner.size() - 1), '|');
+    if (branches.size() > 2)
+      throw_layer_error(item, "has " + std::to_string(branches.size()) +
+                                  " branches; a residual block is res(BODY) or res(BODY|SHORTCUT)");
+    item.body = sequence(branches[0], item.position + ".body.", depth + 1);
+    if (branches.size() == 2) item.shortcut = sequence(branches[1], item.position + ".shortcut.", depth + 1);
+  }
+
+  int count_ = 0;
 };
 
-TextLayer parse_item(std::string_view item, std::int64_t position) {
-  TextLayer layer;
-  layer.text = item;
-  layer.position = position;
-  if (item.empty()) throw_layer_error(layer, "is empty; layers are " + known_layers());
-
-  ItemReader reader(layer);
-  std::string canonical(item);
-  if (reader.take("conv")) {
-    layer.kind = LayerKind::conv;
-    layer.outputs = reader.number("the number of output channels", 1);
-    if (!reader.take("x"))
-      throw_layer_error(layer, "xK, the kernel, is missing; layers are " + known_layers());
-    layer.kernel = reader.number("the kernel", 1);
-    if (reader.take("s")) layer.stride = reader.number("the stride", 1);
-    if (reader.take("p")) layer.padding = reader.number("the padding", 0);
-    if (layer.padding >= layer.kernel) {
-      throw_layer_error(layer, "the padding must be smaller than the kernel " + std::to_string(layer.kernel));
-    }
-    canonical = "conv" + std::to_string(layer.outputs) + "x" + std::to_string(layer.kernel);
-    if (layer.stride != 1) canonical += "s" + std::to_string(layer.stride);
-    if (layer.padding != 0) canonical += "p" + std::to_string(layer.padding);
-  } else if (reader.take("fc")) {
-    layer.kind = LayerKind::linear;
-    layer.outputs = reader.number("the number of outputs", 1);
-    canonical = "fc" + std::to_string(layer.outputs);
-  } else if (const bool maximum = reader.take("maxpool"); maximum || reader.take("avgpool")) {
-    layer.kind = maximum ? LayerKind::max_pool : LayerKind::average_pool;
-    layer.kernel = layer.stride = reader.number("the window", 2);
-    canonical = (maximum ? "maxpool" : "avgpool") + std::to_string(layer.kernel);
-  } else if (reader.take("bn")) {
-    layer.kind = LayerKind::batch_norm;
-  } else if (reader.take("relu")) {
-    layer.kind = LayerKind::relu;
-  } else if (reader.take("sigmoid")) {
-    layer.kind = LayerKind::sigmoid;
-  } else if (reader.take("flatten")) {
-    layer.kind = LayerKind::flatten;
+void expect_balanced(std::string_view text) {
+  int depth = 0;
+  for (const char letter : text) {
+    depth += (letter == '(') - (letter == ')');
+    if (depth < 0) break;
   }
-  if (layer.kind == LayerKind::conv || layer.kind == LayerKind::linear) {
-    layer.bias = !reader.take(no_bias);
-    if (!layer.bias) canonical += no_bias;
-  }
-  reader.end();
-  layer.text = canonical;
-  return layer;
+  if (depth == 0) return;
+  throw Error(ErrorKind::usage, "the network " + quoted(text) + " has " +
+                                    (depth < 0 ? "a ')' without its '('" : "a '(' without its ')'") +
+                                    "; residual blocks are res(BODY) and res(BODY|SHORTCUT)");
 }
 
 }  // namespace
@@ -146,26 +134,53 @@ std::string preset_names() {
   return names;
 }
 
-void throw_layer_error(const TextLayer& layer, const std::string& problem) {
-  throw Error(ErrorKind::usage,
-              "layer " + std::to_string(layer.position) + " " + quoted(layer.text) + ": " + problem);
+void throw_layer_error(const TextItem& item, const std::string& problem) {
+  throw Error(ErrorKind::usage, "layer " + item.position + " " + quoted(item.written) + ": " + problem);
 }
 
-std::vector<TextLayer> parse_text(std::string_view text, std::int64_t classes) {
+std::vector<TextItem> parse_text(std::string_view text, std::int64_t classes) {
   const std::string expanded = expand_preset(trim(text), classes);
-  const std::int64_t items = std::count(expanded.begin(), expanded.end(), ',') + 1;
-  if (items > max_layers) {
+  const auto items =
+      std::ranges::count_if(expanded, [](char letter) { return letter == ',' || letter == '('; }) + 1;
+  if (items > max_items) {
     throw Error(ErrorKind::usage, "the network has " + std::to_string(items) + " layers; at most " +
-                                      std::to_string(max_layers) + " are allowed");
+                                      std::to_string(max_items) + " are allowed");
   }
-  std::vector<TextLayer> layers;
-  std::string_view rest = expanded;
-  for (std::int64_t position = 1; position <= items; ++position) {
-    const std::size_t comma = rest.find(',');
-    layers.push_back(parse_item(trim(rest.substr(0, comma)), position));
-    rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+  expect_balanced(expanded);
+  return TextParser().sequence(expanded, "", 0);
+}
+
+std::string to_text(const std::vector<TextItem>& items) {
+  std::string text;
+  for (const TextItem& item : items) {
+    if (!text.empty()) text += ",";
+    if (!item.is_residual()) {
+      text += item.layer.text;
+      continue;
+    }
+    text += std::string(residual_begin) + to_text(item.body);
+    if (!item.shortcut.empty()) text += "|" + to_text(item.shortcut);
+    text += ")";
   }
-  return layers;
+  return text;
+}
+
+void for_each_layer(std::vector<TextItem>& items, const std::function<void(Layer&)>& visit) {
+  for (TextItem& item : items) {
+    visit(item.layer);
+    for_each_layer(item.body, visit);
+    for_each_layer(item.shortcut, visit);
+  }
+}
+
+void remove_items(std::vector<TextItem>& items, const std::function<bool(const Layer&)>& is_unwanted) {
+  std::erase_if(items, [&](const TextItem& item) { return is_unwanted(item.layer); });
+  for (TextItem& item : items) {
+    if (!item.is_residual()) continue;
+    remove_items(item.body, is_unwanted);
+    remove_items(item.shortcut, is_unwanted);
+    if (item.body.empty()) throw_layer_error(item, "has no layer left in its body");
+  }
 }
 
 }  // namespace bntrain

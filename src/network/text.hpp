@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,25 +11,30 @@
 
 namespace bntrain {
 
-/// One item of the text. `position` counts items from 1, as error messages do.
-struct TextLayer {
-  LayerKind kind = LayerKind::relu;
-  std::string text;  ///< canonical spelling: no spaces, no default stride or padding
-  std::int64_t position = 0;
-  std::int64_t outputs = 0;  ///< conv, fc
-  std::int64_t kernel = 1;   ///< conv, maxpool, avgpool
-  std::int64_t stride = 1;
-  std::int64_t padding = 0;
-  bool bias = true;  ///< conv, fc
+/// One item of the text: a layer, or a residual block with its branches.
+struct TextItem {
+  Layer layer;           ///< kind, text and attributes; of a residual block its `add`
+  std::string position;  ///< "3", in a branch of a residual block "3.body.1"; from 1, as error messages count
+  std::string written;   ///< for messages
+  std::vector<TextItem> body, shortcut;  ///< of a residual block; an empty shortcut is the identity
+
+  bool is_residual() const { return layer.kind == LayerKind::add; }
 };
 
-/// The end of a conv or fc that has no bias.
-inline constexpr std::string_view no_bias = "nobias";
+/// The items of a preset or of a written text, Layer::item set. Throws Error(usage) that names the item.
+std::vector<TextItem> parse_text(std::string_view text, std::int64_t classes);
 
-/// The layers of a preset or of a written text. Throws Error(usage) that names the item.
-std::vector<TextLayer> parse_text(std::string_view text, std::int64_t classes);
+/// The canonical text: no spaces, no default stride, padding or slope.
+std::string to_text(const std::vector<TextItem>& items);
+
+/// Takes out every item, in branches too, whose layer `is_unwanted`. Throws Error(usage) where that leaves
+/// nothing of a body.
+void remove_items(std::vector<TextItem>& items, const std::function<bool(const Layer&)>& is_unwanted);
+
+/// Visits the layer of every item, in branches too.
+void for_each_layer(std::vector<TextItem>& items, const std::function<void(Layer&)>& visit);
 
 /// Throws Error(usage): "layer 3 'conv20x9': <problem>".
-[[noreturn]] void throw_layer_error(const TextLayer& layer, const std::string& problem);
+[[noreturn]] void throw_layer_error(const TextItem& item, const std::string& problem);
 
 }  // namespace bntrain

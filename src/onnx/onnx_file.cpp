@@ -4,6 +4,8 @@
 #include <onnx/shape_inference/implementation.h>
 
 #include <limits>
+#include <set>
+#include <vector>
 
 #include "bntrain/error.hpp"
 #include "core/write_file.hpp"
@@ -27,9 +29,11 @@ class GraphBuilder {
     add_value(*graph_.add_output(), kOnnxOutput, {network.classes()});
     graph_.mutable_output(0)->set_doc_string("one number a class, before the softmax");
     for (const Layer& layer : network.layers()) {
-      output_ = &layer == &network.layers().back() ? kOnnxOutput : "layer_" + std::to_string(layer.index);
+      output_ = &layer == &network.layers().back() ? kOnnxOutput : "layer_" + layer.name;
+      inputs_.clear();
+      for (const int input : layer.inputs) inputs_.push_back(input == network_input ? kOnnxInput : outputs_[static_cast<std::size_t>(input)]);
       add_layer(layer);
-      input_ = output_;
+      outputs_.push_back(output_);
     }
   }
 
@@ -48,16 +52,17 @@ class GraphBuilder {
         break;
       case LayerKind::batch_norm: {
         onnx::NodeProto& node =
-            add_node("BatchNormalization", layer, {".weight", ".bias", ".running_mean", ".running_var"});
+            add_node("BatchNormalization", layer, {TensorRole::gamma, TensorRole::beta, TensorRole::running_mean,
+                                                   TensorRole::running_var});
         onnx::AttributeProto& epsilon = add_attribute(node, "epsilon", onnx::AttributeProto::FLOAT);
         epsilon.set_f(static_cast<float>(eps_));
         break;
       }
-      case LayerKind::relu:
-        add_node("Relu", layer, {});
+      case LayerKind::activation:
+        add_activation(layer);
         break;
-      case LayerKind::sigmoid:
-        add_node("Sigmoid", layer, {});
+      case LayerKind::add:
+        add_node("Add", layer, {});
         break;
       case LayerKind::average_pool:
         add_window(add_node("AveragePool", layer, {}), layer);
@@ -71,18 +76,72 @@ class GraphBuilder {
     }
   }
 
-  static std::vector<const char*> weights(const Layer& layer) {
-    return layer.bias ? std::vector{".weight", ".bias"} : std::vector{".weight"};
+  /// GELU, from operator set 20 on an operator of its own, and SiLU are decomposed.
+  void add_activation(const Layer& layer) {
+    const std::string& x = inputs_.front();
+    switch (layer.activation.kind) {
+      case ActivationKind::none:
+        break;
+      case ActivationKind::relu:
+        add_node("Relu", layer, {});
+        break;
+      case ActivationKind::sigmoid:
+        add_node("Sigmoid", layer, {});
+        break;
+      case ActivationKind::leaky_relu:
+        add_attribute(add_node("LeakyRelu", layer, {}), "alpha", onnx::AttributeProto::FLOAT)
+            .set_f(layer.activation.slope);
+        break;
+      case ActivationKind::silu: {
+        const std::string sigmoid = add_part("Sigmoid", layer, {x}, "_sigmoid");
+        add_part("Mul", layer, {x, sigmoid}, "");
+        break;
+      }
+      case ActivationKind::gelu: {  // x * (0.5 * (1 + erf(x / sqrt(2))))
+        const std::string scaled = add_part("Mul", layer, {x, scalar("inv_sqrt_2", 0.707106781f)}, "_scaled");
+        const std::string erf = add_part("Erf", layer, {scaled}, "_erf");
+        const std::string sum = add_part("Add", layer, {erf, scalar("one", 1)}, "_sum");
+        const std::string half = add_part("Mul", layer, {sum, scalar("half", 0.5f)}, "_distribution");
+        add_part("Mul", layer, {x, half}, "");
+        break;
+      }
+    }
   }
 
-  onnx::NodeProto& add_node(const char* op, const Layer& layer, const std::vector<const char*>& tensors) {
+  /// One of several nodes of a layer, whose output is called after the layer's.
+  std::string add_part(const char* op, const Layer& layer, const std::vector<std::string>& inputs,
+                       const std::string& suffix) {
     onnx::NodeProto& node = *graph_.add_node();
     node.set_op_type(op);
-    node.set_name(std::to_string(layer.index) + "_" + layer.text);
-    node.add_input(input_);
-    for (const char* tensor : tensors) {
-      node.add_input(std::to_string(layer.index) + tensor);
-      add_tensor(*state_.find(std::to_string(layer.index) + tensor));
+    node.set_name(layer.name + "_" + layer.text + suffix);
+    for (const std::string& input : inputs) node.add_input(input);
+    node.add_output(output_ + suffix);
+    return output_ + suffix;
+  }
+
+  /// The name of a constant, which is in the graph once.
+  std::string scalar(const char* name, float value) {
+    if (scalars_.insert(name).second) {
+      onnx::TensorProto& initializer = *graph_.add_initializer();
+      initializer.set_name(name);
+      initializer.set_data_type(onnx::TensorProto::FLOAT);
+      initializer.set_raw_data(&value, sizeof(value));
+    }
+    return name;
+  }
+
+  static std::vector<TensorRole> weights(const Layer& layer) {
+    return layer.bias ? std::vector{TensorRole::weight, TensorRole::bias} : std::vector{TensorRole::weight};
+  }
+
+  onnx::NodeProto& add_node(const char* op, const Layer& layer, const std::vector<TensorRole>& tensors) {
+    onnx::NodeProto& node = *graph_.add_node();
+    node.set_op_type(op);
+    node.set_name(layer.name + "_" + layer.text);
+    for (const std::string& input : inputs_) node.add_input(input);
+    for (const TensorRole role : tensors) {
+      node.add_input(tensor_name(layer, role));
+      add_tensor(*state_.find(tensor_name(layer, role)));
     }
     node.add_output(output_);
     return node;
@@ -129,7 +188,9 @@ class GraphBuilder {
   onnx::GraphProto& graph_;
   const ModelState& state_;
   double eps_;
-  std::string input_ = kOnnxInput, output_;
+  std::vector<std::string> inputs_, outputs_;  ///< of the layer that is added; of those before it
+  std::string output_;
+  std::set<std::string> scalars_;
 };
 
 onnx::ModelProto make_model(const Network& network, const ModelState& state, double eps,

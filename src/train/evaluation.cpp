@@ -4,25 +4,12 @@
 #include <string>
 #include <utility>
 
+#include "backend/executable.hpp"
+#include "backend/state.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/plan.hpp"
 
 namespace bntrain {
 namespace {
-
-/// Executables want a training set; evaluation never looks at it.
-ImageSet first_of(const ImageSet& images) {
-  const auto size = static_cast<std::ptrdiff_t>(images.shape.size());
-  return {images.shape, 1, {images.pixels.begin(), images.pixels.begin() + size}, {images.labels.front()}};
-}
-
-Dataset as_test_set(ImageSet images, std::int64_t classes) {
-  Dataset data;
-  data.classes = classes;
-  data.train = first_of(images);
-  data.test = std::move(images);
-  return data;
-}
 
 template <typename Visitor>
 void for_each_batch(std::int64_t images, std::int64_t batch_size, const Visitor& visit) {
@@ -68,20 +55,32 @@ void replace(ModelState& state, const std::string& name, std::vector<float> valu
 
 Evaluator::Evaluator(const Network& network, const BatchNormOptions& batch_norm, ImageSet images,
                      std::int64_t batch_size, Backend& backend)
-    : network_(network) {
-  BNTRAIN_EXPECTS(images.count > 0 && batch_size > 0 && images.shape == network.input());
-  batch_size_ = std::min(batch_size, images.count);
-  data_ = as_test_set(std::move(images), network.classes());
-  PlanOptions options = backend.plan_options();
-  options.training = false;
-  executable_ = backend.compile(make_plan(network, batch_norm, batch_size_, options), data_);
+    : images_(std::move(images)), network_(network) {
+  BNTRAIN_EXPECTS(images_.count > 0 && batch_size > 0 && images_.shape == network.input());
+  batch_size_ = std::min(batch_size, images_.count);
+  executable_ = backend.compile({network_, batch_norm, batch_size_, Purpose::inference});
+  executable_->bind_evaluation_images(images_);
+}
+
+Evaluator::~Evaluator() = default;
+
+std::string Evaluator::variant() const {
+  return executable_->variant();
+}
+
+std::string Evaluator::report() const {
+  return executable_->report();
+}
+
+void Evaluator::load(const ModelState& state) {
+  load_state(*executable_, state);
 }
 
 template <typename Step>
 ModelEvaluation Evaluator::evaluate_with(const Step& step) {
   ModelEvaluation result;
   std::vector<StepMetrics> measured;
-  for_each_batch(data_.test.count, batch_size_, [&](BatchRange range) {
+  for_each_batch(images_.count, batch_size_, [&](BatchRange range) {
     step(range);
     const std::vector<float> logits = executable_->logits();
     result.logits.insert(result.logits.end(), logits.begin(), logits.end());
@@ -96,20 +95,21 @@ ModelEvaluation Evaluator::evaluate() {
 }
 
 ModelEvaluation Evaluator::evaluate_by_batch() {
-  return evaluate_with([&](BatchRange range) { executable_->eval_step_by_batch(range, 0); });
+  return evaluate_with([&](BatchRange range) { executable_->diagnostics().eval_step_by_batch(range, 0); });
 }
 
 ModelState Evaluator::recompute_statistics(ModelState state) {
-  executable_->load(state);
+  load(state);
   for (const RunningStatistics& norm : network_.running()) {
     Moments moments;
-    for_each_batch(data_.test.count, batch_size_, [&](BatchRange range) {
-      moments.merge(executable_->eval_step_by_batch(range, norm.layer).front(), range.count);
+    for_each_batch(images_.count, batch_size_, [&](BatchRange range) {
+      moments.merge(executable_->diagnostics().eval_step_by_batch(range, norm.layer).front(), range.count);
       executable_->drain_metrics();
     });
-    replace(state, norm.name + ".running_mean", moments.mean());
-    replace(state, norm.name + ".running_var", moments.var());
-    executable_->load(state);
+    const Layer& layer = network_.layer(norm.layer);
+    replace(state, tensor_name(layer, TensorRole::running_mean), moments.mean());
+    replace(state, tensor_name(layer, TensorRole::running_var), moments.var());
+    load(state);
   }
   return state;
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "bntrain/error.hpp"
+#include "layers/layer_type.hpp"
 
 namespace bntrain {
 namespace {
@@ -26,7 +27,7 @@ LogitDifference compare_logits(const Network& network, std::span<const float> a,
     result.largest = std::max(result.largest, difference);
   }
   const auto weighted = std::ranges::count_if(network.layers(), [](const Layer& layer) {
-    return layer.kind == LayerKind::conv || layer.kind == LayerKind::linear;
+    return type_of(layer).weighted;
   });
   result.allowed =
       kRoundings * std::numeric_limits<float>::epsilon() * static_cast<double>(weighted) * result.logit;

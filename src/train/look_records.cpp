@@ -1,6 +1,7 @@
 // The JSON objects of --record.
 #include <string>
 
+#include "bntrain/probe.hpp"
 #include "train/records.hpp"
 
 namespace bntrain {

@@ -123,7 +123,7 @@ Json start_record(const TrainConfig& config, const Dataset& dataset, const Train
           {"versions", {{"bntrain", BNTRAIN_VERSION}, {"compiler", __VERSION__}}},
           {"processor", processor_name()},
           {"backend", backend},
-          {"variant", trainer.executable().variant()},
+          {"variant", trainer.variant()},
           {"jobs", jobs},
           {"network", trainer.network().text()},
           {"parameters", trainer.network().parameter_count()},

@@ -6,8 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "backend/executable.hpp"
+#include "backend/state.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/plan.hpp"
+#include "bntrain/optimizer.hpp"
+#include "bntrain/probe.hpp"
 #include "bntrain/random.hpp"
 
 namespace bntrain {
@@ -33,6 +36,10 @@ std::int64_t batches(std::int64_t images, std::int64_t batch_size) {
 BatchRange nth_batch(std::int64_t index, std::int64_t images, std::int64_t batch_size) {
   const std::int64_t first = index * batch_size;
   return {first, std::min(batch_size, images - first)};
+}
+
+OptimizerOptions optimizer_options(const TrainConfig& config) {
+  return {.lr = config.lr, .weight_decay = config.weight_decay, .momentum = config.momentum};
 }
 
 void check_fit(const TrainConfig& config, const Dataset& dataset) {
@@ -63,8 +70,13 @@ void Trainer::compile() {
   }
   check_fit(config_, data());
   network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
-  executable_ = backend_.compile(
-      make_plan(network_, config_.batch_norm, config_.batch_size, backend_.plan_options()), data());
+  executable_ = backend_.compile({.network = network_,
+                                  .batch_norm = config_.batch_norm,
+                                  .batch_size = config_.batch_size,
+                                  .update = update_rule(optimizer_options(config_)),
+                                  .decay_weights_only = false});
+  executable_->bind_training_images(data().train);
+  executable_->bind_evaluation_images(data().test);
   if (config_.record.any()) probe_ = std::make_unique<Probe>(network_, config_, data(), backend_);
 }
 
@@ -112,7 +124,7 @@ TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop)
     if (!train_epoch(part, observer, stop)) {
       const auto bad = static_cast<std::int64_t>(progress_.measured.size());
       const BatchRange batch = nth_batch(bad, data().train.count, config_.batch_size);
-      return diverged(part.epoch, executable_->first_non_finite(batch));
+      return diverged(part.epoch, executable_->diagnostics().first_non_finite(batch));
     }
     part.steps = progress_.steps;
     part.train = average(progress_.measured);
@@ -131,11 +143,11 @@ TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop)
     // would tell, and after the last epoch nothing would.
     if (!std::isfinite(part.test.loss)) {
       const BatchRange batch = nth_batch(0, data().train.count, config_.batch_size);
-      const std::string layer = executable_->first_non_finite(batch);
+      const std::string layer = executable_->diagnostics().first_non_finite(batch);
       if (!layer.empty()) return diverged(part.epoch, layer);
     }
     if (config_.valid > 0 && best_epoch(result.epochs) == &result.epochs.back()) {
-      best_ = executable_->save();
+      best_ = save();
       observer.on_best(part, best_);
     }
     if (!whole) break;  // --steps ends here; a run that goes on from the checkpoint finishes the epoch
@@ -172,8 +184,7 @@ bool Trainer::train_epoch(EpochResult& part, TrainObserver& observer, const std:
       epoch_order(data().train.count, config_.seed, part.epoch, config_.shuffle);
   executable_->set_order(order);
   if (probe_) probe_->set_order(order);
-  const StepParams params{config_.lr, config_.momentum, config_.weight_decay,
-                          1.0 / static_cast<double>(config_.batch_size)};
+  const double gradient_scale = 1.0 / static_cast<double>(config_.batch_size);
   const std::int64_t first_step = part.epoch * steps_per_epoch();
   const std::int64_t steps = std::min(steps_per_epoch(), total_steps() - first_step);
   const auto is_due = [&](std::int64_t step, std::int64_t interval) {
@@ -198,10 +209,11 @@ bool Trainer::train_epoch(EpochResult& part, TrainObserver& observer, const std:
     if (is_recorded(first_step + step)) {
       apart([&] {
         observer.on_record(
-            probe_->look(first_step + step, executable_->save(), batch, params.gradient_scale));
+            probe_->look(first_step + step, save(), batch, gradient_scale));
       });
     }
-    executable_->train_step(batch, params);
+    const UpdateScalars update = update_scalars(optimizer_options(config_), config_.lr, first_step + step);
+    executable_->train_step(batch, {update, gradient_scale});
     ++step;
     last = step == steps || stop;
     // Before a look as well: after a loss that is not finite there is nothing new to see.
@@ -247,11 +259,10 @@ AverageMetrics Trainer::evaluate(Executable& executable, const ImageSet& images)
 }
 
 AverageMetrics Trainer::test_best_epoch() {
-  PlanOptions options = backend_.plan_options();
-  options.training = false;
   const auto executable =
-      backend_.compile(make_plan(network_, config_.batch_norm, config_.batch_size, options), dataset_);
-  executable->load(best_);
+      backend_.compile({network_, config_.batch_norm, config_.batch_size, Purpose::inference});
+  executable->bind_evaluation_images(dataset_.test);
+  load_state(*executable, best_);
   return evaluate(*executable, dataset_.test);
 }
 

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <string>
 
+#include "backend/state.hpp"
 #include "bntrain/error.hpp"
+#include "bntrain/probe.hpp"
 #include "bntrain/trainer.hpp"
 #include "train/starting_state.hpp"
 
@@ -24,7 +26,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
     : config_(config), dataset_(dataset), backend_(backend) {
   compile();
   progress_.seed = config.seed;
-  executable_->load(starting_state(config, network_, notes_));
+  load_state(*executable_, starting_state(config, network_, notes_));
 }
 
 Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from)
@@ -34,8 +36,8 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   progress_ = from.progress;
   for (EpochResult& epoch : progress_.epochs) epoch.evaluated = evaluated();
   best_ = from.best;
-  executable_->load(from.model);
-  executable_->load_momentum(from.momentum);
+  load_state(*executable_, from.model);
+  if (executable_->plan().update == UpdateRule::sgd_momentum) load_optimizer(*executable_, {{"momentum_buffer", from.momentum}});
 }
 
 void Trainer::check_resumable(const Checkpoint& from) const {
@@ -44,7 +46,7 @@ void Trainer::check_resumable(const Checkpoint& from) const {
     throw Error(ErrorKind::data, "the checkpoint does not belong to this run: " + problem);
   };
   check_state(network_, from.model, "the checkpoint");
-  if (!is_momentum_of(network_, from.momentum))
+  if (!from.momentum.tensors.empty() && !is_momentum_of(network_, from.momentum))
     refuse("its momentum is not that of the network " + network_.text());
   if (progress.seed != config_.seed) {
     refuse("its seed is " + std::to_string(progress.seed) + ", not " + std::to_string(config_.seed));
@@ -73,7 +75,26 @@ void Trainer::check_resumable(const Checkpoint& from) const {
 }
 
 Checkpoint Trainer::checkpoint() const {
-  return {executable_->save(), executable_->save_momentum(), best_, progress_};
+  const OptimizerState optimizer = save_optimizer(*executable_);
+  return {save(), optimizer.empty() ? ModelState() : optimizer.front().tensors, best_, progress_};
+}
+
+Trainer::~Trainer() = default;
+
+std::string Trainer::variant() const {
+  return executable_->variant();
+}
+
+std::string Trainer::report() const {
+  return executable_->report();
+}
+
+ModelState Trainer::save() const {
+  return save_state(*executable_);
+}
+
+ModelState Trainer::save_gradients() const {
+  return bntrain::save_gradients(*executable_);
 }
 
 }  // namespace bntrain

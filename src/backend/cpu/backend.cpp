@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "backend/cpu/ceilings.hpp"
+#include "backend/cpu/peaks.hpp"
 #include "backend/cpu/executable.hpp"
 #include "backend/cpu/isa.hpp"
 
@@ -17,13 +17,12 @@ class CpuBackend final : public Backend {
   CpuBackend(int threads, const Kernels& kernels)
       : threads_(threads > 0 ? threads : usable_cores()), kernels_(kernels) {}
 
-  PlanOptions plan_options() const override { return {.training = true, .rebuild_conv_gradients = true}; }
-
-  std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
-    return std::make_unique<CpuExecutable>(plan, dataset, kernels_, threads_);
+  std::unique_ptr<Executable> compile(const PlanRequest& request) override {
+    return std::make_unique<CpuExecutable>(make_plan(request, {.rebuild_conv_gradients = true}), kernels_,
+                                           threads_);
   }
 
-  DeviceCeilings measure_ceilings() override { return cpu::measure_ceilings(threads_, kernels_); }
+  DevicePeaks measure_peaks() override { return cpu::measure_peaks(threads_, kernels_); }
 
   std::string description() const override {
     return "CPU, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") + kernels_.name +

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/block_op.hpp"
+#include "backend/cpu/ops/block.hpp"
 #include "backend/cpu/isa.hpp"
 #include "backend/cpu/memory.hpp"
 #include "bntrain/error.hpp"
@@ -33,7 +33,7 @@ struct Channels {
         shape(s),
         groups((s.batch + kernels.lanes - 1) / kernels.lanes),
         group_floats(s.spatial * kernels.lanes),
-        block{1, 1, s.spatial, 1, s.spatial, 1, true, Activation::none, Pooling::maximum},
+        block{1, 1, s.spatial, 1, s.spatial, 1, true, false, {}},
         layout{s.spatial, s.spatial, 1, 0} {}
 
   FloatBuffer plane() const { return FloatBuffer(groups * group_floats); }
@@ -41,7 +41,7 @@ struct Channels {
     return static_cast<int>(std::min<std::int64_t>(kernels.lanes, shape.batch - group * kernels.lanes));
   }
   /// The lanes beyond the batch get `rest`, which must be harmless: a backward pass wants 0 for dy, and for x
-  /// the mean, as (0 - mean) * invstd can be infinite and that times 0 NaN.
+  /// the mean, as (0 - mean) * inv_std can be infinite and that times 0 NaN.
   void read(const float* tensor, std::int64_t channel, float rest, FloatBuffer& plane) const {
     if (shape.batch % kernels.lanes != 0)
       std::fill_n(plane.data() + (groups - 1) * group_floats, group_floats, rest);
@@ -125,8 +125,8 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
     const ChannelStatistics s = statistics(c, plane, shape, moments);
     mean[channel] = static_cast<float>(s.mean);
     var[channel] = to_float(s.var);
-    const float invstd = cpu::inverse_deviation(s.var, options.eps);
-    normalize(c, channel, {mean + channel, &invstd, gamma + channel, beta + channel, nullptr, nullptr}, plane,
+    const float inv_std = cpu::inv_std_of(s.var, options.eps);
+    normalize(c, channel, {mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr}, plane,
               y);
     if (running_mean == nullptr) continue;
     running_mean[channel] = cpu::moving_average(running_mean[channel], s.mean, options.momentum);
@@ -147,8 +147,8 @@ void batch_norm_backward(const float* x, const float* dy, const float* gamma, co
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
     c.read(x, channel, mean[channel], x_plane);
     c.read(dy, channel, 0, dy_plane);
-    const float invstd = cpu::inverse_deviation(var[channel], options.eps);
-    NormCoefficients norm{mean + channel, &invstd, gamma + channel, nullptr, nullptr, nullptr};
+    const float inv_std = cpu::inv_std_of(var[channel], options.eps);
+    NormCoefficients norm{mean + channel, &inv_std, gamma + channel, nullptr, nullptr, nullptr};
     const GradientSums sums = gradient_sums(c, x_plane, dy_plane, norm);
     dbeta[channel] = static_cast<float>(sums.dbeta);
     dgamma[channel] = static_cast<float>(sums.dgamma);
@@ -173,9 +173,9 @@ void batch_norm_inference(const float* x, const float* gamma, const float* beta,
   FloatBuffer plane = c.plane();
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
     c.read(x, channel, 0, plane);
-    const float invstd = cpu::inverse_deviation(running_var[channel], options.eps);
+    const float inv_std = cpu::inv_std_of(running_var[channel], options.eps);
     normalize(c, channel,
-              {running_mean + channel, &invstd, gamma + channel, beta + channel, nullptr, nullptr}, plane, y);
+              {running_mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr}, plane, y);
   }
 }
 
@@ -190,14 +190,14 @@ void batch_norm_inference_backward(const float* x, const float* dy, const float*
   for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
     c.read(x, channel, running_mean[channel], x_plane);
     c.read(dy, channel, 0, dy_plane);
-    const float invstd = cpu::inverse_deviation(running_var[channel], options.eps);
+    const float inv_std = cpu::inv_std_of(running_var[channel], options.eps);
     const GradientSums sums = gradient_sums(
-        c, x_plane, dy_plane, {running_mean + channel, &invstd, gamma + channel, nullptr, nullptr, nullptr});
+        c, x_plane, dy_plane, {running_mean + channel, &inv_std, gamma + channel, nullptr, nullptr, nullptr});
     dbeta[channel] = static_cast<float>(sums.dbeta);
     dgamma[channel] = static_cast<float>(sums.dgamma);
     // What is left of the forward pass when nothing is subtracted or added; x plays no part, NaN or not.
     const float zero = 0;
-    normalize(c, channel, {&zero, &invstd, gamma + channel, &zero, nullptr, nullptr}, dy_plane, dx);
+    normalize(c, channel, {&zero, &inv_std, gamma + channel, &zero, nullptr, nullptr}, dy_plane, dx);
   }
 }
 

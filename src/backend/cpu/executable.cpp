@@ -5,8 +5,9 @@
 #include <limits>
 #include <numeric>
 
-#include "backend/cpu/conv_op.hpp"
-#include "backend/cpu/linear_op.hpp"
+#include "backend/cpu/ops/add.hpp"
+#include "backend/cpu/ops/conv.hpp"
+#include "backend/cpu/ops/linear.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain::cpu {
@@ -18,59 +19,52 @@ constexpr std::int64_t kUpdateChunk = 1 << 14;
 Workspace make_workspace(const Plan& plan, const Kernels& kernels, ThreadTeam& team) {
   const std::int64_t capacity = (plan.batch_size + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
   const std::int64_t floats = plan.network.parameter_floats();
+  const int states = plan.has_gradients() ? state_count(plan.update) : 0;
   return {plan,
           kernels,
           team,
           capacity,
           FloatBuffer(plan.arena_floats_per_image * capacity),
           FloatBuffer(floats),
-          FloatBuffer(plan.training ? floats : 0),
-          FloatBuffer(plan.training ? floats : 0),
-          FloatBuffer(plan.network.running_floats())};
+          FloatBuffer(plan.has_gradients() ? floats : 0),
+          FloatBuffer(plan.network.running_floats()),
+          {FloatBuffer(states > 0 ? floats : 0), FloatBuffer(states > 1 ? floats : 0)}};
 }
 
 }  // namespace
 
-CpuExecutable::CpuExecutable(const Plan& plan, const Dataset& dataset, const Kernels& kernels, int threads)
-    : plan_(plan), dataset_(dataset), team_(threads), w_(make_workspace(plan_, kernels, team_)) {
-  BNTRAIN_EXPECTS(plan.batch_size > 0);
-  BNTRAIN_EXPECTS(plan.network.input() == dataset.train.shape && plan.network.input() == dataset.test.shape);
+CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
+    : plan_(std::move(plan)), team_(threads), w_(make_workspace(plan_, kernels, team_)) {
   build_ops();
-  order_.resize(static_cast<std::size_t>(dataset.train.count));
-  std::iota(order_.begin(), order_.end(), 0);
-  test_order_.resize(static_cast<std::size_t>(dataset.test.count));
-  std::iota(test_order_.begin(), test_order_.end(), 0);
   metrics_.reserve(1 << 14);  // more steps than anybody lets pass between two drains
 }
 
 void CpuExecutable::build_ops() {
-  const std::vector<PlanStep>& steps = plan_.steps;
-  // The next step works on this one's channels: no flatten lies between them.
-  const auto conv_feeds_block = [&](std::size_t i) {
-    return !plan_.every_value && steps[i].kind == StepKind::conv && steps[i + 1].kind == StepKind::block &&
-           steps[i + 1].first_layer == steps[i].last_layer + 1;
-  };
-  // Backwards, because a convolution wants to know the block behind it.
-  ops_.resize(steps.size());
-  for (std::size_t i = steps.size(); i-- > 0;) {
-    const PlanStep& step = steps[i];
-    switch (step.kind) {
-      case StepKind::conv: {
+  ops_.resize(plan_.ops.size());
+  for (std::size_t i = ops_.size(); i-- > 0;) {  // backwards: a convolution takes the block after it
+    const PlanOp& op = plan_.ops[i];
+    switch (op.kind) {
+      case OpKind::conv:
         ops_[i] = std::make_unique<ConvOp>(
-            w_, step, conv_feeds_block(i) ? static_cast<BlockOp*>(ops_[i + 1].get()) : nullptr);
+            w_, op,
+            op.block_after < 0
+                ? nullptr
+                : static_cast<BlockOp*>(ops_[static_cast<std::size_t>(op.block_after)].get()));
         break;
-      }
-      case StepKind::linear:
-        ops_[i] = std::make_unique<LinearOp>(w_, step);
+      case OpKind::linear:
+        ops_[i] = std::make_unique<LinearOp>(w_, op);
         break;
-      case StepKind::block: {
-        auto block = std::make_unique<BlockOp>(w_, step, i > 0 && conv_feeds_block(i - 1));
-        if (step.norm) norms_.push_back(block.get());
+      case OpKind::block: {
+        auto block = std::make_unique<BlockOp>(w_, op);
+        if (op.has_norm()) norms_.insert(norms_.begin(), block.get());
         ops_[i] = std::move(block);
         break;
       }
-      case StepKind::loss: {
-        auto loss = std::make_unique<LossOp>(w_, step);
+      case OpKind::add:
+        ops_[i] = std::make_unique<AddOp>(w_, op);
+        break;
+      case OpKind::loss: {
+        auto loss = std::make_unique<LossOp>(w_, op);
         loss_ = loss.get();
         ops_[i] = std::move(loss);
         break;
@@ -82,21 +76,36 @@ void CpuExecutable::build_ops() {
     for (std::int64_t task = 0; task < op->pack_tasks(); ++task) pack_tasks_.push_back({op.get(), task});
 }
 
-Pass CpuExecutable::begin(const ImageSet& images, const std::vector<std::int64_t>& order, BatchRange range,
-                          int by_batch_from, double gradient_scale) {
+void CpuExecutable::bind(Source& source, const ImageSet& images) {
+  BNTRAIN_EXPECTS(images.shape == plan_.network.input());
+  source.images = &images;
+  source.order.resize(static_cast<std::size_t>(images.count));
+  std::iota(source.order.begin(), source.order.end(), 0);
+}
+
+void CpuExecutable::bind_training_images(const ImageSet& images) {
+  bind(training_, images);
+}
+
+void CpuExecutable::bind_evaluation_images(const ImageSet& images) {
+  bind(evaluation_, images);
+}
+
+Pass CpuExecutable::begin(const Source& source, BatchRange range, int by_batch_from, double gradient_scale) {
+  BNTRAIN_EXPECTS(source.images != nullptr);
   BNTRAIN_EXPECTS(range.first >= 0 && range.count > 0 && range.count <= plan_.batch_size);
-  BNTRAIN_EXPECTS(range.first + range.count <= static_cast<std::int64_t>(order.size()));
+  BNTRAIN_EXPECTS(range.first + range.count <= static_cast<std::int64_t>(source.order.size()));
   Pass pass;
-  pass.images = &images;
-  pass.indices = order.data() + range.first;
+  pass.images = source.images;
+  pass.indices = source.order.data() + range.first;
   pass.count = range.count;
   pass.lanes = w_.kernels.lanes;
   pass.groups = (range.count + pass.lanes - 1) / pass.lanes;
   pass.by_batch_from = by_batch_from;
   pass.gradient_scale = static_cast<float>(gradient_scale);
   team_.for_each(pass.groups, [&](std::int64_t group, int) {
-    w_.kernels.gather(images.pixels.data(), images.shape.size(), pass.indices + group * pass.lanes,
-                      pass.valid(group), w_.value(0, group));
+    w_.kernels.gather(source.images->pixels.data(), source.images->shape.size(),
+                      pass.indices + group * pass.lanes, pass.valid(group), w_.value(0, group));
   });
   return pass;
 }
@@ -106,34 +115,43 @@ void CpuExecutable::forward(const Pass& pass) {
 }
 
 void CpuExecutable::set_order(std::span<const std::int64_t> order) {
-  for (const std::int64_t index : order) BNTRAIN_EXPECTS(index >= 0 && index < dataset_.train.count);
-  order_.assign(order.begin(), order.end());
+  BNTRAIN_EXPECTS(training_.images != nullptr);
+  for (const std::int64_t index : order) BNTRAIN_EXPECTS(index >= 0 && index < training_.images->count);
+  training_.order.assign(order.begin(), order.end());
 }
 
 void CpuExecutable::train_step(BatchRange range, const StepParams& params) {
-  BNTRAIN_EXPECTS(plan_.training);
+  BNTRAIN_EXPECTS(plan_.has_gradients());
   if (halted_) {
     metrics_.push_back({std::numeric_limits<double>::quiet_NaN(), 0, range.count});
     return;
   }
-  const Pass pass = begin(dataset_.train, order_, range, every_norm, params.gradient_scale);
+  const Pass pass = begin(training_, range, every_norm, params.gradient_scale);
   forward(pass);
   metrics_.push_back(loss_->metrics());
   halted_ = !std::isfinite(loss_->metrics().loss_sum);
   if (halted_) return;
   for (std::size_t i = ops_.size(); i-- > 0;) ops_[i]->backward(pass);
-  update(params);
+  update(params.update);
 }
 
-void CpuExecutable::update(const StepParams& params) {
-  const std::int64_t floats = w_.parameters.size();
-  float* velocity = params.momentum != 0 ? w_.velocity.data() : nullptr;
+void CpuExecutable::update(const UpdateScalars& scalars) {
+  const std::int64_t floats = w_.parameters.size(), decayed = plan_.decayed_floats;
+  UpdateScalars without_decay = scalars;
+  without_decay.weight_decay = 0;
+  const auto from = [](FloatBuffer& buffer, std::int64_t first) {
+    return buffer.size() > 0 ? buffer.data() + first : nullptr;
+  };
+  const auto update_range = [&](const UpdateScalars& s, std::int64_t first, std::int64_t end) {
+    if (first < end)
+      w_.kernels.update(plan_.update, s, end - first, w_.gradients.data() + first,
+                        w_.parameters.data() + first, from(w_.moments[0], first), from(w_.moments[1], first));
+  };
   team_.for_each((floats + kUpdateChunk - 1) / kUpdateChunk, [&](std::int64_t chunk, int) {
-    const std::int64_t first = chunk * kUpdateChunk;
-    w_.kernels.sgd(std::min(kUpdateChunk, floats - first), w_.gradients.data() + first,
-                   static_cast<float>(params.lr), static_cast<float>(params.momentum),
-                   static_cast<float>(params.weight_decay), w_.parameters.data() + first,
-                   velocity != nullptr ? velocity + first : nullptr);
+    const std::int64_t first = chunk * kUpdateChunk, end = std::min(first + kUpdateChunk, floats);
+    const std::int64_t border = std::clamp(decayed, first, end);
+    update_range(scalars, first, border);
+    update_range(without_decay, border, end);
   });
   for (BlockOp* norm : norms_) norm->update_running();
   ++updates_;
@@ -148,7 +166,7 @@ void CpuExecutable::pack() {
 }
 
 void CpuExecutable::evaluate(BatchRange range, int by_batch_from) {
-  forward(begin(dataset_.test, test_order_, range, by_batch_from, 0));
+  forward(begin(evaluation_, range, by_batch_from, 0));
   metrics_.push_back(loss_->metrics());
   evaluated_ = range.count;
 }
@@ -161,20 +179,19 @@ std::vector<BatchStatistics> CpuExecutable::eval_step_by_batch(BatchRange range,
   evaluate(range, first_layer);
   std::vector<BatchStatistics> all;
   for (const BlockOp* norm : norms_) {
-    if (norm->step().first_layer < first_layer) continue;
+    if (norm->plan_op().first_layer < first_layer) continue;
     BatchStatistics& one = all.emplace_back();
     for (const ChannelStatistics& channel : norm->statistics()) {
       one.mean.push_back(channel.mean);
       one.var.push_back(channel.var);
     }
   }
-  std::ranges::reverse(all);  // norms_ begins with the last one
   return all;
 }
 
 std::vector<float> CpuExecutable::logits() {
   const std::int64_t classes = plan_.network.classes();
-  const int value = plan_.steps.back().input;
+  const int value = plan_.ops.back().input();
   std::vector<float> result(static_cast<std::size_t>(evaluated_ * classes));
   for (std::int64_t image = 0; image < evaluated_; ++image) {
     const float* group = w_.value(value, image / w_.kernels.lanes) + image % w_.kernels.lanes;
@@ -195,20 +212,20 @@ bool CpuExecutable::finite(const float* values, std::int64_t count) const {
 }
 
 std::string CpuExecutable::first_non_finite(BatchRange range) {
-  const Pass pass = begin(dataset_.train, order_, range, every_norm, 0);
+  const Pass pass = begin(training_, range, every_norm, 0);
   for (const std::unique_ptr<Op>& op : ops_) {
-    const PlanStep& step = op->step();
+    const PlanOp& plan_op = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
-      if (step.kind != StepKind::loss && p.layer >= step.first_layer && p.layer <= step.last_layer &&
+      if (plan_op.kind != OpKind::loss && p.layer >= plan_op.first_layer && p.layer <= plan_op.last_layer &&
           !finite(w_.parameters.data() + p.offset, p.size))
-        return step.name + " (parameter " + p.name + ")";
+        return plan_op.name + " (parameter " + p.name + ")";
     op->forward(pass);
-    if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : step.name;
-    const std::int64_t size = w_.shape(step.output).size();
+    if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : plan_op.name;
+    const std::int64_t size = plan_op.out.size();
     for (std::int64_t image = 0; image < pass.count; ++image) {
-      const float* group = w_.value(step.output, image / pass.lanes);
+      const float* group = w_.value(plan_op.output, image / pass.lanes);
       for (std::int64_t i = 0; i < size; ++i)
-        if (!std::isfinite(group[i * pass.lanes + image % pass.lanes])) return step.name + " (output)";
+        if (!std::isfinite(group[i * pass.lanes + image % pass.lanes])) return plan_op.name + " (output)";
     }
   }
   return "";
@@ -216,6 +233,55 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
 
 std::string CpuExecutable::variant() const {
   return std::string("cpu ") + w_.kernels.name + " (" + std::to_string(w_.kernels.lanes) + " lanes)";
+}
+
+FloatBuffer& CpuExecutable::buffer(StateBuffer buffer) {
+  switch (buffer) {
+    case StateBuffer::parameters:
+      return w_.parameters;
+    case StateBuffer::gradients:
+      return w_.gradients;
+    case StateBuffer::first_moment:
+      return w_.moments[0];
+    case StateBuffer::second_moment:
+      return w_.moments[1];
+    case StateBuffer::running_statistics:
+      break;
+  }
+  return w_.running;
+}
+
+std::vector<float> CpuExecutable::read(StateBuffer which) const {
+  const FloatBuffer& from = const_cast<CpuExecutable*>(this)->buffer(which);
+  return {from.data(), from.data() + from.size()};
+}
+
+void CpuExecutable::write(StateBuffer which, std::span<const float> values) {
+  FloatBuffer& to = buffer(which);
+  BNTRAIN_EXPECTS(static_cast<std::int64_t>(values.size()) == to.size());
+  std::ranges::copy(values, to.data());
+}
+
+void CpuExecutable::restart(std::int64_t updates) {
+  updates_ = updates;
+  halted_ = false;
+  pack();
+}
+
+std::vector<float> CpuExecutable::read_value(int value, StepPass pass, std::int64_t images) const {
+  BNTRAIN_EXPECTS(plan_.purpose == Purpose::inspection && images >= 0 && images <= plan_.batch_size);
+  const PlanValue& v = plan_.values.at(static_cast<std::size_t>(value));
+  const std::int64_t offset = pass == StepPass::forward ? v.offset : v.gradient_offset;
+  BNTRAIN_EXPECTS(offset >= 0);
+  const std::int64_t size = v.shape.size();
+  const std::int64_t lanes = w_.kernels.lanes;
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(images * size));
+  for (std::int64_t image = 0; image < images; ++image) {
+    const float* group = w_.arena.data() + offset * w_.capacity + image / lanes * size * lanes;
+    for (std::int64_t i = 0; i < size; ++i) values.push_back(group[i * lanes + image % lanes]);
+  }
+  return values;
 }
 
 }  // namespace bntrain::cpu

@@ -4,57 +4,66 @@
 #include <memory>
 #include <vector>
 
-#include "backend/cpu/block_op.hpp"
-#include "backend/cpu/loss_op.hpp"
-#include "backend/cpu/op.hpp"
-#include "bntrain/backend.hpp"
+#include "backend/cpu/ops/block.hpp"
+#include "backend/cpu/ops/loss.hpp"
+#include "backend/cpu/ops/op.hpp"
+#include "backend/executable.hpp"
 
 namespace bntrain::cpu {
 
-class CpuExecutable final : public Executable {
+class CpuExecutable final : public Executable, public Diagnostics {
  public:
-  CpuExecutable(const Plan& plan, const Dataset& dataset, const Kernels& kernels, int threads);
+  CpuExecutable(Plan plan, const Kernels& kernels, int threads);
 
+  const Plan& plan() const override { return plan_; }
+  void bind_training_images(const ImageSet& images) override;
+  void bind_evaluation_images(const ImageSet& images) override;
   void set_order(std::span<const std::int64_t> order) override;
   void train_step(BatchRange range, const StepParams& params) override;
   void eval_step(BatchRange range) override;
-  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
   std::vector<float> logits() override;
   std::vector<StepMetrics> drain_metrics() override;
-  std::string first_non_finite(BatchRange range) override;
-  std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override;
-  std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override;
-  ModelState save() const override;
-  ModelState save_gradients() const override;
-  ModelState save_momentum() const override;
-  void load(const ModelState& state) override;
-  void load_momentum(const ModelState& momentum) override;
+  std::vector<float> read(StateBuffer buffer) const override;
+  void write(StateBuffer buffer, std::span<const float> values) override;
+  std::int64_t updates() const override { return updates_; }
+  void restart(std::int64_t updates) override;
   std::string variant() const override;
 
+  Diagnostics& diagnostics() override { return *this; }
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
+  std::string first_non_finite(BatchRange range) override;
+  std::vector<OpTiming> time_ops(BatchRange range, int repetitions) override;
+  std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override;
+
  private:
+  /// Images and the order in which they are visited.
+  struct Source {
+    const ImageSet* images = nullptr;
+    std::vector<std::int64_t> order;
+  };
+
   void build_ops();
-  Pass begin(const ImageSet& images, const std::vector<std::int64_t>& order, BatchRange range,
-             int by_batch_from, double gradient_scale);
+  void bind(Source& source, const ImageSet& images);
+  Pass begin(const Source& source, BatchRange range, int by_batch_from, double gradient_scale);
   void forward(const Pass& pass);
   void evaluate(BatchRange range, int by_batch_from);
-  void update(const StepParams& params);
+  void update(const UpdateScalars& scalars);
   void pack();
-  ModelState copy_of(const FloatBuffer& by_parameter) const;
+  FloatBuffer& buffer(StateBuffer buffer);
   bool finite(const float* values, std::int64_t count) const;
 
   const Plan plan_;
-  const Dataset& dataset_;
   ThreadTeam team_;
   Workspace w_;
   std::vector<std::unique_ptr<Op>> ops_;
-  std::vector<BlockOp*> norms_;  ///< the ops that have running statistics
+  std::vector<BlockOp*> norms_;  ///< the ops that have running statistics, in the order of the layers
   LossOp* loss_ = nullptr;
   struct PackTask {
     Op* op;
     std::int64_t task;
   };
   std::vector<PackTask> pack_tasks_;
-  std::vector<std::int64_t> order_, test_order_;
+  Source training_, evaluation_;
   std::vector<StepMetrics> metrics_;
   std::int64_t evaluated_ = 0;  ///< images of the last evaluation
   std::int64_t updates_ = 0;    ///< num_batches_tracked

@@ -1,33 +1,27 @@
 // The training step part by part, each timed.
-#include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include "backend/cpu/executable.hpp"
 #include "bntrain/error.hpp"
+#include "plan/cost.hpp"
 
 namespace bntrain::cpu {
-namespace {
-
-std::vector<float> copy(const FloatBuffer& buffer) {
-  return {buffer.data(), buffer.data() + buffer.size()};
-}
-
-}  // namespace
-
-std::vector<StepTiming> CpuExecutable::time_steps(BatchRange range, int repetitions) {
-  BNTRAIN_EXPECTS(plan_.training && repetitions > 0);
-  std::vector<StepTiming> timings{{"gather", StepPass::forward, "", {}}};
+std::vector<OpTiming> CpuExecutable::time_ops(BatchRange range, int repetitions) {
+  BNTRAIN_EXPECTS(plan_.has_gradients() && repetitions > 0);
+  std::vector<OpTiming> timings{{gather_part, StepPass::forward, "", {}}};
   for (const std::unique_ptr<Op>& op : ops_)
-    timings.push_back({op->step().name, StepPass::forward, op->variant(StepPass::forward), {}});
+    timings.push_back({op->plan_op().name, StepPass::forward, op->variant(StepPass::forward), {}});
   for (std::size_t i = ops_.size() - 1; i-- > 0;)
-    timings.push_back({ops_[i]->step().name, StepPass::backward, ops_[i]->variant(StepPass::backward), {}});
-  timings.push_back({"sgd", StepPass::update, "sgd+running+pack", {}});
+    timings.push_back({ops_[i]->plan_op().name, StepPass::backward, ops_[i]->variant(StepPass::backward), {}});
+  timings.push_back({update_part, StepPass::update, "update+running+pack", {}});
 
-  // A learning rate of 0 keeps the numbers the same for every repetition, but not their bits: w - 0 * g is
-  // NaN for an infinite g and 0 for a w of -0. So what a step writes is put back at the end.
-  const std::vector<float> parameters = copy(w_.parameters), gradients = copy(w_.gradients),
-                           running = copy(w_.running);
+  // A learning rate of 0 keeps the values the same for every repetition, but not their bits: w - 0 * g is NaN
+  // for an infinite g and 0 for a w of -0. So what a step writes is put back at the end.
+  constexpr StateBuffer written[] = {StateBuffer::parameters, StateBuffer::gradients, StateBuffer::first_moment,
+                                     StateBuffer::second_moment, StateBuffer::running_statistics};
+  std::vector<std::vector<float>> kept;
+  for (const StateBuffer each : written) kept.push_back(read(each));
   const std::int64_t updates = updates_;
   using Clock = std::chrono::steady_clock;
   for (int repetition = 0; repetition <= repetitions; ++repetition) {
@@ -41,17 +35,16 @@ std::vector<StepTiming> CpuExecutable::time_steps(BatchRange range, int repetiti
     };
     Pass pass;
     run([&] {
-      pass = begin(dataset_.train, order_, range, every_norm, 1.0 / static_cast<double>(range.count));
+      pass = begin(training_, range, every_norm, 1.0 / static_cast<double>(range.count));
     });
     for (const std::unique_ptr<Op>& op : ops_) run([&] { op->forward(pass); });
     for (std::size_t i = ops_.size() - 1; i-- > 0;) run([&] { ops_[i]->backward(pass); });
-    run([&] { update({.lr = 0}); });
+    run([&] { update({}); });
   }
-  std::copy(parameters.begin(), parameters.end(), w_.parameters.data());
-  std::copy(gradients.begin(), gradients.end(), w_.gradients.data());
-  std::copy(running.begin(), running.end(), w_.running.data());
-  updates_ = updates;
-  pack();
+  for (std::size_t i = 0; i < kept.size(); ++i) write(written[i], kept[i]);
+  const bool halted = halted_;
+  restart(updates);
+  halted_ = halted;
   return timings;
 }
 

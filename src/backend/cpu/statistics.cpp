@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/block_op.hpp"
+#include "backend/cpu/ops/block.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -44,7 +44,7 @@ ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, st
   return {mean, sum([mean](double v) { return (v - mean) * (v - mean); })};
 }
 
-float inverse_deviation(double var, double eps) {
+float inv_std_of(double var, double eps) {
   if (var > kLargest || var + eps == 0) return 0;
   return static_cast<float>(1.0 / std::sqrt(var + eps));
 }

@@ -1,6 +1,6 @@
 #include "backend/cuda/backend.hpp"
 
-#include "backend/cuda/ceilings.hpp"
+#include "backend/cuda/peaks.hpp"
 #include "backend/cuda/executable.hpp"
 #include "backend/cuda/gpu.hpp"
 #include "backend/cuda/math_handles.hpp"
@@ -16,20 +16,18 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend(Gpu gpu, Precision precision) : gpu_(std::move(gpu)), precision_(precision) {}
 
-  PlanOptions plan_options() const override { return {}; }
-
-  std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
+  std::unique_ptr<Executable> compile(const PlanRequest& request) override {
     try {
-      return std::make_unique<CudaExecutable>(plan, dataset, precision_);
+      return std::make_unique<CudaExecutable>(make_plan(request, {}), precision_);
     } catch (const CudaError& error) {
       throw Error(ErrorKind::runtime, "the network cannot be compiled for " + gpu_.name + ": " +
                                           error.what() + "; try a smaller --batch-size or --device cpu");
     }
   }
 
-  DeviceCeilings measure_ceilings() override {
+  DevicePeaks measure_peaks() override {
     DeviceStream stream;
-    return cuda::measure_ceilings(stream);
+    return cuda::measure_peaks(stream);
   }
 
   std::string description() const override {

@@ -81,12 +81,14 @@ class DeviceStream {
   /// Waits for everything that was enqueued, this copy included.
   void download(void* host, const void* device, std::int64_t bytes);
   void zero(void* device, std::int64_t bytes);
+  /// Within device memory.
+  void copy(void* to, const void* from, std::int64_t bytes);
   /// In a capture: each launch of the graph reaches the event anew.
   void record(Event& event);
   void synchronize();
 
-  /// What `enqueue` enqueues is kept instead of run. It may launch kernels, call the math libraries and
-  /// zero(), but neither copy from or to the host nor allocate nor wait.
+  /// What `enqueue` enqueues is kept instead of run. It may launch kernels, call the math libraries,
+  /// zero() and copy(), but neither copy from or to the host nor allocate nor wait.
   Graph capture(const std::function<void()>& enqueue);
   void launch(const Graph& graph);
 

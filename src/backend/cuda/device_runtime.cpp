@@ -109,6 +109,12 @@ void DeviceStream::zero(void* device, std::int64_t bytes) {
   BNTRAIN_CUDA_CHECK(cudaMemsetAsync(device, 0, static_cast<std::size_t>(bytes), impl_->stream.get()));
 }
 
+void DeviceStream::copy(void* to, const void* from, std::int64_t bytes) {
+  if (bytes == 0) return;
+  BNTRAIN_CUDA_CHECK(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice,
+                                     impl_->stream.get()));
+}
+
 void DeviceStream::record(Event& event) {
   const cudaStream_t stream = impl_->stream.get();
   cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;

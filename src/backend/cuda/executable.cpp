@@ -22,31 +22,39 @@ CudaExecutable::Images::Images(const ImageSet& set, DeviceStream& stream)
   stream.upload(labels.data(), set.labels.data(), labels.bytes());
 }
 
-CudaExecutable::CudaExecutable(const Plan& plan, const Dataset& dataset, Precision precision)
-    : plan_(plan),
+CudaExecutable::CudaExecutable(Plan plan, Precision precision)
+    : plan_(std::move(plan)),
       precision_(precision),
       w_(plan_, precision),
-      train_(dataset.train, w_.stream),
-      test_(dataset.test, w_.stream),
-      order_(dataset.train.count),
-      order_count_(dataset.train.count),
       state_(1),
-      scalars_(1),
+      scalars_(kMetricSlots),
       metrics_(kMetricSlots),
-      updates_(1) {
-  BNTRAIN_EXPECTS(plan.batch_size > 0);
-  BNTRAIN_EXPECTS(plan.network.input() == dataset.train.shape && plan.network.input() == dataset.test.shape);
-  std::vector<std::int64_t> own(static_cast<std::size_t>(order_count_));
-  std::iota(own.begin(), own.end(), 0);
-  w_.stream.upload(order_.data(), own.data(), order_.bytes());
+      updates_(1),
+      expected_scalars_(kMetricSlots) {
   w_.stream.zero(updates_.data(), updates_.bytes());
 }
 
+void CudaExecutable::bind_training_images(const ImageSet& images) {
+  BNTRAIN_EXPECTS(images.shape == plan_.network.input());
+  programs_.clear();  // captured graphs read the images before
+  training_.emplace(images, w_.stream);
+  order_.emplace(images.count);
+  std::vector<std::int64_t> own(static_cast<std::size_t>(images.count));
+  std::iota(own.begin(), own.end(), 0);
+  set_order(own);
+}
+
+void CudaExecutable::bind_evaluation_images(const ImageSet& images) {
+  BNTRAIN_EXPECTS(images.shape == plan_.network.input());
+  programs_.clear();
+  evaluation_.emplace(images, w_.stream);
+}
+
 void CudaExecutable::set_order(std::span<const std::int64_t> order) {
-  for (const std::int64_t index : order) BNTRAIN_EXPECTS(index >= 0 && index < train_.count);
-  BNTRAIN_EXPECTS(static_cast<std::int64_t>(order.size()) <= train_.count);
+  BNTRAIN_EXPECTS(training_ && static_cast<std::int64_t>(order.size()) <= training_->count);
+  for (const std::int64_t index : order) BNTRAIN_EXPECTS(index >= 0 && index < training_->count);
   order_count_ = static_cast<std::int64_t>(order.size());
-  w_.stream.upload(order_.data(), order.data(), static_cast<std::int64_t>(order.size_bytes()));
+  w_.stream.upload(order_->data(), order.data(), static_cast<std::int64_t>(order.size_bytes()));
 }
 
 CudaExecutable::Compiled& CudaExecutable::compiled(std::int64_t batch) {
@@ -85,43 +93,55 @@ void CudaExecutable::finish(kernels::BatchState begun, BatchRange range) {
   ++undrained_;
 }
 
-Feed CudaExecutable::feed(const Images& images, const std::int64_t* order) const {
-  Feed result{
-      .pixels = images.pixels.data(), .labels = images.labels.data(), .order = order, .state = state_.data()};
+Feed CudaExecutable::feed(const std::optional<Images>& images, const std::int64_t* order) const {
+  Feed result{.pixels = images->pixels.data(),
+              .labels = images->labels.data(),
+              .order = order,
+              .state = state_.data()};
   result.output.metrics = metrics_.data();
   result.output.slots = kMetricSlots;
   return result;
 }
 
+void CudaExecutable::upload_scalars(std::int64_t slot, std::span<const UpdateScalars> scalars) {
+  const auto expected = expected_scalars_.begin() + slot;
+  if (std::equal(scalars.begin(), scalars.end(), expected)) return;
+  w_.stream.upload(scalars_.data() + slot, scalars.data(), static_cast<std::int64_t>(scalars.size_bytes()));
+  std::ranges::copy(scalars, expected);
+}
+
+void CudaExecutable::prepare(std::span<const StepParams> next) {
+  std::vector<UpdateScalars> scalars;
+  for (const StepParams& params : next.first(std::min<std::size_t>(
+           next.size(), static_cast<std::size_t>(kMetricSlots - undrained_))))
+    scalars.push_back(params.update);
+  if (!scalars.empty()) upload_scalars(undrained_, scalars);
+}
+
 void CudaExecutable::train_step(BatchRange range, const StepParams& params) {
-  BNTRAIN_EXPECTS(plan_.training);
+  BNTRAIN_EXPECTS(plan_.has_gradients() && training_);
   const kernels::BatchState begun = begin(range, order_count_, static_cast<float>(params.gradient_scale));
-  const kernels::SgdScalars scalars{static_cast<float>(params.lr), static_cast<float>(params.momentum),
-                                    static_cast<float>(params.weight_decay)};
-  if (expected_scalars_ != scalars) {
-    w_.stream.upload(scalars_.data(), &scalars, scalars_.bytes());
-    expected_scalars_ = scalars;
-  }
+  upload_scalars(begun.step, {&params.update, 1});
   Compiled& c = compiled(range.count);
-  const bool momentum = params.momentum != 0;
-  run(momentum ? c.training_with_momentum : c.training, [&] {
-    Feed from = feed(train_, order_.data());
+  run(c.training, [&] {
+    Feed from = feed(training_, order_->data());
     from.output.halted = w_.halted.data();
     from.output.finite_steps = updates_.data();
     c.program.gather(from);
     c.program.forward(Mode::training);
     c.program.loss(from, Mode::training);
     c.program.backward();
-    c.program.update(scalars_.data(), momentum);
+    c.program.update(scalars_.data(), state_.data());
   });
   finish(begun, range);
 }
 
 void CudaExecutable::eval_step(BatchRange range) {
-  const kernels::BatchState begun = begin(range, test_.count, 0);
+  BNTRAIN_EXPECTS(evaluation_);
+  const kernels::BatchState begun = begin(range, evaluation_->count, 0);
   Compiled& c = compiled(range.count);
   run(c.evaluation, [&] {
-    const Feed from = feed(test_, nullptr);
+    const Feed from = feed(evaluation_, nullptr);
     c.program.gather(from);
     c.program.forward(Mode::inference);
     c.program.loss(from, Mode::inference);
@@ -131,35 +151,37 @@ void CudaExecutable::eval_step(BatchRange range) {
 }
 
 std::vector<BatchStatistics> CudaExecutable::eval_step_by_batch(BatchRange range, int first_layer) {
-  const kernels::BatchState begun = begin(range, test_.count, 0);
+  BNTRAIN_EXPECTS(evaluation_);
+  const kernels::BatchState begun = begin(range, evaluation_->count, 0);
   Program& program = compiled(range.count).program;
-  const Feed from = feed(test_, nullptr);
+  const Feed from = feed(evaluation_, nullptr);
   program.gather(from);
-  for (const auto& step : program.steps())
-    step->forward(step->step().first_layer >= first_layer ? Mode::training : Mode::inference);
+  for (const auto& op : program.ops())
+    op->forward(op->plan_op().first_layer >= first_layer ? Mode::training : Mode::inference);
   program.loss(from, Mode::inference);
   finish(begun, range);
   evaluated_ = range.count;
 
   std::vector<BatchStatistics> all;
-  for (const auto& step : program.steps())
-    if (step->step().norm && step->step().first_layer >= first_layer) all.push_back(read_statistics(*step));
+  for (const auto& op : program.ops())
+    if (op->plan_op().has_norm() && op->plan_op().first_layer >= first_layer)
+      all.push_back(read_statistics(static_cast<const BlockOp&>(*op)));
   return all;
 }
 
-BatchStatistics CudaExecutable::read_statistics(const Step& step) const {
-  const std::int64_t channels = step.norm_channels();
-  const std::vector<float> mean = read(w_.statistics.data() + step.step().running_mean, channels);
-  const std::vector<float> var = read(w_.statistics.data() + step.step().running_var, channels);
+BatchStatistics CudaExecutable::read_statistics(const BlockOp& op) const {
+  const std::int64_t channels = op.norm_channels();
+  const std::vector<float> mean = read(w_.statistics.data() + op.plan_op().running_mean, channels);
+  const std::vector<float> var = read(w_.statistics.data() + op.plan_op().running_var, channels);
   BatchStatistics result{{mean.begin(), mean.end()}, {var.begin(), var.end()}};
-  if (step.left_out_bias() == nullptr) return result;
-  const std::vector<float> bias = read(step.left_out_bias(), channels);
+  if (op.absorbed_bias() == nullptr) return result;
+  const std::vector<float> bias = read(op.absorbed_bias(), channels);
   for (std::size_t c = 0; c < bias.size(); ++c) result.mean[c] += static_cast<double>(bias[c]);
   return result;
 }
 
 std::vector<float> CudaExecutable::logits() {
-  return read(w_.value(plan_.steps.back().input), evaluated_ * plan_.network.classes());
+  return read(w_.value(plan_.ops.back().input()), evaluated_ * plan_.network.classes());
 }
 
 std::vector<StepMetrics> CudaExecutable::drain_metrics() {
@@ -178,25 +200,75 @@ std::string CudaExecutable::first_non_finite(BatchRange range) {
   drained_ = before;
   begin(range, order_count_, 0);
   Program& program = compiled(range.count).program;
-  const Feed from = feed(train_, order_.data());  // without `halted`: it reads and sets nothing
+  const Feed from = feed(training_, order_->data());  // without `halted`: it reads and sets nothing
   program.gather(from);
-  for (const auto& step : program.steps()) {
-    const PlanStep& s = step->step();
+  for (const auto& op : program.ops()) {
+    const PlanOp& s = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
       if (p.layer >= s.first_layer && p.layer <= s.last_layer &&
           !finite(w_.parameters.data() + p.offset, p.size))
         return s.name + " (parameter " + p.name + ")";
-    step->forward(Mode::training);
-    if (!finite(w_.value(s.output), range.count * w_.shape(s.output).size())) return s.name + " (output)";
+    op->forward(Mode::training);
+    if (!finite(w_.value(s.output), range.count * s.out.size())) return s.name + " (output)";
   }
   program.loss(from, Mode::inference);
   kernels::BatchMetrics metrics{};
   w_.stream.download(&metrics, metrics_.data(), sizeof metrics);
-  return std::isfinite(metrics.loss_sum) ? "" : plan_.steps.back().name;
+  return std::isfinite(metrics.loss_sum) ? "" : plan_.ops.back().name;
 }
 
 bool CudaExecutable::finite(const float* values, std::int64_t count) const {
   return std::ranges::all_of(read(values, count), [](float v) { return std::isfinite(v); });
+}
+
+const DeviceArray<float>& CudaExecutable::buffer(StateBuffer buffer) const {
+  switch (buffer) {
+    case StateBuffer::parameters:
+      return w_.parameters;
+    case StateBuffer::gradients:
+      return w_.gradients;
+    case StateBuffer::first_moment:
+      return w_.moments[0];
+    case StateBuffer::second_moment:
+      return w_.moments[1];
+    case StateBuffer::running_statistics:
+      break;
+  }
+  return w_.running;
+}
+
+std::vector<float> CudaExecutable::read(StateBuffer which) const {
+  return read(buffer(which).data(), buffer(which).size());
+}
+
+void CudaExecutable::write(StateBuffer which, std::span<const float> values) {
+  BNTRAIN_EXPECTS(static_cast<std::int64_t>(values.size()) == buffer(which).size());
+  w_.stream.upload(buffer(which).data(), values.data(), buffer(which).bytes());
+}
+
+std::int64_t CudaExecutable::updates() const {
+  std::int64_t updates = 0;
+  w_.stream.download(&updates, updates_.data(), updates_.bytes());
+  return updates;
+}
+
+void CudaExecutable::restart(std::int64_t updates) {
+  w_.stream.upload(updates_.data(), &updates, updates_.bytes());
+  w_.stream.zero(w_.halted.data(), w_.halted.bytes());
+}
+
+std::vector<float> CudaExecutable::read(const float* values, std::int64_t count) const {
+  std::vector<float> copy(static_cast<std::size_t>(count));
+  w_.stream.download(copy.data(), values, count * static_cast<std::int64_t>(sizeof(float)));
+  return copy;
+}
+
+std::vector<float> CudaExecutable::read_value(int value, StepPass pass, std::int64_t images) const {
+  BNTRAIN_EXPECTS(plan_.purpose == Purpose::inspection && images >= 0 && images <= plan_.batch_size);
+  const PlanValue& v = plan_.values.at(static_cast<std::size_t>(value));
+  const std::int64_t offset = pass == StepPass::forward ? v.offset : v.gradient_offset;
+  BNTRAIN_EXPECTS(offset >= 0);
+  return read(w_.arena.data() + offset * w_.capacity, images * v.shape.size());
 }
 
 std::string CudaExecutable::variant() const {

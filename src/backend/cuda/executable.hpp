@@ -8,30 +8,36 @@
 #include <vector>
 
 #include "backend/cuda/program.hpp"
-#include "bntrain/backend.hpp"
+#include "backend/cuda/ops/block.hpp"
+#include "backend/executable.hpp"
 
 namespace bntrain::cuda {
 
-class CudaExecutable final : public Executable {
+class CudaExecutable final : public Executable, public Diagnostics {
  public:
-  /// The data set goes to the device here, as bytes.
-  CudaExecutable(const Plan& plan, const Dataset& dataset, Precision precision);
+  CudaExecutable(Plan plan, Precision precision);
 
+  const Plan& plan() const override { return plan_; }
+  /// The images go to the device here, as bytes.
+  void bind_training_images(const ImageSet& images) override;
+  void bind_evaluation_images(const ImageSet& images) override;
   void set_order(std::span<const std::int64_t> order) override;
+  void prepare(std::span<const StepParams> next) override;
   void train_step(BatchRange range, const StepParams& params) override;
   void eval_step(BatchRange range) override;
-  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
   std::vector<float> logits() override;
   std::vector<StepMetrics> drain_metrics() override;
-  std::string first_non_finite(BatchRange range) override;
-  std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override;
-  std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override;
-  ModelState save() const override;
-  ModelState save_gradients() const override;
-  void load(const ModelState& state) override;
-  ModelState save_momentum() const override;
-  void load_momentum(const ModelState& momentum) override;
+  std::vector<float> read(StateBuffer buffer) const override;
+  void write(StateBuffer buffer, std::span<const float> values) override;
+  std::int64_t updates() const override;
+  void restart(std::int64_t updates) override;
   std::string variant() const override;
+
+  Diagnostics& diagnostics() override { return *this; }
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
+  std::string first_non_finite(BatchRange range) override;
+  std::vector<OpTiming> time_ops(BatchRange range, int repetitions) override;
+  std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override;
 
  private:
   /// Images and labels on the device.
@@ -48,7 +54,7 @@ class CudaExecutable final : public Executable {
   struct Compiled {
     Compiled(Workspace& workspace, std::int64_t batch) : program(workspace, batch) {}
     Program program;
-    Routine training, training_with_momentum, evaluation;
+    Routine training, evaluation;
   };
 
   Compiled& compiled(std::int64_t batch);
@@ -56,28 +62,29 @@ class CudaExecutable final : public Executable {
   kernels::BatchState begin(BatchRange range, std::int64_t images, float gradient_scale);
   void run(Routine& routine, const std::function<void()>& enqueue);
   void finish(kernels::BatchState begun, BatchRange range);
-  Feed feed(const Images& images, const std::int64_t* order) const;
-  BatchStatistics read_statistics(const Step& step) const;
+  Feed feed(const std::optional<Images>& images, const std::int64_t* order) const;
+  /// Scalars that the device does not hold yet, for the slots from `slot` on.
+  void upload_scalars(std::int64_t slot, std::span<const UpdateScalars> scalars);
+  BatchStatistics read_statistics(const BlockOp& op) const;
   bool finite(const float* values, std::int64_t count) const;
-  /// The parameters' part of a buffer that is laid out like them.
-  ModelState save_like_parameters(const DeviceArray<float>& buffer) const;
+  const DeviceArray<float>& buffer(StateBuffer buffer) const;
   std::vector<float> read(const float* values, std::int64_t count) const;
 
   const Plan plan_;
   const Precision precision_;
   mutable Workspace w_;  ///< reading from the device is an action of its stream
-  Images train_, test_;
-  DeviceArray<std::int64_t> order_;
-  std::int64_t order_count_;
+  std::optional<Images> training_, evaluation_;
+  std::optional<DeviceArray<std::int64_t>> order_;
+  std::int64_t order_count_ = 0;
   DeviceArray<kernels::BatchState> state_;
-  DeviceArray<kernels::SgdScalars> scalars_;
+  DeviceArray<UpdateScalars> scalars_;  ///< a ring: a step's are at the slot of its metrics
   DeviceArray<kernels::BatchMetrics> metrics_;
-  DeviceArray<std::int64_t> updates_;          ///< one number, num_batches_tracked
+  DeviceArray<std::int64_t> updates_;          ///< one element, num_batches_tracked
   std::map<std::int64_t, Compiled> programs_;  ///< by batch size
 
   // What the device holds once everything is done that was enqueued; empty where that is not known.
   std::optional<kernels::BatchState> expected_state_;
-  std::optional<kernels::SgdScalars> expected_scalars_;
+  std::vector<std::optional<UpdateScalars>> expected_scalars_;  ///< by slot
   std::int64_t undrained_ = 0;
   std::int64_t evaluated_ = 0;  ///< images of the last evaluation
   std::vector<StepMetrics> drained_;

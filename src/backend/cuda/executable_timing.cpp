@@ -4,6 +4,7 @@
 
 #include "backend/cuda/executable.hpp"
 #include "bntrain/error.hpp"
+#include "plan/cost.hpp"
 
 namespace bntrain::cuda {
 namespace {
@@ -25,36 +26,40 @@ class Keeper {
 
 }  // namespace
 
-std::vector<StepTiming> CudaExecutable::time_steps(BatchRange range, int repetitions) {
-  BNTRAIN_EXPECTS(plan_.training && repetitions > 0);
+std::vector<OpTiming> CudaExecutable::time_ops(BatchRange range, int repetitions) {
+  BNTRAIN_EXPECTS(plan_.has_gradients() && repetitions > 0);
   drained_ = drain_metrics();  // the metrics of these steps take the first slot, and are dropped
   const kernels::BatchState start =
       begin(range, order_count_, static_cast<float>(1.0 / static_cast<double>(range.count)));
   Program& program = compiled(range.count).program;
-  // Neither halts nor counts: see Executable::time_steps().
-  const Feed from = feed(train_, order_.data());
-  const kernels::SgdScalars scalars{0, 0, 0};
-  expected_scalars_.reset();
-  w_.stream.upload(scalars_.data(), &scalars, scalars_.bytes());
-  Keeper kept[] = {{w_.stream, w_.parameters}, {w_.stream, w_.gradients}, {w_.stream, w_.running}};
+  // Neither halts nor counts: see Diagnostics::time_ops().
+  const Feed from = feed(training_, order_->data());
+  const UpdateScalars no_update;
+  upload_scalars(start.step, {&no_update, 1});
+  Keeper kept[] = {{w_.stream, w_.parameters},
+                   {w_.stream, w_.gradients},
+                   {w_.stream, w_.moments[0]},
+                   {w_.stream, w_.moments[1]},
+                   {w_.stream, w_.running}};
 
-  std::vector<StepTiming> timings;
+  std::vector<OpTiming> timings;
   std::vector<std::function<void()>> parts;
   const auto add = [&](const std::string& name, StepPass pass, const std::string& variant,
                        std::function<void()> part) {
     timings.push_back({name, pass, variant, {}});
     parts.push_back(std::move(part));
   };
-  const auto& steps = program.steps();
-  add("gather", StepPass::forward, "", [&] { program.gather(from); });
-  for (const auto& step : steps)
-    add(step->step().name, StepPass::forward, step->variant(StepPass::forward),
-        [&] { step->forward(Mode::training); });
-  add(plan_.steps.back().name, StepPass::forward, "", [&] { program.loss(from, Mode::training); });
-  for (std::size_t i = steps.size(); i-- > 0;)
-    add(steps[i]->step().name, StepPass::backward, steps[i]->variant(StepPass::backward),
-        [&, i] { steps[i]->backward(); });
-  add("sgd", StepPass::update, "sgd+running", [&] { program.update(scalars_.data(), false); });
+  const auto& ops = program.ops();
+  add(gather_part, StepPass::forward, "", [&] { program.gather(from); });
+  for (const auto& op : ops)
+    add(op->plan_op().name, StepPass::forward, op->variant(StepPass::forward),
+        [&] { op->forward(Mode::training); });
+  add(plan_.ops.back().name, StepPass::forward, "", [&] { program.loss(from, Mode::training); });
+  for (std::size_t i = ops.size(); i-- > 0;)
+    add(ops[i]->plan_op().name, StepPass::backward, ops[i]->variant(StepPass::backward),
+        [&, i] { ops[i]->backward(); });
+  add(update_part, StepPass::update, "update+running",
+      [&] { program.update(scalars_.data(), state_.data()); });
 
   for (const auto& part : parts) part();  // what the libraries load lazily they must not load in a capture
   // In one graph, as in training: launched one by one, short kernels would be timed at the speed of the host.

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "backend/cuda/device.hpp"
-#include "bntrain/backend.hpp"
+#include "backend/executable.hpp"
 
 namespace bntrain::cuda {
 

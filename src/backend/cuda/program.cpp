@@ -1,51 +1,46 @@
 #include "backend/cuda/program.hpp"
 
-#include "backend/cuda/block_step.hpp"
-#include "backend/cuda/conv_step.hpp"
-#include "backend/cuda/linear_step.hpp"
+#include "backend/cuda/ops/add.hpp"
+#include "backend/cuda/ops/block.hpp"
+#include "backend/cuda/ops/conv.hpp"
+#include "backend/cuda/ops/linear.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain::cuda {
 namespace {
 
-std::vector<std::unique_ptr<Step>> make_steps(Workspace& w, std::int64_t batch) {
-  const std::vector<PlanStep>& plan = w.plan.steps;
-  // No flatten lies in between: the norm works on the convolution's channels.
-  const auto conv_feeds_norm = [&](std::size_t i) {
-    return !w.plan.every_value && plan[i].kind == StepKind::conv && plan[i + 1].kind == StepKind::block &&
-           plan[i + 1].norm && plan[i + 1].first_layer == plan[i].last_layer + 1;
-  };
-  std::vector<std::unique_ptr<Step>> steps;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    switch (plan[i].kind) {
-      case StepKind::conv:
-        steps.push_back(std::make_unique<ConvStep>(w, plan[i], batch, conv_feeds_norm(i)));
+/// Of every op but the loss.
+std::vector<std::unique_ptr<Op>> make_ops(Workspace& w, std::int64_t batch) {
+  std::vector<std::unique_ptr<Op>> ops;
+  for (const PlanOp& op : w.plan.ops) {
+    switch (op.kind) {
+      case OpKind::conv:
+        ops.push_back(std::make_unique<ConvOp>(w, op, batch));
         break;
-      case StepKind::linear:
-        steps.push_back(std::make_unique<LinearStep>(w, plan[i], batch));
+      case OpKind::linear:
+        ops.push_back(std::make_unique<LinearOp>(w, op, batch));
         break;
-      case StepKind::block: {
-        const float* bias = i > 0 && conv_feeds_norm(i - 1) && plan[i - 1].bias >= 0
-                                ? w.parameters.data() + plan[i - 1].bias
-                                : nullptr;
-        steps.push_back(std::make_unique<BlockStep>(w, plan[i], batch, bias));
+      case OpKind::block:
+        ops.push_back(std::make_unique<BlockOp>(w, op, batch));
         break;
-      }
-      case StepKind::loss:
+      case OpKind::add:
+        ops.push_back(std::make_unique<AddOp>(w, op, batch));
+        break;
+      case OpKind::loss:
         break;
     }
   }
-  return steps;
+  return ops;
 }
 
-// Steps' scratch memories begin on 256 bytes, like allocations.
+// Scratch memories begin on 256 bytes, like allocations.
 std::int64_t rounded(std::int64_t bytes) {
   return (bytes + 255) / 256 * 256;
 }
 
-std::int64_t total_scratch(const std::vector<std::unique_ptr<Step>>& steps) {
+std::int64_t total_scratch(const std::vector<std::unique_ptr<Op>>& ops) {
   std::int64_t bytes = 0;
-  for (const auto& step : steps) bytes += rounded(step->scratch_bytes());
+  for (const auto& op : ops) bytes += rounded(op->scratch_bytes());
   return bytes;
 }
 
@@ -54,28 +49,28 @@ std::int64_t total_scratch(const std::vector<std::unique_ptr<Step>>& steps) {
 Program::Program(Workspace& workspace, std::int64_t batch)
     : w_(workspace),
       batch_(batch),
-      steps_(make_steps(workspace, batch)),
+      ops_(make_ops(workspace, batch)),
       loss_scratch_(kernels::softmax_cross_entropy_workspace(batch)),
-      scratch_(total_scratch(steps_)) {
+      scratch_(total_scratch(ops_)) {
   BNTRAIN_EXPECTS(batch > 0 && batch <= w_.capacity);
   std::byte* next = scratch_.data();
-  for (const auto& step : steps_) {
-    step->use_scratch(next);
-    next += rounded(step->scratch_bytes());
+  for (const auto& op : ops_) {
+    op->use_scratch(next);
+    next += rounded(op->scratch_bytes());
   }
 }
 
 void Program::gather(const Feed& feed) {
-  kernels::gather_images(batch_, w_.shape(0).size(), feed.pixels, feed.order, feed.state, w_.value(0),
+  kernels::gather_images(batch_, w_.plan.network.input().size(), feed.pixels, feed.order, feed.state, w_.value(0),
                          w_.stream.kernels());
 }
 
 void Program::forward(Mode mode) {
-  for (const auto& step : steps_) step->forward(mode);
+  for (const auto& op : ops_) op->forward(mode);
 }
 
 void Program::loss(const Feed& feed, Mode mode) {
-  const int logits = w_.plan.steps.back().input;
+  const int logits = w_.plan.ops.back().input();
   kernels::LossOutput output = feed.output;
   output.gradient = mode == Mode::training ? w_.gradient(logits) : nullptr;
   kernels::softmax_cross_entropy(batch_, w_.plan.network.classes(), w_.value(logits), feed.labels, feed.order,
@@ -84,14 +79,19 @@ void Program::loss(const Feed& feed, Mode mode) {
 }
 
 void Program::backward() {
-  for (std::size_t i = steps_.size(); i-- > 0;) steps_[i]->backward();
+  for (std::size_t i = ops_.size(); i-- > 0;) ops_[i]->backward();
 }
 
-void Program::update(const kernels::SgdScalars* scalars, bool momentum) {
-  // First the running means: they take in the convolutions' biases that the forward pass stood for.
-  for (const auto& step : steps_) step->update();
-  kernels::sgd(w_.parameters.size(), w_.gradients.data(), scalars, w_.halted.data(), w_.parameters.data(),
-               momentum ? w_.velocity.data() : nullptr, w_.stream.kernels());
+void Program::update(const UpdateScalars* scalars, const kernels::BatchState* state) {
+  // First the running means: they take in the absorbed biases that the forward pass stood for.
+  for (const auto& op : ops_) op->update();
+  kernels::optimizer_step(w_.plan.update, w_.parameters.size(), w_.plan.decayed_floats, w_.gradients.data(),
+                          scalars, state, w_.halted.data(), w_.parameters.data(), moment(0), moment(1),
+                          w_.stream.kernels());
+}
+
+float* Program::moment(int which) const {
+  return w_.moments[which].size() > 0 ? w_.moments[which].data() : nullptr;
 }
 
 }  // namespace bntrain::cuda

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "backend/cuda/step.hpp"
+#include "backend/cuda/ops/op.hpp"
 
 namespace bntrain::cuda {
 
@@ -15,7 +15,7 @@ struct Feed {
   const std::uint8_t* labels = nullptr;
   const std::int64_t* order = nullptr;  ///< null: the images' own order
   kernels::BatchState* state = nullptr;
-  kernels::LossOutput output{};  ///< its gradient is of no matter
+  kernels::LossOutput output{};  ///< its gradient is ignored
 };
 
 class Program {
@@ -29,16 +29,19 @@ class Program {
   void loss(const Feed& feed, Mode mode);
   void backward();
   /// Parameters and running statistics, unless halted.
-  void update(const kernels::SgdScalars* scalars, bool momentum);
+  void update(const UpdateScalars* scalars, const kernels::BatchState* state);
 
   std::int64_t batch() const { return batch_; }
-  /// All steps of the plan but the loss.
-  const std::vector<std::unique_ptr<Step>>& steps() const { return steps_; }
+  /// All ops of the plan but the loss.
+  const std::vector<std::unique_ptr<Op>>& ops() const { return ops_; }
 
  private:
+  /// Null where the rule keeps none.
+  float* moment(int which) const;
+
   Workspace& w_;
   std::int64_t batch_;
-  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<std::unique_ptr<Op>> ops_;
   DeviceArray<std::byte> loss_scratch_, scratch_;
 };
 

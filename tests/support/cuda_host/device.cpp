@@ -102,6 +102,12 @@ void DeviceStream::zero(void* device, std::int64_t bytes) {
   impl_->executor.enqueue([=] { std::fill_n(static_cast<std::byte*>(device), bytes, std::byte{}); });
 }
 
+void DeviceStream::copy(void* to, const void* from, std::int64_t bytes) {
+  impl_->executor.enqueue([=] {
+    std::copy_n(static_cast<const std::byte*>(from), bytes, static_cast<std::byte*>(to));
+  });
+}
+
 void DeviceStream::record(Event& event) {
   impl_->executor.enqueue([moment = &event.impl_->moment] { *moment = std::chrono::steady_clock::now(); });
 }

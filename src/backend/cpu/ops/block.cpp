@@ -1,0 +1,135 @@
+#include "backend/cpu/ops/block.hpp"
+
+#include <cmath>
+
+namespace bntrain::cpu {
+
+BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
+  const Shape &in = op.in, &out = op.out;
+  shape_ = {in.channels, in.height,     in.width,           out.height,   out.width,
+            op.pool,     op.has_norm(), op.takes_average(), op.activation};
+  if (pools_raw(shape_)) pooled_ = FloatBuffer(out.size() * w_.capacity);
+  if (!op.has_norm()) return;
+  const auto channels = static_cast<std::size_t>(in.channels);
+  const auto cells = static_cast<std::size_t>(w_.groups()) * channels;
+  moments_.resize(cells);
+  sums_.resize(2 * cells);
+  statistics_.resize(channels);
+  for (std::vector<float>* v : {&mean_, &inv_std_, &dbeta_mean_, &dgamma_mean_}) v->resize(channels);
+}
+
+float* BlockOp::raw(std::int64_t group) {
+  if (!pools_raw(shape_)) return w_.value(op_.input(), group);
+  return pooled_.data() + group * op_.out.size() * w_.kernels.lanes;
+}
+
+NormCoefficients BlockOp::coefficients() {
+  if (!op_.has_norm()) return {};
+  return {mean_.data(),          inv_std_.data(),     parameter(op_.gamma),
+          parameter(op_.beta), dbeta_mean_.data(), dgamma_mean_.data()};
+}
+
+ConvEpilogue BlockOp::epilogue(const Pass& pass, std::int64_t group) {
+  Moments* moments = takes_batch_statistics(pass) ? moments_.data() + group * shape_.channels : nullptr;
+  return {&shape_, gamma(), moments, raw(group), pass.valid(group)};
+}
+
+std::string BlockOp::variant(StepPass pass) const {
+  if (pass == StepPass::forward) return reduces() && !after_conv() ? "reduce+apply" : "apply";
+  const bool input = stores_input_gradient();
+  if (!op_.has_norm()) return input ? "input" : "";
+  return input ? "sums+input" : "sums";
+}
+
+void BlockOp::forward(const Pass& pass) {
+  if (!after_conv() && (pools_raw(shape_) || takes_batch_statistics(pass)))
+    w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
+      const ConvEpilogue e = epilogue(pass, group);
+      w_.kernels.block_reduce(shape_, input(group), e.gamma, e.valid, e.moments, e.pooled);
+    });
+  if (op_.has_norm()) takes_batch_statistics(pass) ? use_batch_statistics(pass) : use_running_statistics();
+  const NormCoefficients norm = coefficients();
+  w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
+    w_.kernels.block_forward(shape_, raw(group), norm, output(group));
+  });
+}
+
+void BlockOp::use_batch_statistics(const Pass& pass) {
+  const std::int64_t spatial = shape_.in_height * shape_.in_width;
+  values_per_channel_ = pass.count * spatial;
+  for (std::int64_t c = 0; c < shape_.channels; ++c) {
+    ChannelStatistics s = merge_groups(&moments_[static_cast<std::size_t>(c)], shape_.channels, pass.groups,
+                                       pass.count, w_.kernels.lanes, spatial);
+    if (!std::isfinite(s.mean) || !std::isfinite(s.var))
+      s = exact_statistics(input(0) + c * spatial * w_.kernels.lanes,
+                           shape_.channels * spatial * w_.kernels.lanes, pass.count, w_.kernels.lanes,
+                           spatial);
+    const auto i = static_cast<std::size_t>(c);
+    statistics_[i] = s;
+    mean_[i] = static_cast<float>(s.mean);
+    inv_std_[i] = inv_std_of(s.var, w_.plan.batch_norm.eps);
+  }
+}
+
+void BlockOp::use_running_statistics() {
+  for (std::int64_t c = 0; c < shape_.channels; ++c) {
+    const auto i = static_cast<std::size_t>(c);
+    mean_[i] = w_.running.data()[op_.running_mean + c];
+    inv_std_[i] = inv_std_of(w_.running.data()[op_.running_var + c], w_.plan.batch_norm.eps);
+  }
+}
+
+void BlockOp::update_running() {
+  const BatchNormOptions& options = w_.plan.batch_norm;
+  for (std::int64_t c = 0; c < shape_.channels; ++c) {
+    const ChannelStatistics& s = statistics_[static_cast<std::size_t>(c)];
+    float& mean = w_.running.data()[op_.running_mean + c];
+    float& var = w_.running.data()[op_.running_var + c];
+    mean = moving_average(mean, s.mean, options.momentum);
+    var = moving_average(var, recorded_variance(s.var, values_per_channel_, options.unbiased),
+                         options.momentum);
+  }
+}
+
+void BlockOp::backward(const Pass& pass) {
+  if (op_.has_norm()) {
+    const NormCoefficients norm = coefficients();
+    w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
+      w_.kernels.block_backward_sums(shape_, raw(group), output(group),
+                                     output_gradient(group), norm,
+                                     &sums_[static_cast<std::size_t>(2 * group * shape_.channels)]);
+    });
+    for (std::int64_t c = 0; c < shape_.channels; ++c) {
+      double dbeta = 0;
+      double dgamma = 0;
+      for (std::int64_t g = 0; g < pass.groups; ++g) {
+        const double* cell = &sums_[static_cast<std::size_t>(2 * (g * shape_.channels + c))];
+        dbeta += cell[0];
+        dgamma += cell[1];
+      }
+      parameter_gradient(op_.beta)[c] = static_cast<float>(dbeta);
+      parameter_gradient(op_.gamma)[c] = static_cast<float>(dgamma);
+      dbeta_mean_[static_cast<std::size_t>(c)] =
+          static_cast<float>(dbeta / static_cast<double>(values_per_channel_));
+      dgamma_mean_[static_cast<std::size_t>(c)] =
+          static_cast<float>(dgamma / static_cast<double>(values_per_channel_));
+    }
+  }
+  if (!stores_input_gradient()) return;
+  const GradientLayout dense{shape_.in_height * shape_.in_width, shape_.in_width, 1, 0};
+  w_.team.for_each(pass.groups, [&](std::int64_t group, int thread) {
+    with_input_gradient(group, thread, [&](float* dx) { backward_input(pass, group, dense, dx); });
+  });
+}
+
+bool BlockOp::stores_input_gradient() const {
+  return has_input_gradient() && !(after_conv() && w_.plan.op(op_.conv_before).gradient_rebuilt);
+}
+
+void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out) {
+  w_.kernels.block_backward_input(shape_, input(group), raw(group),
+                                  output(group), output_gradient(group),
+                                  coefficients(), pass.valid(group), layout, out);
+}
+
+}  // namespace bntrain::cpu

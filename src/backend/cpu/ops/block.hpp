@@ -1,0 +1,80 @@
+// Batch norm, activation and pooling in one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backend/cpu/ops/op.hpp"
+
+namespace bntrain::cpu {
+
+/// Batch statistics of one channel, and what they become.
+struct ChannelStatistics {
+  double mean = 0, var = 0;  ///< var is biased
+};
+
+/// Merges the moments of `groups` groups (stride `stride` apart): mean of means by count, then Chan's
+/// difference form.
+ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std::int64_t groups,
+                               std::int64_t images, int lanes, std::int64_t spatial);
+
+/// Two passes in double precision over [group][spatial][lane], `group_stride` floats apart: for the channel
+/// whose float32 sums left the finite numbers although its values did not.
+ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
+                                   std::int64_t spatial);
+
+/// 1 / sqrt(var + eps); 0 where that is degenerate: var + eps = 0, or a variance beyond float32. NaN stays
+/// NaN.
+float inv_std_of(double var, double eps);
+
+/// momentum * running + (1 - momentum) * statistic; a weight of zero ignores its term, also when that is
+/// infinite.
+float moving_average(float running, double statistic, double momentum);
+
+/// The variance that the moving average receives, of n values.
+double recorded_variance(double var, std::int64_t n, bool unbiased);
+
+class BlockOp : public Op {
+ public:
+  /// After its convolution (conv_before) it leaves the reduction to that one's epilogue, and the gradient of
+  /// its input, group by group, to that one's backward pass.
+  BlockOp(Workspace& workspace, const PlanOp& op);
+
+  void forward(const Pass& pass) override;
+  void backward(const Pass& pass) override;
+  std::string variant(StepPass pass) const override;
+
+  /// Whether training needs a pass over the whole input before y can be computed.
+  bool reduces() const { return op_.has_norm() || pools_raw(shape_); }
+  /// What the convolution before it must leave for this op.
+  ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
+  /// The gradient of this op's input for one group, laid out as asked.
+  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out);
+  /// Of the last pass that computed them.
+  const std::vector<ChannelStatistics>& statistics() const { return statistics_; }
+  /// Moves the running statistics; once per applied update.
+  void update_running();
+
+ private:
+  bool takes_batch_statistics(const Pass& pass) const {
+    return op_.has_norm() && op_.first_layer >= pass.by_batch_from;
+  }
+  void use_batch_statistics(const Pass& pass);
+  void use_running_statistics();
+  NormCoefficients coefficients();
+  bool stores_input_gradient() const;
+  bool after_conv() const { return op_.conv_before >= 0; }
+  const float* gamma() { return op_.has_norm() ? parameter(op_.gamma) : nullptr; }
+  /// The argmax values of max pooling, before the batch norm: the input itself where there is none.
+  float* raw(std::int64_t group);
+
+  BlockShape shape_{};
+  FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with max pooling
+  std::vector<Moments> moments_;  ///< [group][channel]
+  std::vector<double> sums_;      ///< [group][channel]{sum(dy), sum(dy * xhat)}
+  std::vector<ChannelStatistics> statistics_;
+  std::vector<float> mean_, inv_std_, dbeta_mean_, dgamma_mean_;
+  std::int64_t values_per_channel_ = 0;
+};
+
+}  // namespace bntrain::cpu

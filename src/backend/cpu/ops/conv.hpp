@@ -1,0 +1,35 @@
+// A convolution.
+#pragma once
+
+#include "backend/cpu/ops/block.hpp"
+#include "backend/cpu/ops/op.hpp"
+
+namespace bntrain::cpu {
+
+class ConvOp : public Op {
+ public:
+  /// `block`: the op of block_after, or null.
+  ConvOp(Workspace& workspace, const PlanOp& op, BlockOp* block);
+
+  void forward(const Pass& pass) override;
+  void backward(const Pass& pass) override;
+  std::string variant(StepPass pass) const override;
+  std::int64_t pack_tasks() const override { return has_input_gradient() ? 2 : 1; }
+  void pack(std::int64_t task) override;
+
+ private:
+  /// The group's input with its border; `thread` owns the copy.
+  const float* padded_input(std::int64_t group, int thread);
+
+  ConvShape shape_{};
+  GradientLayout layout_{};
+  BlockOp* block_;
+  /// Parts of the batch with their own sum of weight gradients; independent of the threads.
+  std::int64_t slices_;
+  FloatBuffer packed_, backward_packed_;
+  FloatBuffer partials_;  ///< [slice][weights, biases]
+  FloatBuffer padded_;    ///< [thread][in_channels][in_height][in_width][lane], border zero
+  FloatBuffer dout_;      ///< [thread] output gradient in `layout_`, zeros between the elements
+};
+
+}  // namespace bntrain::cpu

@@ -1,0 +1,111 @@
+// One op of the plan, compiled for the CPU. The ops of a plan share one workspace.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "backend/cpu/kernels.hpp"
+#include "backend/cpu/memory.hpp"
+#include "backend/cpu/thread_team.hpp"
+#include "bntrain/dataset.hpp"
+#include "plan/plan.hpp"
+
+namespace bntrain::cpu {
+
+/// The memory and the threads that every op of an executable works with.
+struct Workspace {
+  const Plan& plan;
+  const Kernels& kernels;
+  ThreadTeam& team;
+  std::int64_t capacity;  ///< images the arena has room for, a multiple of the lanes
+  FloatBuffer arena;
+  FloatBuffer parameters, gradients, running;
+  FloatBuffer moments[2];  ///< what the optimiser keeps; empty where its rule keeps less
+
+  std::int64_t groups() const { return capacity / kernels.lanes; }
+    /// The activation (gradient) of a value for one group.
+  float* value(int number, std::int64_t group) {
+    const PlanValue& v = plan.value(number);
+    return arena.data() + v.offset * capacity + group * v.shape.size() * kernels.lanes;
+  }
+  float* gradient(int number, std::int64_t group) {
+    const PlanValue& v = plan.value(number);
+    return arena.data() + v.gradient_offset * capacity + group * v.shape.size() * kernels.lanes;
+  }
+};
+
+// For Pass::by_batch_from.
+inline constexpr int every_norm = 0;
+inline constexpr int no_norm = std::numeric_limits<int>::max();
+
+/// One batch on its way through the ops.
+struct Pass {
+  const ImageSet* images = nullptr;
+  const std::int64_t* indices = nullptr;  ///< [count] into `images`
+  std::int64_t count = 0;
+  std::int64_t groups = 0;
+  int lanes = 0;
+  int by_batch_from = 0;  ///< batch norms from this layer on use batch statistics, those before running ones
+  float gradient_scale = 0;
+
+  int valid(std::int64_t group) const {
+    const std::int64_t left = count - group * lanes;
+    return left < lanes ? static_cast<int>(left) : lanes;
+  }
+};
+
+class Op {
+ public:
+  Op(Workspace& workspace, const PlanOp& op) : w_(workspace), op_(op) {
+    if (op.input_gradients.front() == InputGradient::add)
+      added_ = FloatBuffer(w_.team.size() * op.in.size() * w_.kernels.lanes);
+  }
+  virtual ~Op() = default;
+  Op(const Op&) = delete;
+  Op& operator=(const Op&) = delete;
+
+  virtual void forward(const Pass& pass) = 0;
+  virtual void backward(const Pass& pass) = 0;
+
+  /// What that pass of this op runs, for people: the work that fusion moved here or away shows in it.
+  virtual std::string variant(StepPass pass) const = 0;
+
+  /// The weights in the kernels' order, to be made anew after every update: tasks that may run side by side.
+  virtual std::int64_t pack_tasks() const { return 0; }
+  virtual void pack(std::int64_t /*task*/) {}
+
+  const PlanOp& plan_op() const { return op_; }
+
+ protected:
+  /// Null for a tensor that the op has not (offset -1).
+  float* parameter(std::int64_t offset) { return offset < 0 ? nullptr : w_.parameters.data() + offset; }
+  float* parameter_gradient(std::int64_t offset) {
+    return offset < 0 ? nullptr : w_.gradients.data() + offset;
+  }
+
+  const float* input(std::int64_t group) { return w_.value(op_.input(), group); }
+  float* output(std::int64_t group) { return w_.value(op_.output, group); }
+  float* output_gradient(std::int64_t group) { return w_.gradient(op_.output, group); }
+
+  /// Whether the backward pass has to compute the gradient of its (first) input.
+  bool has_input_gradient() const { return op_.input_gradients.front() != InputGradient::none; }
+  /// Hands `compute` where one group of that gradient goes: its memory, or where another reader's is there
+  /// already a copy that is then added to it. `thread` owns the copy.
+  template <class Compute>
+  void with_input_gradient(std::int64_t group, int thread, const Compute& compute) {
+    float* gradient = w_.gradient(op_.input(), group);
+    if (op_.input_gradients.front() == InputGradient::store) return compute(gradient);
+    float* own = added_.data() + thread * op_.in.size() * w_.kernels.lanes;
+    compute(own);
+    w_.kernels.add({}, op_.in.size(), gradient, own, gradient);
+  }
+
+  Workspace& w_;
+  const PlanOp& op_;
+
+ private:
+  FloatBuffer added_;  ///< [thread][input element][lane], only where gradients are added
+};
+
+}  // namespace bntrain::cpu

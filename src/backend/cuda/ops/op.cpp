@@ -1,0 +1,57 @@
+#include "backend/cuda/ops/op.hpp"
+
+namespace bntrain::cuda {
+namespace {
+
+constexpr std::int64_t kCapacityUnit = 16;
+
+std::int64_t trained_floats(const Plan& plan) {
+  return plan.has_gradients() ? plan.network.parameter_floats() : 0;
+}
+
+std::int64_t moment_floats(const Plan& plan, int which) {
+  return state_count(plan.update) > which ? trained_floats(plan) : 0;
+}
+
+}  // namespace
+
+Workspace::Workspace(const Plan& the_plan, Precision precision)
+    : plan(the_plan),
+      libraries(stream, precision),
+      capacity((the_plan.batch_size + kCapacityUnit - 1) / kCapacityUnit * kCapacityUnit),
+      arena(the_plan.arena_floats_per_image * capacity),
+      parameters(the_plan.network.parameter_floats()),
+      gradients(trained_floats(the_plan)),
+      moments{DeviceArray<float>(moment_floats(the_plan, 0)), DeviceArray<float>(moment_floats(the_plan, 1))},
+      running(the_plan.network.running_floats()),
+      statistics(the_plan.network.running_floats()),
+      inv_std(the_plan.network.running_floats()),
+      halted(1),
+      arrivals(1) {
+  // Between the tensors of a flat buffer lie gaps that nobody writes and the update runs over.
+  for (const DeviceArray<float>* buffer : {&parameters, &gradients, &moments[0], &moments[1], &running})
+    stream.zero(buffer->data(), buffer->bytes());
+  stream.zero(halted.data(), halted.bytes());
+  stream.zero(arrivals.data(), arrivals.bytes());
+}
+
+Op::Op(Workspace& workspace, const PlanOp& op, std::int64_t batch)
+    : w_(workspace),
+      op_(op),
+      batch_(batch),
+      added_(op.input_gradients.front() == InputGradient::add && op.kind != OpKind::add ? batch * op.in.size()
+                                                                                       : 0) {}
+
+void Op::backward() {
+  compute_gradients();
+  if (added_.size() == 0) return;
+  float* gradient = w_.gradient(op_.input());
+  kernels::add(added_.size(), gradient, added_.data(), gradient, stream());
+}
+
+float* Op::input_gradient() const {
+  if (op_.input_gradients.front() == InputGradient::none) return nullptr;
+  return added_.size() > 0 ? added_.data() : w_.gradient(op_.input());
+}
+
+}  // namespace bntrain::cuda

@@ -1,0 +1,92 @@
+// The bits of training on the CPU, as they were recorded: whoever changes the arithmetic replaces them, once,
+// and says why. They belong to x86-64-v4; other instruction sets have other lanes and so other sums.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <ostream>
+
+#include "bntrain/cpu_isa.hpp"
+#include "cli/run_program.hpp"
+#include "data/digest.hpp"
+
+namespace bntrain::test {
+namespace {
+
+struct RecordedRun {
+  const char* name;
+  std::vector<std::string> arguments;
+  const char* loss;    ///< of the first epoch's line
+  const char* digest;  ///< how the SHA-256 of the saved tensors begins
+};
+
+void PrintTo(const RecordedRun& run, std::ostream* out) {
+  *out << run.name;
+}
+
+const RecordedRun kRuns[] = {
+    {"Reference", {"--epochs", "1", "--seed", "7"}, "2.143884", "a0d10126d5b2a98b"},
+    {"ReferenceWithoutNorm",
+     {"--epochs", "1", "--seed", "7", "--norm", "none"},
+     "2.301991",
+     "78d3f9f20ff5d6b0"},
+    {"FullyConnected",
+     {"--epochs", "1", "--seed", "3", "--network", "mlp-bn", "--init", "torch"},
+     "0.468994",
+     "3e6693cdb5635d35"},
+    {"SigmoidsAndAverages",
+     {"--epochs", "1", "--seed", "1", "--network", "d2l-lenet", "--init", "xavier", "--lr", "1"},
+     "0.739188",
+     "e9dfe171fe3f45be"},
+    {"Momentum",
+     {"--epochs", "1", "--seed", "2", "--init", "gluon", "--momentum", "0.9", "--lr", "0.05",
+      "--weight-decay", "0.0005", "--batch-size", "100"},
+     "0.473251",
+     "3108061c98f3e07c"},
+    {"StridesAndPadding",
+     {"--steps", "150", "--seed", "4", "--network",
+      "conv8x3p1,bn,relu,conv12x3s2p1nobias,bn,relu,avgpool2,fc64,relu,fc10", "--init", "he",
+      "--bn-convention", "torch"},
+     "0.679323",
+     "86c175277ac5f322"},
+};
+
+class RecordedBits : public testing::TestWithParam<std::tuple<RecordedRun, const char*>> {
+ protected:
+  void SetUp() override {
+    if (available_cpu_isas().back() != CpuIsa::v4)
+      GTEST_SKIP() << "the recorded bits are those of x86-64-v4, which this processor cannot run";
+  }
+};
+
+/// Everything after the header, whose length the first eight bytes hold.
+std::string digest_of_tensors(const std::filesystem::path& path) {
+  const std::string file = read_text(path);
+  std::uint64_t header = 0;
+  std::memcpy(&header, file.data(), sizeof(header));
+  Sha256 digest;
+  digest.update(std::string_view(file).substr(sizeof(header) + header));
+  return digest.hex();
+}
+
+TEST_P(RecordedBits, AreThoseOfTheRun) {
+  const auto& [run, threads] = GetParam();
+  const TemporaryFolder folder;
+  const std::string model = folder.file("model.safetensors");
+  std::vector<std::string> arguments = run.arguments;
+  arguments.insert(arguments.end(),
+                   {"--save", model, "--device", "cpu", "--cpu-isa", "v4", "--threads", threads, "--quiet"});
+  const ProgramResult result = run_bntrain(arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("Epoch 0. Loss: " + std::string(run.loss) + ",")) << result.out;
+  EXPECT_EQ(digest_of_tensors(model).substr(0, 16), run.digest);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, RecordedBits,
+                         testing::Combine(testing::ValuesIn(kRuns), testing::Values("1", "2")),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param).name) + "_threads_" +
+                                  std::get<1>(info.param);
+                         });
+
+}  // namespace
+}  // namespace bntrain::test
