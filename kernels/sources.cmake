@@ -11,8 +11,8 @@ set(kernel_sources
   batch_norm/variant.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
+  elementwise/bias_activation.cu
   elementwise/bias_backward.cu
-  elementwise/bias_relu.cu
   elementwise/gather_images.cu
   loss/softmax_cross_entropy.cu
   optimizer/optimizer.cu

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "bntrain/activation.hpp"
+
 namespace bntrain::kernels {
 
 struct BatchState;
@@ -21,21 +23,34 @@ struct BiasShape {
   std::int64_t batch = 0, channels = 0, spatial = 1;
 };
 
-/// y = x + bias[channel], and y = max(y, 0) where `relu`; NaN passes. y may be x; a null bias is 0.
-void bias_relu_forward(const BiasShape& shape, const float* x, const float* bias, bool relu, float* y,
-                       const Stream& stream);
+/// y = activation(x + bias[channel]). y may be x; a null bias is 0. kind, slope: as in activation_forward().
+void bias_activation_forward(const BiasShape& shape, const float* x, const float* bias, ActivationKind kind,
+                             float slope, float* y, const Stream& stream);
 
-/// dx = dy where y > 0 or is NaN, else 0. y: the output of the ReLU; all [size]; dx may be dy.
-void relu_backward(std::int64_t size, const float* y, const float* dy, float* dx, const Stream& stream);
+/// y = activation(x), see bntrain/activation.hpp; slope is that of leaky_relu, not negative, and else
+/// ignored; none: y = x. x, y: [size]; y may be x. Errors, relative, eps = 2^-23: relu and leaky_relu half an
+/// eps, sigmoid 4 eps, silu 5 eps, gelu (7 + x^2) eps, and |x| * 2^-147 more where exp(-|x|) or Phi(x) is
+/// subnormal. As in PyTorch, gelu and silu of -infinity are NaN and of infinity infinity.
+void activation_forward(ActivationKind kind, float slope, std::int64_t size, const float* x, float* y,
+                        const Stream& stream);
 
-/// y = 1 / (1 + exp(-x)), to 4 roundings; NaN passes. Both [size]; y may be x.
-void sigmoid_forward(std::int64_t size, const float* x, float* y, const Stream& stream);
+/// dx = dy * activation'(x):
+///   relu        dy where y > 0, else 0         leaky_relu  dy where y > 0, else slope * dy
+///   sigmoid     dy * y * (1 - y)
+///   silu        dy * s * (1 + x * (1 - s)), s = sigmoid(x)
+///   gelu        dy * (Phi(x) + x * phi(x)), phi(x) = exp(-x^2 / 2) / sqrt(2 pi)
+/// saved: the output y where gradient_from_output of the kind (bntrain/activation.hpp) says so, else the
+/// input x. Errors of silu and gelu: 10 eps and (8 + x^2) eps times |dy| and the sum of the absolute values
+/// of the two terms. As in PyTorch, silu and gelu are NaN where x is infinite, and a NaN in `saved` gives
+/// NaN, but relu passes dy and leaky_relu slope * dy. All [size]; dx may be dy or `saved`.
+void activation_backward(ActivationKind kind, float slope, std::int64_t size, const float* saved,
+                         const float* dy, float* dx, const Stream& stream);
 
-/// dx = dy * y * (1 - y). y: the output of the sigmoid; all [size]; dx may be dy.
-void sigmoid_backward(std::int64_t size, const float* y, const float* dy, float* dx, const Stream& stream);
+/// out = a + b. All [size]; out may be a or b.
+void add(std::int64_t size, const float* a, const float* b, float* out, const Stream& stream);
 
 /// y = the mean of each window. x: [batch, channels, height, width]; y: [batch, channels, out_height,
-/// out_width]; shape.relu is not looked at. The two do not overlap.
+/// out_width]; shape.relu is ignored. The two do not overlap.
 void average_pool_forward(const PoolShape& shape, const float* x, float* y, const Stream& stream);
 
 /// dx = dy of the pixel's window / pool^2; 0 outside every window. They do not overlap.

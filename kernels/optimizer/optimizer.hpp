@@ -3,23 +3,21 @@
 
 #include <cstdint>
 
+#include "bntrain/optimizer.hpp"
+
 namespace bntrain::kernels {
 
+struct BatchState;
 struct Stream;
 
-/// What may change from step to step. It lives in device memory, so that a captured graph sees the new
-/// values.
-struct SgdScalars {
-  float lr, momentum, weight_decay;
-
-  bool operator==(const SgdScalars&) const = default;
-};
-
-/// One step of stochastic gradient descent over a flat buffer, as torch.optim.SGD with dampening 0:
-///   g = gradient + weight_decay * w;  velocity = momentum * velocity + g;  w -= lr * velocity
-/// gradient, weights, velocity: [size], no two overlap; velocity starts as zeros, or is null: no momentum.
-/// scalars: device memory. halted: device memory or null; where it is not 0, nothing is changed.
-void sgd(std::int64_t size, const float* gradient, const SgdScalars* scalars, const unsigned* halted,
-         float* weights, float* velocity, const Stream& stream);
+/// One update of a flat buffer of parameters by the rule's formula, see bntrain/optimizer.hpp; weight_decay
+/// counts as 0 for the elements from `decayed` on. scalars: device memory, those of the update are
+/// scalars[state->step - 1]: softmax_cross_entropy() has already advanced `state`. state null: scalars[0].
+/// gradient, weights, m, v: [size], no two overlap. m and v are zeros before the first update; those that the
+/// rule does not have (state_count()) are null. halted: device memory or null; where it is not 0, nothing is
+/// changed.
+void optimizer_step(UpdateRule rule, std::int64_t size, std::int64_t decayed, const float* gradient,
+                    const UpdateScalars* scalars, const BatchState* state, const unsigned* halted,
+                    float* weights, float* m, float* v, const Stream& stream);
 
 }  // namespace bntrain::kernels

@@ -42,7 +42,7 @@ void BlockStep::forward(Mode mode) {
     x = y;
   }
   if (step_.activation == Activation::sigmoid) {
-    kernels::sigmoid_forward(activated_size(), x, y, stream());
+    kernels::activation_forward(ActivationKind::sigmoid, 0, activated_size(), x, y, stream());
     x = y;
   }
   if (averages()) kernels::average_pool_forward(pool_shape_, x, output(), stream());
@@ -71,7 +71,8 @@ void BlockStep::backward() {
     dy = before_activation;
   }
   if (step_.activation == Activation::sigmoid) {
-    kernels::sigmoid_backward(activated_size(), activated(), dy, before_activation, stream());
+    kernels::activation_backward(ActivationKind::sigmoid, 0, activated_size(), activated(), dy,
+                                 before_activation, stream());
     dy = before_activation;
   }
   if (!runs_fused()) return;

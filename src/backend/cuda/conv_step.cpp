@@ -28,7 +28,8 @@ ConvStep::ConvStep(Workspace& workspace, const PlanStep& step, std::int64_t batc
 void ConvStep::forward(Mode) {
   convolution_.forward(input(), parameter(step_.weight), output());
   if (adds_bias_)
-    kernels::bias_relu_forward(bias_shape_, output(), parameter(step_.bias), false, output(), stream());
+    kernels::bias_activation_forward(bias_shape_, output(), parameter(step_.bias), ActivationKind::none, 0,
+                                     output(), stream());
 }
 
 void ConvStep::backward() {

@@ -96,8 +96,9 @@ Feed CudaExecutable::feed(const Images& images, const std::int64_t* order) const
 void CudaExecutable::train_step(BatchRange range, const StepParams& params) {
   BNTRAIN_EXPECTS(plan_.training);
   const kernels::BatchState begun = begin(range, order_count_, static_cast<float>(params.gradient_scale));
-  const kernels::SgdScalars scalars{static_cast<float>(params.lr), static_cast<float>(params.momentum),
-                                    static_cast<float>(params.weight_decay)};
+  const UpdateScalars scalars{.lr = static_cast<float>(params.lr),
+                              .weight_decay = static_cast<float>(params.weight_decay),
+                              .momentum = static_cast<float>(params.momentum)};
   if (expected_scalars_ != scalars) {
     w_.stream.upload(scalars_.data(), &scalars, scalars_.bytes());
     expected_scalars_ = scalars;

@@ -70,14 +70,14 @@ class CudaExecutable final : public Executable {
   DeviceArray<std::int64_t> order_;
   std::int64_t order_count_;
   DeviceArray<kernels::BatchState> state_;
-  DeviceArray<kernels::SgdScalars> scalars_;
+  DeviceArray<UpdateScalars> scalars_;
   DeviceArray<kernels::BatchMetrics> metrics_;
   DeviceArray<std::int64_t> updates_;          ///< one number, num_batches_tracked
   std::map<std::int64_t, Compiled> programs_;  ///< by batch size
 
   // What the device holds once everything is done that was enqueued; empty where that is not known.
   std::optional<kernels::BatchState> expected_state_;
-  std::optional<kernels::SgdScalars> expected_scalars_;
+  std::optional<UpdateScalars> expected_scalars_;
   std::int64_t undrained_ = 0;
   std::int64_t evaluated_ = 0;  ///< images of the last evaluation
   std::vector<StepMetrics> drained_;

@@ -33,7 +33,7 @@ std::vector<StepTiming> CudaExecutable::time_steps(BatchRange range, int repetit
   Program& program = compiled(range.count).program;
   // Neither halts nor counts: see Executable::time_steps().
   const Feed from = feed(train_, order_.data());
-  const kernels::SgdScalars scalars{0, 0, 0};
+  const UpdateScalars scalars;
   expected_scalars_.reset();
   w_.stream.upload(scalars_.data(), &scalars, scalars_.bytes());
   Keeper kept[] = {{w_.stream, w_.parameters}, {w_.stream, w_.gradients}, {w_.stream, w_.running}};

@@ -16,7 +16,8 @@ void LinearStep::forward(Mode) {
 void LinearStep::backward() {
   float* dy = output_gradient();
   if (step_.activation == Activation::relu)
-    kernels::relu_backward(batch_ * bias_shape_.channels, output(), dy, dy, stream());
+    kernels::activation_backward(ActivationKind::relu, 0, batch_ * bias_shape_.channels, output(), dy, dy,
+                                 stream());
   linear_.backward_weights(input(), dy, parameter_gradient(step_.weight));
   if (float* dbias = parameter_gradient(step_.bias))
     kernels::bias_backward(bias_shape_, dy, dbias, scratch(), stream());

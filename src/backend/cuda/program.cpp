@@ -87,11 +87,13 @@ void Program::backward() {
   for (std::size_t i = steps_.size(); i-- > 0;) steps_[i]->backward();
 }
 
-void Program::update(const kernels::SgdScalars* scalars, bool momentum) {
+void Program::update(const UpdateScalars* scalars, bool momentum) {
   // First the running means: they take in the convolutions' biases that the forward pass stood for.
   for (const auto& step : steps_) step->update();
-  kernels::sgd(w_.parameters.size(), w_.gradients.data(), scalars, w_.halted.data(), w_.parameters.data(),
-               momentum ? w_.velocity.data() : nullptr, w_.stream.kernels());
+  kernels::optimizer_step(momentum ? UpdateRule::sgd_momentum : UpdateRule::sgd, w_.parameters.size(),
+                          w_.parameters.size(), w_.gradients.data(), scalars, nullptr, w_.halted.data(),
+                          w_.parameters.data(), momentum ? w_.velocity.data() : nullptr, nullptr,
+                          w_.stream.kernels());
 }
 
 }  // namespace bntrain::cuda

@@ -29,7 +29,7 @@ class Program {
   void loss(const Feed& feed, Mode mode);
   void backward();
   /// Parameters and running statistics, unless halted.
-  void update(const kernels::SgdScalars* scalars, bool momentum);
+  void update(const UpdateScalars* scalars, bool momentum);
 
   std::int64_t batch() const { return batch_; }
   /// All steps of the plan but the loss.

@@ -1,16 +1,10 @@
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <bit>
+// The update rules against torch.optim's formulas in double precision.
 #include <cmath>
-#include <cstdint>
 #include <memory>
 #include <stdexcept>
-#include <string>
-#include <vector>
 
+#include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
-#include "kernels/simt/host/executor.hpp"
 #include "support/guarded.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
@@ -18,125 +12,226 @@
 namespace bntrain {
 namespace {
 
-using kernels::SgdScalars;
+using reference::Values;
 using simt_host::Executor;
 using support::Guarded;
+using support::kFloatEps;
 
-/// Values in [-1, 1) that depend on i and `purpose` alone.
-std::vector<float> values(std::int64_t size, std::uint32_t purpose) {
-  std::vector<float> result(static_cast<std::size_t>(size));
-  std::uint32_t state = purpose * 2654435761u + 1;
-  for (float& value : result) {
-    state = state * 1664525u + 1013904223u;
-    value = static_cast<float>(state >> 8) / 8388608.0f - 1.0f;
-  }
+/// Scalars of the t-th update that are all different from 0.
+UpdateScalars scalars_of(int t) {
+  const UpdateScalars s{
+      .lr = 0.2f, .weight_decay = 0.01f, .momentum = 0.9f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
+  UpdateScalars result = s;
+  result.lr /= static_cast<float>(t);
+  result.step_size = static_cast<float>(0.001 / (1 - std::pow(s.beta1, t)));
+  result.inv_root_correction =
+      static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(s.beta2), t)));
   return result;
 }
 
-struct Result {
-  std::vector<float> weights, velocity;
-  bool operator==(const Result& other) const {
-    const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
-      return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) {
-               return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
-             });
-    };
-    return same(weights, other.weights) && same(velocity, other.velocity);
-  }
-};
-
 struct Case {
-  std::int64_t size;
-  bool momentum = true;
-  std::size_t offset = 0;  ///< of the weights, in floats from a 64-byte boundary
+  UpdateRule rule;
+  std::int64_t size = 1023;
+  std::int64_t decayed = -1;                    ///< -1: all
+  std::size_t offset = 0, gradient_offset = 0;  ///< in floats from a 16-byte boundary
   unsigned halted = 0;
-  SgdScalars scalars = {0.2f, 0.9f, 0.01f};
+  std::vector<UpdateScalars> scalars{scalars_of(1)};
+  std::int64_t step = 0;  ///< of the BatchState, 0: none is given
 };
 
-/// Runs the kernel in memory with guard bands around it.
-Result run(const Case& c, Executor& executor, int max_blocks = 0) {
-  const Guarded gradient(values(c.size, 1));
-  Guarded weights(values(c.size, 2), c.offset);
-  Guarded velocity(values(c.size, 3));
-  // On the heap, where a GPU can reach it.
-  const auto scalars = std::make_unique<SgdScalars>(c.scalars);
-  const auto halted = std::make_unique<unsigned>(c.halted);
-  kernels::sgd(c.size, gradient.data(), scalars.get(), halted.get(), weights.data(),
-               c.momentum ? velocity.data() : nullptr, executor.stream(max_blocks));
-  EXPECT_TRUE(gradient.intact());
-  EXPECT_TRUE(weights.intact());
-  EXPECT_TRUE(velocity.intact());
-  return {{weights.values().begin(), weights.values().end()},
-          {velocity.values().begin(), velocity.values().end()}};
+struct State {
+  std::vector<float> weights, m, v;
+};
+
+/// What the update begins with. v is not negative.
+State initial(std::int64_t size) {
+  State state{random_values(size, 2), random_values(size, 3), random_values(size, 4)};
+  for (float& value : state.v) value = std::abs(value);
+  return state;
+}
+std::vector<float> gradient_of(std::int64_t size) {
+  return random_values(size, 1);
 }
 
-Result run(const Case& c) {
-  Executor executor;
-  return run(c, executor);
+/// One update, in memory with guard bands around it.
+State run(const Case& c, const State& from, const std::vector<float>& gradient,
+          const kernels::Stream& stream = {}) {
+  const Guarded g(gradient, c.gradient_offset);
+  Guarded weights(from.weights, c.offset), m(from.m, c.offset), v(from.v, c.offset);
+  const auto halted = std::make_unique<unsigned>(c.halted);  // on the heap, where a GPU can reach it
+  const auto state = std::make_unique<kernels::BatchState>(kernels::BatchState{.step = c.step});
+  kernels::optimizer_step(c.rule, c.size, c.decayed < 0 ? c.size : c.decayed, g.data(), c.scalars.data(),
+                          c.step > 0 ? state.get() : nullptr, halted.get(), weights.data(),
+                          state_count(c.rule) > 0 ? m.data() : nullptr,
+                          state_count(c.rule) > 1 ? v.data() : nullptr, stream);
+  for (const Guarded* memory : {&g, &std::as_const(weights), &std::as_const(m), &std::as_const(v)})
+    EXPECT_TRUE(memory->intact());
+  const auto copy = [](const Guarded& x) { return std::vector<float>(x.values().begin(), x.values().end()); };
+  return {copy(weights), copy(m), copy(v)};
+}
+State run(const Case& c, const kernels::Stream& stream = {}) {
+  return run(c, initial(c.size), gradient_of(c.size), stream);
 }
 
-class SgdSizes : public testing::TestWithParam<std::int64_t> {};
+testing::AssertionResult same_state(const State& a, const State& b) {
+  for (const auto member : {&State::weights, &State::m, &State::v})
+    if (auto result = same_bits(a.*member, b.*member); !result) return result;
+  return testing::AssertionSuccess();
+}
 
-TEST_P(SgdSizes, AgreesWithTheReference) {
-  for (const bool momentum : {false, true})
+/// A number and the sum of the absolute values that were added to make it.
+struct Sum {
+  double value, size;
+};
+struct Updated {
+  Sum weight, m, v;
+};
+
+/// torch.optim.SGD with dampening 0, and torch.optim.AdamW.
+Updated reference_update(UpdateRule rule, double g, double w, double m, double v, double decay,
+                         const UpdateScalars& s) {
+  if (rule == UpdateRule::adamw) {
+    const Sum decayed{w - s.lr * decay * w, std::abs(w) + std::abs(s.lr * decay * w)};
+    const Sum new_m{s.beta1 * m + (1.0 - s.beta1) * g, std::abs(s.beta1 * m) + std::abs((1.0 - s.beta1) * g)};
+    const double new_v = s.beta2 * v + (1.0 - s.beta2) * g * g;
+    const double scale = s.step_size / (std::sqrt(new_v) * s.inv_root_correction + s.eps);
+    return {{decayed.value - scale * new_m.value, decayed.size + scale * new_m.size}, new_m, {new_v, new_v}};
+  }
+  const Sum d{g + decay * w, std::abs(g) + std::abs(decay * w)};
+  if (rule == UpdateRule::sgd) return {{w - s.lr * d.value, std::abs(w) + s.lr * d.size}, {m, 0}, {v, 0}};
+  const Sum new_m{s.momentum * m + d.value, std::abs(s.momentum * m) + d.size};
+  const Sum step = rule == UpdateRule::sgd_momentum
+                       ? new_m
+                       : Sum{d.value + s.momentum * new_m.value, d.size + s.momentum * new_m.size};
+  return {{w - s.lr * step.value, std::abs(w) + s.lr * step.size}, new_m, {v, 0}};
+}
+
+/// At most eight roundings, each half a spacing of the sum that it is part of.
+void expect_update(const Case& c, const State& before, const std::vector<float>& gradient, const State& after,
+                   const UpdateScalars& s) {
+  Values weights, m, v, weight_bounds, m_bounds, v_bounds;
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const bool decays = c.decayed < 0 || static_cast<std::int64_t>(i) < c.decayed;
+    const Updated u = reference_update(c.rule, gradient[i], before.weights[i], before.m[i], before.v[i],
+                                       decays ? s.weight_decay : 0, s);
+    weights.push_back(u.weight.value);
+    m.push_back(u.m.value);
+    v.push_back(u.v.value);
+    weight_bounds.push_back(4 * kFloatEps * u.weight.size);
+    m_bounds.push_back(2 * kFloatEps * u.m.size);
+    v_bounds.push_back(2 * kFloatEps * u.v.size);
+  }
+  EXPECT_TRUE(support::close(after.weights, weights, weight_bounds));
+  EXPECT_TRUE(support::close(after.m, m, m_bounds));
+  EXPECT_TRUE(support::close(after.v, v, v_bounds));
+}
+
+const UpdateRule kRules[] = {UpdateRule::sgd, UpdateRule::sgd_momentum, UpdateRule::sgd_nesterov,
+                             UpdateRule::adamw};
+std::string rule_name(const testing::TestParamInfo<UpdateRule>& info) {
+  return info.param == UpdateRule::sgd            ? "sgd"
+         : info.param == UpdateRule::sgd_momentum ? "sgd_momentum"
+         : info.param == UpdateRule::sgd_nesterov ? "sgd_nesterov"
+                                                  : "adamw";
+}
+
+class Optimizer : public testing::TestWithParam<UpdateRule> {};
+INSTANTIATE_TEST_SUITE_P(, Optimizer, testing::ValuesIn(kRules), rule_name);
+
+TEST_P(Optimizer, AgreesWithTheReference) {
+  for (const std::int64_t size : {1, 3, 4, 1023, 171128})
     for (const std::size_t offset : {0, 1}) {
-      const Case c{.size = GetParam(), .momentum = momentum, .offset = offset};
-      SCOPED_TRACE("momentum " + std::to_string(momentum) + ", offset " + std::to_string(offset));
-      reference::Values weights = reference::widen(values(c.size, 2));
-      reference::Values velocity = momentum ? reference::widen(values(c.size, 3)) : reference::Values{};
-      reference::sgd_step(weights, reference::widen(values(c.size, 1)), velocity,
-                          {.lr = c.scalars.lr,
-                           .momentum = momentum ? c.scalars.momentum : 0,
-                           .weight_decay = c.scalars.weight_decay});
-      const Result result = run(c);
-      // Four roundings of numbers up to 2.
-      EXPECT_TRUE(support::close(result.weights, weights, support::bound(support::kFloatEps, 4, 2)));
-      if (momentum)
-        EXPECT_TRUE(support::close(result.velocity, velocity, support::bound(support::kFloatEps, 4, 2)));
-      else
-        EXPECT_EQ(result.velocity, values(c.size, 3));
+      const Case c{.rule = GetParam(), .size = size, .offset = offset};
+      SCOPED_TRACE(testing::Message() << "size " << size << ", offset " << offset);
+      expect_update(c, initial(size), gradient_of(size), run(c), c.scalars[0]);
     }
 }
-INSTANTIATE_TEST_SUITE_P(Sizes, SgdSizes, testing::Values(0, 1, 3, 4, 1023, 171128));
 
-TEST(Sgd, BitsDependOnNeitherScheduleNorGridNorAlignment) {
-  const Case c{.size = 21 * 1024 + 3};
-  const Result expected = run(c);
-  for (const simt_host::Settings& settings : simt_host::all_schedules())
-    for (const int max_blocks : {0, 1, 2, 17}) {
-      SCOPED_TRACE(to_string(settings.schedule) + ", blocks " + std::to_string(max_blocks));
-      Executor executor(settings);
-      EXPECT_EQ(run(c, executor, max_blocks), expected);
-      if (max_blocks > 0) {
-        EXPECT_LE(executor.launches().at(0).grid, max_blocks);
+TEST_P(Optimizer, TenUpdatesFollowTheScalarsOfTheirSteps) {
+  Case c{.rule = GetParam(), .size = 257, .decayed = 101};
+  c.scalars.clear();
+  for (int t = 1; t <= 10; ++t) c.scalars.push_back(scalars_of(t));
+  State state = initial(c.size);
+  for (c.step = 1; c.step <= 10; ++c.step) {
+    const std::vector<float> gradient = random_values(c.size, static_cast<std::uint32_t>(10 + c.step));
+    const State next = run(c, state, gradient);
+    expect_update(c, state, gradient, next, c.scalars[at(c.step - 1)]);
+    Case alone = c;
+    alone.scalars = {c.scalars[at(c.step - 1)]};
+    alone.step = 0;
+    EXPECT_TRUE(same_state(run(alone, state, gradient), next)) << "step " << c.step;
+    state = next;
+  }
+}
+
+TEST_P(Optimizer, WeightDecayEndsWhereItShould) {
+  const Case all{.rule = GetParam()};
+  Case none = all;
+  none.scalars[0].weight_decay = 0;
+  const State with = run(all), without = run(none);
+  for (const std::int64_t decayed : {0, 1, 6, 512, 1022, 1023})
+    for (const std::size_t offset : {0, 1}) {
+      SCOPED_TRACE(testing::Message() << "decayed " << decayed << ", offset " << offset);
+      const State result = run({.rule = GetParam(), .decayed = decayed, .offset = offset});
+      for (const auto member : {&State::weights, &State::m, &State::v}) {
+        const auto count = at(decayed);
+        EXPECT_TRUE(same_bits(std::span(result.*member).first(count), std::span(with.*member).first(count)));
+        EXPECT_TRUE(
+            same_bits(std::span(result.*member).subspan(count), std::span(without.*member).subspan(count)));
       }
     }
-  EXPECT_EQ(run({.size = c.size, .offset = 1}), expected);
+  EXPECT_FALSE(same_bits(with.weights, without.weights));
 }
 
-TEST(Sgd, AHaltedRunChangesNothing) {
-  const Result result = run({.size = 1023, .halted = 1});
-  EXPECT_EQ(result.weights, values(1023, 2));
-  EXPECT_EQ(result.velocity, values(1023, 3));
+TEST_P(Optimizer, BitsDependOnNeitherScheduleNorGridNorAlignment) {
+  Case c{.rule = GetParam(), .size = 21 * 1024 + 3, .decayed = 1001};
+  const State expected = run(c);
+  on_every_schedule_and_grid(
+      [&](const kernels::Stream& stream) { EXPECT_TRUE(same_state(run(c, stream), expected)); });
+  for (const auto& [offset, gradient_offset] : {std::pair{1u, 0u}, {0u, 1u}, {2u, 3u}}) {
+    c.offset = offset;
+    c.gradient_offset = gradient_offset;
+    EXPECT_TRUE(same_state(run(c), expected));
+  }
 }
 
-TEST(Sgd, NonFiniteGradientsReachTheirOwnWeightsAlone) {
-  std::vector<float> gradient = values(64, 1);
+TEST_P(Optimizer, AHaltedRunChangesNothing) {
+  EXPECT_TRUE(same_state(run({.rule = GetParam(), .halted = 1}), initial(1023)));
+}
+
+TEST_P(Optimizer, NonFiniteGradientsReachTheirOwnWeightsAlone) {
+  const Case c{.rule = GetParam()};
+  std::vector<float> gradient = gradient_of(c.size);
   gradient[5] = std::nanf("");
-  std::vector<float> weights = values(64, 2);
-  const auto scalars = std::make_unique<SgdScalars>(SgdScalars{0.1f, 0, 0});
-  kernels::sgd(64, gradient.data(), scalars.get(), nullptr, weights.data(), nullptr, {});
-  for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(std::isnan(weights[i]), i == 5) << i;
+  gradient[1022] = -INFINITY;
+  const State result = run(c, initial(c.size), gradient), clean = run(c);
+  for (std::size_t i = 0; i < gradient.size(); ++i)
+    if (i == 5 || i == 1022)
+      EXPECT_FALSE(std::isfinite(result.weights[i])) << i;
+    else
+      EXPECT_EQ(result.weights[i], clean.weights[i]) << i;
 }
 
-TEST(Sgd, LaunchesNothingForNoElements) {
+TEST_P(Optimizer, LaunchesNothingForNoElements) {
   Executor executor;
-  kernels::sgd(0, nullptr, nullptr, nullptr, nullptr, nullptr, executor.stream());
+  kernels::optimizer_step(GetParam(), 0, 0, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                          executor.stream());
   EXPECT_TRUE(executor.launches().empty());
 }
 
-TEST(Sgd, RefusesANegativeSize) {
-  EXPECT_THROW(kernels::sgd(-1, nullptr, nullptr, nullptr, nullptr, nullptr, {}), std::invalid_argument);
+TEST_P(Optimizer, RefusesWhatMakesNoSense) {
+  float x = 1;
+  const auto step = [&](std::int64_t size, std::int64_t decayed, float* m, float* v) {
+    kernels::optimizer_step(GetParam(), size, decayed, &x, nullptr, nullptr, nullptr, &x, m, v, {});
+  };
+  const int states = state_count(GetParam());
+  float* const m = states > 0 ? &x : nullptr;
+  float* const v = states > 1 ? &x : nullptr;
+  EXPECT_THROW(step(-1, -1, m, v), std::invalid_argument);
+  EXPECT_THROW(step(1, -1, m, v), std::invalid_argument);
+  EXPECT_THROW(step(1, 2, m, v), std::invalid_argument);
+  EXPECT_THROW(step(1, 1, states > 0 ? nullptr : &x, v), std::invalid_argument);
+  EXPECT_THROW(step(1, 1, m, states > 1 ? nullptr : &x), std::invalid_argument);
 }
 
 }  // namespace
