@@ -11,7 +11,7 @@
 #include "benchmarks/cudnn_norm.hpp"
 #include "benchmarks/norm_report.hpp"
 #include "bntrain/error.hpp"
-#include "kernels/launch.hpp"
+#include "kernels/simt/launch.hpp"
 
 namespace {
 

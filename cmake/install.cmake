@@ -23,8 +23,11 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
 install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 if(BNTRAIN_HAS_CUDA)
   install(TARGETS bntrain_kernels EXPORT bntrainKernelsTargets)
-  install(FILES ${PROJECT_SOURCE_DIR}/kernels/kernels.hpp ${PROJECT_SOURCE_DIR}/kernels/batch_norm.hpp
-    ${PROJECT_SOURCE_DIR}/kernels/training_step.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels)
+  foreach(header kernels batch_norm/batch_norm batch_norm/relu_maxpool elementwise/elementwise
+      loss/softmax_cross_entropy optimizer/optimizer stream)
+    get_filename_component(folder ${header} DIRECTORY)
+    install(FILES ${PROJECT_SOURCE_DIR}/kernels/${header}.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels/${folder})
+  endforeach()
   install(EXPORT bntrainKernelsTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 endif()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bntrainConfig.cmake.in

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "support/simt_host/executor.hpp"
+#include "kernels/simt/host/executor.hpp"
 
 namespace bntrain {
 

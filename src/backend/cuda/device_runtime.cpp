@@ -3,7 +3,7 @@
 
 #include "backend/cuda/device.hpp"
 #include "bntrain/error.hpp"
-#include "kernels/cuda_check.hpp"
+#include "kernels/simt/cuda_check.hpp"
 
 namespace bntrain::cuda {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "backend/cuda/math_handles.hpp"
 #include "bntrain/error.hpp"
-#include "kernels/cuda_check.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/simt/cuda_check.hpp"
 
 namespace bntrain::cuda {
 namespace {

@@ -4,7 +4,7 @@
 #include <cublasLt.h>
 #include <cudnn.h>
 
-#include "kernels/cuda_check.hpp"
+#include "kernels/simt/cuda_check.hpp"
 
 namespace bntrain {
 

@@ -65,8 +65,9 @@ Linear::~Linear() = default;
 void Linear::forward(const float* x, const float* w, const float* bias, float* y) {
   impl_->forward.multiply(w, x, y);
   if (bias == nullptr && !impl_->shape.relu) return;
-  kernels::bias_relu_forward({impl_->shape.batch, impl_->shape.out, 1}, y, bias, impl_->shape.relu, y,
-                             impl_->libraries.stream.kernels());
+  kernels::bias_activation_forward({impl_->shape.batch, impl_->shape.out, 1}, y, bias,
+                                   impl_->shape.relu ? ActivationKind::relu : ActivationKind::none, 0, y,
+                                   impl_->libraries.stream.kernels());
 }
 
 void Linear::backward_weights(const float* x, const float* dy, float* dw) {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bntrain/error.hpp"
-#include "kernels/ceilings.hpp"
+#include "kernels/peaks.hpp"
 
 namespace bntrain::cuda {
 namespace {

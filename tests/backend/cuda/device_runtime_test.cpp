@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "backend/cuda/gpu_test.hpp"
-#include "kernels/cuda_check.hpp"
+#include "kernels/simt/cuda_check.hpp"
 
 namespace bntrain::cuda {
 namespace {

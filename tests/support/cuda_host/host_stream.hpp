@@ -1,7 +1,7 @@
 // How the CUDA executable runs on the host.
 #pragma once
 
-#include "support/simt_host/executor.hpp"
+#include "kernels/simt/host/executor.hpp"
 
 namespace bntrain::cuda {
 

@@ -1,8 +1,9 @@
 // simt_host::Executor on a GPU: launches go to the device, one at a time, and are waited for, because tests
 // read results right away. Schedules are the device's own.
-#include "support/simt_host/executor.hpp"
+#include "kernels/simt/host/executor.hpp"
 
-#include "kernels/cuda_check.hpp"
+#include "kernels/simt/cuda_check.hpp"
+#include "kernels/simt/launch_cuda.hpp"
 
 namespace bntrain::simt_host {
 
@@ -22,34 +23,20 @@ std::string to_string(Schedule) {
 
 }  // namespace bntrain::simt_host
 
-// The linker's --wrap: who calls kernels::launch() comes here first.
-#define BNTRAIN_LAUNCH _ZN7bntrain7kernels6launchERKNS0_10KernelCallERKNS0_12LaunchConfigERKNS0_6StreamE
-#define BNTRAIN_CO_RESIDENT _ZN7bntrain7kernels18co_resident_blocksEPKvRKNS0_12LaunchConfigERKNS0_6StreamE
-#define BNTRAIN_JOIN_(a, b) a##b
-#define BNTRAIN_JOIN(a, b) BNTRAIN_JOIN_(a, b)
-#define BNTRAIN_REAL(name) BNTRAIN_JOIN(__real_, name)
-#define BNTRAIN_WRAP(name) BNTRAIN_JOIN(__wrap_, name)
+namespace bntrain::kernels {
 
-using bntrain::kernels::KernelCall;
-using bntrain::kernels::LaunchConfig;
-using bntrain::kernels::Stream;
-
-extern "C" {
-
-void BNTRAIN_REAL(BNTRAIN_LAUNCH)(const KernelCall&, const LaunchConfig&, const Stream&);
-int BNTRAIN_REAL(BNTRAIN_CO_RESIDENT)(const void*, const LaunchConfig&, const Stream&);
-
-void BNTRAIN_WRAP(BNTRAIN_LAUNCH)(const KernelCall& call, const LaunchConfig& config, const Stream& stream) {
+// In place of kernels/simt/launch.cpp.
+void launch(const KernelCall& call, const LaunchConfig& config, const Stream& stream) {
   if (stream.handle != nullptr) {
-    reinterpret_cast<bntrain::simt_host::Executor*>(stream.handle)->launch(call, config);
+    reinterpret_cast<simt_host::Executor*>(stream.handle)->launch(call, config);
     return;
   }
-  BNTRAIN_REAL(BNTRAIN_LAUNCH)(call, config, stream);
+  launch_on_device(call, config, stream);
   BNTRAIN_CUDA_CHECK(cudaDeviceSynchronize());
 }
 
-int BNTRAIN_WRAP(BNTRAIN_CO_RESIDENT)(const void* kernel, const LaunchConfig& config, const Stream& stream) {
-  return BNTRAIN_REAL(BNTRAIN_CO_RESIDENT)(kernel, config, {nullptr, stream.max_blocks});
+int co_resident_blocks(const void* kernel, const LaunchConfig& config, const Stream& stream) {
+  return co_resident_blocks_on_device(kernel, config, {nullptr, stream.max_blocks});
 }
 
-}  // extern "C"
+}  // namespace bntrain::kernels

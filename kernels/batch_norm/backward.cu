@@ -1,0 +1,159 @@
+// Batch norm backward, of training and of inference.
+//
+// Maths: gradients.cuh; in inference the statistics are constants, dx = gamma * invstd * dy.
+//
+// Contract: batch_norm.hpp. Bytes moved, for S bytes of tensor: training see variant.cu, inference
+// 4 S.
+#include "kernels/batch_norm/gradients.cuh"
+#include "kernels/batch_norm/launch.cuh"
+#include "kernels/batch_norm/placement.hpp"
+
+namespace bntrain::kernels {
+namespace {
+
+using namespace simt;
+
+using Tuning = NormTuning;
+
+template <typename T, int kWidth, int kChannels>
+SIMT_KERNEL(Tuning::kThreads)
+chunk_gradients_kernel(Walk walk, const T* __restrict__ x, const T* __restrict__ dy,
+                       const float* __restrict__ mean, Deviations deviations,
+                       GradientSums* __restrict__ parts) {
+  SIMT_SHARED(GradientSums, scratch, kColumnScratch<kChannels>);
+  for (std::int64_t item = block_index(); item < walk.items(); item += grid_size()) {
+    const Chunk<kWidth, kChannels> chunk(walk, item);
+    const Cursor<kWidth, kChannels> cursor(walk, chunk);
+    Standardizer channels[kChannels] = {};
+    if (cursor.more()) {
+      SIMT_UNROLL
+      for (int k = 0; k < kChannels; ++k)
+        channels[k] = {mean[cursor.channel + k], deviations.inverse(cursor.channel + k)};
+    }
+    const GradientSums total = chunk_gradients(walk, chunk, Global<T>{x}, Global<T>{dy}, channels, scratch);
+    const std::int64_t channel = chunk.owned(walk);
+    if (channel >= 0) parts[chunk.index * walk.channels + channel] = total;
+  }
+}
+
+/// Of channels [first, end).
+SIMT_KERNEL(Tuning::kThreads)
+merge_gradients_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
+                       const GradientSums* __restrict__ chunks, float* __restrict__ dgamma,
+                       float* __restrict__ dbeta) {
+  merge_channels<GradientSums>(
+      grid_thread(), grid_threads(), first, end, parts, Add{},
+      [&](std::int64_t part, std::int64_t channel) { return chunks[part * channels + channel]; },
+      [&](std::int64_t channel, const GradientSums& sum) {
+        dbeta[channel] = static_cast<float>(sum.first);
+        dgamma[channel] = static_cast<float>(sum.second);
+      });
+}
+
+/// dx may be x or dy, so that none of them is __restrict__.
+template <typename T, int kWidth, int kChannels>
+SIMT_KERNEL(Tuning::kThreads)
+input_gradient_kernel(Walk walk, float inverse_count, const T* x, const T* dy,
+                      const float* __restrict__ gamma, const float* __restrict__ mean,
+                      const float* __restrict__ invstd, const float* __restrict__ dgamma,
+                      const float* __restrict__ dbeta, T* dx) {
+  for (std::int64_t item = block_index(); item < walk.items(); item += grid_size()) {
+    const Chunk<kWidth, kChannels> chunk(walk, item);
+    const Cursor<kWidth, kChannels> cursor(walk, chunk);
+    if (!cursor.more()) continue;
+    InputGradient channels[kChannels];
+    SIMT_UNROLL
+    for (int k = 0; k < kChannels; ++k) {
+      const std::int64_t channel = cursor.channel + k;
+      channels[k] = {{mean[channel], invstd[channel]},
+                     gamma[channel] * invstd[channel],
+                     dbeta[channel] * inverse_count,
+                     dgamma[channel] * inverse_count};
+    }
+    input_gradient_chunk(walk, chunk, Global<T>{x}, Global<T>{dy}, channels, dx);
+  }
+}
+
+template <typename T>
+void launch_gradient_sums(Walk walk, const T* x, const T* dy, const float* mean, const Deviations& deviations,
+                          float* dgamma, float* dbeta, void* workspace, const Stream& stream) {
+  constexpr int kSize = Vec<T>::kSize;
+  walk.aligned = is_aligned(x) && is_aligned(dy);
+  auto* parts = static_cast<GradientSums*>(workspace);
+  launch_walk("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
+              chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, walk, stream, x,
+              dy, mean, deviations, parts);
+  const std::int64_t first = walk.first_channel(), end = walk.end_channel();
+  launch(merge_gradients_kernel, warp_a_channel("batch_norm_backward_merge", end - first, stream), stream,
+         walk.chunks, walk.channels, first, end, parts, dgamma, dbeta);
+}
+
+template <typename T>
+void launch_input_gradient(Walk walk, std::int64_t count, const T* x, const T* dy, const float* gamma,
+                           const float* mean, const float* invstd, const float* dgamma, const float* dbeta,
+                           T* dx, const Stream& stream) {
+  constexpr int kSize = Vec<T>::kSize;
+  walk.aligned = is_aligned(x) && is_aligned(dy) && is_aligned(dx);
+  launch_walk("batch_norm_backward_input", input_gradient_kernel<T, 1, 1>, input_gradient_kernel<T, kSize, 1>,
+              input_gradient_kernel<T, kSize, kSize>, walk, stream,
+              static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, mean, invstd, dgamma, dbeta,
+              dx);
+}
+
+}  // namespace
+
+void batch_norm_backward_sums(const NormShape& shape, const float* x, const float* dy, const float* mean,
+                              const float* invstd, float* dgamma, float* dbeta, void* workspace,
+                              const Stream& stream) {
+  constexpr const char* kName = "batch_norm_backward_sums";
+  if (!norm_work(kName, shape, {x, dy, mean, invstd, dgamma, dbeta, workspace})) return;
+  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
+  launch_gradient_sums(norm_walk<float>(shape), x, dy, mean, {invstd, false, 0}, dgamma, dbeta, workspace,
+                       stream);
+}
+
+void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const float* x, const float* dy,
+                               const float* gamma, const float* mean, const float* invstd,
+                               const float* dgamma, const float* dbeta, float* dx, const Stream& stream) {
+  constexpr const char* kName = "batch_norm_backward_input";
+  if (!norm_work(kName, shape, {x, dy, gamma, mean, invstd, dgamma, dbeta, dx})) return;
+  require(count >= shape.batch * shape.spatial, kName, "the count is less than the values at hand");
+  launch_input_gradient(norm_walk<float>(shape), count, x, dy, gamma, mean, invstd, dgamma, dbeta, dx,
+                        stream);
+}
+
+void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
+                         const float* mean, const float* invstd, float* dx, float* dgamma, float* dbeta,
+                         void* workspace, const Stream& stream, NormVariant variant) {
+  constexpr const char* kName = "batch_norm_backward";
+  if (!norm_work(kName, shape, {x, dy, gamma, mean, invstd, dx, dgamma, dbeta, workspace})) return;
+  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
+  const Walk whole = norm_walk<float>(shape);
+  const Choice choice = choose(kName, whole, backward_footprint(whole), variant, stream);
+  if (choice.placement.teams > 0) {
+    backward_on_chip(whole, choice.placement, shape.batch * shape.spatial, x, dy, gamma, mean, invstd, dx,
+                     dgamma, dbeta, workspace, stream);
+    return;
+  }
+  for_groups(whole, choice.groups, [&](const Walk& walk) {
+    launch_gradient_sums(walk, x, dy, mean, {invstd, false, 0}, dgamma, dbeta, workspace, stream);
+    launch_input_gradient(walk, shape.batch * shape.spatial, x, dy, gamma, mean, invstd, dgamma, dbeta, dx,
+                          stream);
+  });
+}
+
+void batch_norm_inference_backward(const NormShape& shape, double eps, const float* x, const float* dy,
+                                   const float* gamma, const float* running_mean, const float* running_var,
+                                   float* dx, float* dgamma, float* dbeta, void* workspace,
+                                   const Stream& stream) {
+  constexpr const char* kName = "batch_norm_inference_backward";
+  if (!norm_work(kName, shape, {x, dy, gamma, running_mean, running_var, dx, dgamma, dbeta, workspace}))
+    return;
+  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
+  const Deviations deviations{running_var, true, static_cast<float>(eps)};
+  launch_gradient_sums(norm_walk<float>(shape), x, dy, running_mean, deviations, dgamma, dbeta, workspace,
+                       stream);
+  normalize(kName, norm_walk<float>(shape), dy, nullptr, deviations, gamma, nullptr, dx, stream);
+}
+
+}  // namespace bntrain::kernels

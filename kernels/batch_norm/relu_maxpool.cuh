@@ -1,0 +1,139 @@
+// What the forward and the backward pass of batch_norm_relu_maxpool share.
+//
+// The winner of a window is found in x, not in y: with gamma > 0 the norm keeps the order and with gamma < 0
+// it turns it around, and x does not tie where rounding makes y tie. Multiplying by the sign of gamma makes
+// one comparison of the three rules, for with 0 nothing is larger than anything.
+#pragma once
+
+#include "kernels/kernels.hpp"
+#include "kernels/simt/channel_chunks.hpp"
+#include "kernels/simt/launch.hpp"
+#include "kernels/simt/simt.hpp"
+
+namespace bntrain::kernels::relu_pool {
+
+using namespace simt;
+
+/// One channel's norm; without norm the winner is the maximum.
+template <bool norm>
+struct Channel {
+  float mean = 0, invstd = 1, scale = 1, beta = 0, sign = 1;
+
+  SIMT_DEVICE Channel(const ChannelNorm& n, std::int64_t c) {
+    if constexpr (norm) {
+      const float gamma = n.gamma[c];
+      mean = n.mean[c];
+      invstd = n.invstd[c];
+      scale = gamma * invstd;
+      beta = n.beta[c];
+      sign = gamma > 0 ? 1.0f : gamma < 0 ? -1.0f : 0.0f;
+    }
+  }
+
+  /// The norm's output. A zero invstd is no factor: it could give inf * 0.
+  SIMT_DEVICE float apply(float x) const {
+    if constexpr (norm)
+      return invstd == 0 ? beta : (x - mean) * scale + beta;
+    else
+      return x;
+  }
+  SIMT_DEVICE float xhat(float x) const { return invstd == 0 ? 0.0f : (x - mean) * invstd; }
+  /// What of dy reaches the winner. The mask is recomputed: that is cheaper than reading y.
+  SIMT_DEVICE float through_relu(float dy, float winner, bool relu) const {
+    return relu && apply(winner) <= 0 ? 0.0f : dy;
+  }
+};
+
+struct Winner {
+  float x;
+  std::int64_t position;  ///< in its window, row-major
+};
+
+SIMT_DEVICE void challenge(Winner& best, float x, std::int64_t position, float sign) {
+  const bool first_nan = x != x && best.x == best.x;
+  if (sign * x > sign * best.x || first_nan) best = {x, position};
+}
+
+/// Of the window that begins at x. `pool` of 0: of any size, `window`.
+template <int pool>
+SIMT_DEVICE Winner find_winner(const float* x, std::int64_t width, std::int64_t window, float sign) {
+  if constexpr (pool != 0) window = pool;
+  Winner best{x[0], 0};
+  for (std::int64_t row = 0; row < window; ++row)
+    for (std::int64_t column = 0; column < window; ++column)
+      challenge(best, x[row * width + column], row * window + column, sign);
+  return best;
+}
+
+/// The pixels of four windows side by side, 16 bytes at a time.
+template <int pool>
+struct FourWindows {
+  float x[pool][4 * pool];
+
+  SIMT_DEVICE FourWindows(const float* from, std::int64_t width) {
+    SIMT_UNROLL
+    for (int row = 0; row < pool; ++row) {
+      SIMT_UNROLL
+      for (int part = 0; part < pool; ++part) {
+        const Vec<float> four = load_vec(from + row * width + 4 * part);
+        SIMT_UNROLL
+        for (int lane = 0; lane < 4; ++lane) x[row][4 * part + lane] = four.lane[lane];
+      }
+    }
+  }
+
+  SIMT_DEVICE void store(float* to, std::int64_t width) const {
+    SIMT_UNROLL
+    for (int row = 0; row < pool; ++row) {
+      SIMT_UNROLL
+      for (int part = 0; part < pool; ++part) {
+        Vec<float> four;
+        SIMT_UNROLL
+        for (int lane = 0; lane < 4; ++lane) four.lane[lane] = x[row][4 * part + lane];
+        store_vec(to + row * width + 4 * part, four);
+      }
+    }
+  }
+
+  SIMT_DEVICE Winner winner(int window, float sign) const {
+    Winner best{x[0][window * pool], 0};
+    SIMT_UNROLL
+    for (int i = 1; i < pool * pool; ++i) challenge(best, x[i / pool][window * pool + i % pool], i, sign);
+    return best;
+  }
+};
+
+/// PoolShape in the form in which the kernels are simplest: without pooling a plane is one row, without norm
+/// planes are no channels.
+struct Planes {
+  std::int64_t batch, channels, height, width, pool, out_height, out_width;
+
+  SIMT_HOST_DEVICE std::int64_t size() const { return height * width; }
+  SIMT_HOST_DEVICE std::int64_t out_size() const { return out_height * out_width; }
+};
+
+inline Planes planes_of(const PoolShape& s, bool norm, const char* kernel) {
+  require(s.batch >= 0 && s.channels >= 0 && s.height >= 0 && s.width >= 0, kernel, "a size is negative");
+  require(s.pool >= 1, kernel, "the pooling window is smaller than 1");
+  Planes p{s.batch, s.channels, s.height, s.width, s.pool, 0, 0};
+  if (p.pool == 1) p = {p.batch, p.channels, 1, p.height * p.width, 1, 0, 0};
+  if (!norm) p = {p.batch * p.channels, 1, p.height, p.width, p.pool, 0, 0};
+  if (!norm && p.pool == 1) p = {1, 1, 1, p.batch * p.width, 1, 0, 0};
+  p.out_height = p.height / p.pool;
+  p.out_width = p.width / p.pool;
+  return p;
+}
+
+/// Whether windows can be taken in fours, given aligned pointers.
+inline bool in_fours(const Planes& p) {
+  return p.pool <= 2 && p.width % (4 * p.pool) == 0;
+}
+
+inline bool checked_norm(const ChannelNorm& n, const char* kernel) {
+  const bool all = n.mean != nullptr && n.invstd != nullptr && n.gamma != nullptr && n.beta != nullptr;
+  const bool none = n.mean == nullptr && n.invstd == nullptr && n.gamma == nullptr && n.beta == nullptr;
+  require(all || none, kernel, "some pointers of the norm are null and some are not");
+  return all;
+}
+
+}  // namespace bntrain::kernels::relu_pool

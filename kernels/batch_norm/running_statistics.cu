@@ -1,0 +1,77 @@
+// The moving averages apart from batch norm's forward pass: moved behind the loss, read before inference.
+//
+// Maths (Ioffe and Szegedy 2015, arXiv 1502.03167, section 3.1), per channel:
+//   running = momentum * running + (1 - momentum) * batch statistic;  invstd = 1 / sqrt(running_var + eps)
+// `shift` is the bias of a convolution in front that was left out: adding a constant to a channel moves its
+// mean and nothing else that batch norm looks at.
+//
+// Contract: batch_norm.hpp. A thread a channel. Bytes moved: up to 28 a channel.
+#include "kernels/batch_norm/running_statistics.cuh"
+
+#include "kernels/simt/launch.hpp"
+
+namespace bntrain::kernels {
+namespace {
+
+using namespace simt;
+
+struct RunningTuning {
+  static constexpr int kThreads = 128;
+  static constexpr int kBlocksAMultiprocessor = 8;
+};
+
+SIMT_KERNEL(RunningTuning::kThreads)
+update_kernel(std::int64_t channels, double count, NormOptions options, const float* __restrict__ mean,
+              const float* __restrict__ var, const float* __restrict__ shift,
+              const unsigned* __restrict__ halted, float* __restrict__ running_mean,
+              float* __restrict__ running_var) {
+  if (halted != nullptr && *halted != 0) return;
+  for (std::int64_t c = grid_thread(); c < channels; c += grid_threads()) {
+    const double center = shift != nullptr ? static_cast<double>(mean[c]) + shift[c] : mean[c];
+    running_mean[c] = moving_average(running_mean[c], center, options.momentum);
+    running_var[c] =
+        moving_average(running_var[c], recorded_variance(var[c], count, options), options.momentum);
+  }
+}
+
+SIMT_KERNEL(RunningTuning::kThreads)
+inference_kernel(std::int64_t channels, double eps, const float* __restrict__ running_mean,
+                 const float* __restrict__ running_var, const float* __restrict__ shift,
+                 float* __restrict__ mean, float* __restrict__ invstd) {
+  for (std::int64_t c = grid_thread(); c < channels; c += grid_threads()) {
+    mean[c] = shift != nullptr ? running_mean[c] - shift[c] : running_mean[c];
+    invstd[c] = inverse_deviation(running_var[c], eps);
+  }
+}
+
+LaunchConfig config(const char* name, std::int64_t channels, const Stream& stream) {
+  return {
+      .name = name,
+      .grid = strided_grid(channels, RunningTuning::kThreads, RunningTuning::kBlocksAMultiprocessor, stream),
+      .block = RunningTuning::kThreads};
+}
+
+}  // namespace
+
+void update_running_statistics(std::int64_t channels, std::int64_t count, const NormOptions& options,
+                               const float* mean, const float* var, const float* shift,
+                               const unsigned* halted, float* running_mean, float* running_var,
+                               const Stream& stream) {
+  constexpr const char* kName = "update_running_statistics";
+  require(channels >= 0 && count >= 0, kName, "a size is negative");
+  if (channels == 0 || count == 0) return;
+  launch(update_kernel, config(kName, channels, stream), stream, channels, static_cast<double>(count),
+         options, mean, var, shift, halted, running_mean, running_var);
+}
+
+void inference_statistics(std::int64_t channels, double eps, const float* running_mean,
+                          const float* running_var, const float* shift, float* mean, float* invstd,
+                          const Stream& stream) {
+  constexpr const char* kName = "inference_statistics";
+  require(channels >= 0, kName, "the number of channels is negative");
+  if (channels == 0) return;
+  launch(inference_kernel, config(kName, channels, stream), stream, channels, eps, running_mean, running_var,
+         shift, mean, invstd);
+}
+
+}  // namespace bntrain::kernels

@@ -1,0 +1,17 @@
+// Whether the library was compiled for the device at hand: asks about a kernel like every other.
+#include "kernels/kernels.hpp"
+#include "kernels/simt/launch.hpp"
+#include "kernels/simt/simt.hpp"
+
+namespace bntrain::kernels {
+namespace {
+
+SIMT_KERNEL(32) empty_kernel() {}
+
+}  // namespace
+
+bool have_device_code() {
+  return has_device_code(address(empty_kernel));
+}
+
+}  // namespace bntrain::kernels

@@ -1,0 +1,73 @@
+// Runs kernels on the host, one fiber for each thread of the blocks that are alive, and checks what they do.
+// Tests give a kernel's launcher `executor.stream()`; a launcher that gets the null stream runs with the
+// default settings.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels/simt/launch.hpp"
+
+namespace bntrain::simt_host {
+
+/// A kernel broke a rule: the message has kernel, block, thread, source line, and the array's name and index.
+class SimtError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Who runs first. A right kernel gives the same bits in all of them.
+enum class Schedule {
+  in_order,        ///< blocks and threads by number, each up to where it waits
+  reverse,         ///< the last first
+  warp_at_a_time,  ///< a warp as far as it gets, then the next
+  random,  ///< two clusters at once, threads in an order drawn anew each time; atomics give way to others
+};
+
+struct Settings {
+  Schedule schedule = Schedule::in_order;
+  std::uint32_t seed = 1;
+  /// What launchers see. Few multiprocessors, so that persistent kernels have something to loop over.
+  kernels::DeviceLimits device = {.multiprocessors = 4,
+                                  .compute_capability = 90,
+                                  .shared_bytes_a_block = 227 * 1024,
+                                  .l2_bytes = 1024 * 1024};
+};
+
+class Executor {
+ public:
+  explicit Executor(const Settings& settings = {}) : settings_(settings) {}
+
+  /// A stream that runs on this executor, at once; max_blocks as in kernels::Stream.
+  kernels::Stream stream(int max_blocks = 0) { return {reinterpret_cast<CUstream_st*>(this), max_blocks}; }
+
+  void launch(const kernels::KernelCall& call, const kernels::LaunchConfig& config);
+
+  /// Runs `work` in its place between the launches.
+  void enqueue(const std::function<void()>& work);
+
+  /// From here on work is kept instead of run, with the arguments that it has now: as a captured graph does.
+  void begin_recording();
+  /// What was kept; each call of it runs it once more.
+  std::function<void()> end_recording();
+  bool is_recording() const { return recorded_.has_value(); }
+
+  const Settings& settings() const { return settings_; }
+  /// What was launched so far, so that tests can tell which variant ran.
+  const std::vector<kernels::LaunchConfig>& launches() const { return launches_; }
+
+ private:
+  Settings settings_;
+  std::vector<kernels::LaunchConfig> launches_;
+  std::optional<std::vector<std::function<void()>>> recorded_;
+};
+
+/// One of each schedule, and two seeds of the random one.
+std::vector<Settings> all_schedules();
+std::string to_string(Schedule schedule);
+
+}  // namespace bntrain::simt_host

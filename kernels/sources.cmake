@@ -1,0 +1,33 @@
+# What the kernels are made of, for a GPU (CMakeLists.txt here) and for the host (tests/CMakeLists.txt).
+set(kernel_sources
+  batch_norm/backward.cu
+  batch_norm/forward.cu
+  batch_norm/on_chip_backward.cu
+  batch_norm/on_chip_forward.cu
+  batch_norm/relu_maxpool_backward.cu
+  batch_norm/relu_maxpool_forward.cu
+  batch_norm/running_statistics.cu
+  batch_norm/statistics.cu
+  batch_norm/variant.cu
+  elementwise/activation.cu
+  elementwise/average_pool.cu
+  elementwise/bias_activation.cu
+  elementwise/bias_backward.cu
+  elementwise/gather_images.cu
+  loss/softmax_cross_entropy.cu
+  optimizer/optimizer.cu
+  peaks.cu
+  simt/device_code.cu)
+# launch.hpp with the CUDA runtime, and with the executor that runs kernels on the host.
+set(launch_cuda_sources simt/grid.cpp simt/launch.cpp simt/launch_cuda.cpp)
+set(launch_host_sources
+  simt/grid.cpp
+  simt/host/executor.cpp
+  simt/host/fiber.cpp
+  simt/host/launch.cpp
+  simt/host/live.cpp
+  simt/host/meet.cpp
+  simt/host/shared_array.cpp)
+foreach(list kernel_sources launch_cuda_sources launch_host_sources)
+  list(TRANSFORM ${list} PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+endforeach()

@@ -1,0 +1,17 @@
+// bntrain::kernels: where a kernel runs. Part of kernels.hpp.
+#pragma once
+
+struct CUstream_st;
+
+namespace bntrain::kernels {
+
+/// A cudaStream_t, and how many blocks a kernel may run at most (0: as many as fill the device). The bits of
+/// the results do not depend on that number.
+struct Stream {
+  Stream(CUstream_st* stream = nullptr, int most_blocks = 0) : handle(stream), max_blocks(most_blocks) {}
+
+  CUstream_st* handle;
+  int max_blocks;
+};
+
+}  // namespace bntrain::kernels

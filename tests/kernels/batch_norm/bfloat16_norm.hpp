@@ -1,0 +1,25 @@
+// Batch norm over tensors of bfloat16: the device code of the plain kernels, instantiated for both compilers.
+#pragma once
+
+#include "kernels/kernels.hpp"
+#include "kernels/simt/bfloat16.hpp"
+
+namespace bntrain::kernels {
+
+/// moments: [channels]; parts: [chunks * channels], chunks as in norm_walk<Bfloat16>(). x and y: the tensor.
+void bfloat16_statistics(const NormShape& shape, const simt::Bfloat16* x, ChannelMoments* parts,
+                         const Stream& stream);
+std::int64_t bfloat16_chunks(const NormShape& shape);
+/// mean, invstd, gamma, beta: [channels], float32.
+void bfloat16_normalize(const NormShape& shape, const simt::Bfloat16* x, const float* mean,
+                        const float* invstd, const float* gamma, const float* beta, simt::Bfloat16* y,
+                        const Stream& stream);
+/// dbeta_parts, dgamma_parts: [chunks * channels].
+void bfloat16_gradient_sums(const NormShape& shape, const simt::Bfloat16* x, const simt::Bfloat16* dy,
+                            const float* mean, const float* invstd, double* dbeta_parts, double* dgamma_parts,
+                            const Stream& stream);
+void bfloat16_input_gradient(const NormShape& shape, const simt::Bfloat16* x, const simt::Bfloat16* dy,
+                             const float* gamma, const float* mean, const float* invstd, const float* dgamma,
+                             const float* dbeta, simt::Bfloat16* dx, const Stream& stream);
+
+}  // namespace bntrain::kernels

@@ -1,0 +1,259 @@
+#include "kernels/batch_norm/run.hpp"
+
+#include <memory>
+
+#include "kernels/batch_norm/launch.cuh"
+#include "kernels/batch_norm/placement.hpp"
+#include "support/guarded.hpp"
+#include "support/tolerance.hpp"
+
+namespace bntrain::test {
+namespace {
+
+using kernels::Layout;
+using support::Guarded;
+
+/// The tensors of one run: inputs in the way's layout and memory, outputs turned back.
+class Run {
+ public:
+  Run(const NormCase& c, const Way& way)
+      : shape(kernel_shape(c, way.layout)),
+        workspace(static_cast<std::size_t>(kernels::batch_norm_workspace(shape)) / sizeof(float)),
+        case_(c),
+        way_(way),
+        executor_(way.settings) {}
+  ~Run() {
+    EXPECT_TRUE(workspace.intact());
+    for (const kernels::LaunchConfig& launch : executor_.launches()) {
+      EXPECT_TRUE(way_.max_blocks == 0 || launch.grid <= way_.max_blocks) << launch.grid;
+    }
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  /// That a training pass was launched as the variant says.
+  void expect_variant_launched() const {
+    using kernels::NormVariant;
+    const std::vector<kernels::LaunchConfig>& launches = executor_.launches();
+    ASSERT_FALSE(launches.empty());
+    if (way_.variant == NormVariant::automatic) return;
+    EXPECT_EQ(launches[0].cooperative, way_.variant == NormVariant::persistent);
+    if (way_.variant == NormVariant::cluster || way_.variant == NormVariant::persistent) {
+      EXPECT_EQ(launches.size(), 1u);
+      EXPECT_EQ(launches[0].grid % launches[0].cluster, 0);
+    }
+    if (way_.variant == NormVariant::plain) {
+      EXPECT_EQ(launches.size(), 3u);
+    }
+    if (way_.variant == NormVariant::l2_groups) {
+      EXPECT_GT(launches.size(), 3u);
+      EXPECT_EQ(launches.size() % 3, 0u);
+    }
+  }
+  kernels::Stream stream() { return executor_.stream(way_.max_blocks); }
+  Guarded tensor(const Floats& values) const {
+    return Guarded(way_.layout == Layout::channels_last ? to_channels_last(case_, values) : values,
+                   way_.memory.offset);
+  }
+  Guarded channels(const Floats& values) const { return Guarded(values, way_.memory.offset); }
+  Guarded channels() const { return Guarded(case_.channels(), way_.memory.offset); }
+  /// Where the result goes: over `input`, or into memory of its own.
+  Guarded& result(Guarded& input) {
+    if (way_.memory.in_place) return input;
+    own_ = std::make_unique<Guarded>(input.size(), way_.memory.offset);
+    return *own_;
+  }
+  Floats take(const Guarded& output) const {
+    EXPECT_TRUE(output.complete());
+    return {output.values().begin(), output.values().end()};
+  }
+  Floats take_tensor(const Guarded& output) const {
+    return way_.layout == Layout::channels_last ? to_channels_first(case_, take(output)) : take(output);
+  }
+
+  kernels::NormShape shape;
+  Guarded workspace;
+
+ private:
+  const NormCase& case_;
+  Way way_;
+  simt_host::Executor executor_;
+  std::unique_ptr<Guarded> own_;
+};
+
+/// A device that has so many multiprocessors, with little shared memory.
+Way on_small_device(Layout layout, kernels::NormVariant variant, int multiprocessors) {
+  Way way{.layout = layout, .variant = variant};
+  way.settings.device.multiprocessors = multiprocessors;
+  way.settings.device.shared_bytes_a_block = 80 * 1024;
+  return way;
+}
+
+/// Calls move(where an element is channels first, where it is channels last).
+template <typename Move>
+void for_each_element(const NormCase& c, Move move) {
+  const auto spatial = static_cast<std::size_t>(c.shape.spatial);
+  for (std::size_t i = 0; i < c.x.size(); ++i)
+    move(i, (i / spatial / c.channels() * spatial + i % spatial) * c.channels() + c.channel_of(i));
+}
+
+void check_gradients(const BackwardResult& actual, const Expected& e) {
+  EXPECT_TRUE(support::close(actual.dbeta, e.dbeta, e.bounds.dbeta)) << "dbeta";
+  EXPECT_TRUE(support::close(actual.dgamma, e.dgamma, e.bounds.dgamma)) << "dgamma";
+  EXPECT_TRUE(support::close(actual.dx, e.dx, e.bounds.dx)) << "dx";
+}
+
+}  // namespace
+
+std::vector<Way> both_layouts(const BatchNormShape& shape) {
+  if (shape.spatial == 1) return {{}};
+  return {{}, {.layout = Layout::channels_last}};
+}
+
+std::vector<Way> every_way(const BatchNormShape& shape) {
+  using kernels::NormVariant;
+  std::vector<Way> ways;
+  for (const auto& [layout, memory, max_blocks, settings, variant] : both_layouts(shape)) {
+    ways.push_back({.layout = layout, .variant = NormVariant::plain});
+    ways.push_back({.layout = layout, .variant = NormVariant::cluster});
+    ways.push_back(on_small_device(layout, NormVariant::cluster, 32));
+    ways.push_back(on_small_device(layout, NormVariant::persistent, 7));
+    ways.push_back({.layout = layout, .variant = NormVariant::l2_groups});
+    // Two thirds of the tensor in half the cache.
+    ways.back().settings.device.l2_bytes =
+        2 * shape.batch * shape.channels * shape.spatial * std::int64_t{sizeof(float)} * 2 / 3;
+  }
+  std::erase_if(ways, [&](const Way& way) { return !serves(way, shape); });
+  return ways;
+}
+
+bool serves(const Way& way, const BatchNormShape& shape) {
+  using namespace kernels;
+  const Walk walk = norm_walk<float>({shape.batch, shape.channels, shape.spatial, way.layout});
+  simt_host::Executor executor(way.settings);
+  try {
+    for (const auto& footprint : {forward_footprint(walk), backward_footprint(walk)}) {
+      const Choice choice = choose("", walk, footprint, way.variant, executor.stream(way.max_blocks));
+      if (choice.variant == NormVariant::l2_groups && choice.groups == walk.groups) return false;
+    }
+    return true;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
+std::string to_string(const Way& way) {
+  return to_string(way.layout) + ", " + kernels::to_string(way.variant) + " on " +
+         std::to_string(way.settings.device.multiprocessors) + " multiprocessors, " +
+         to_string(way.settings.schedule) + ", blocks " + std::to_string(way.max_blocks);
+}
+
+std::string to_string(Layout layout) {
+  return layout == Layout::channels_first ? "channels first" : "channels last";
+}
+
+kernels::NormShape kernel_shape(const NormCase& c, Layout layout) {
+  return {c.shape.batch, c.shape.channels, c.shape.spatial, layout};
+}
+
+kernels::NormOptions kernel_options(const NormCase& c) {
+  return {c.options.eps, c.options.momentum, c.options.unbiased};
+}
+
+Floats to_channels_last(const NormCase& c, const Floats& tensor) {
+  Floats result(tensor.size());
+  for_each_element(c, [&](std::size_t first, std::size_t last) { result[last] = tensor[first]; });
+  return result;
+}
+
+Floats to_channels_first(const NormCase& c, const Floats& tensor) {
+  Floats result(tensor.size());
+  for_each_element(c, [&](std::size_t first, std::size_t last) { result[first] = tensor[last]; });
+  return result;
+}
+
+KernelForward kernel_forward(const NormCase& c, const Way& way) {
+  Run run(c, way);
+  Guarded x = run.tensor(c.x);
+  const Guarded gamma = run.channels(c.gamma), beta = run.channels(c.beta);
+  Guarded mean = run.channels(), var = run.channels(), invstd = run.channels();
+  Guarded running_mean = run.channels(c.running_mean), running_var = run.channels(c.running_var);
+  Guarded& y = run.result(x);
+  batch_norm_forward(run.shape, kernel_options(c), x.data(), gamma.data(), beta.data(), y.data(), mean.data(),
+                     var.data(), invstd.data(), running_mean.data(), running_var.data(), run.workspace.data(),
+                     run.stream(), way.variant);
+  run.expect_variant_launched();
+  EXPECT_TRUE(x.intact());
+  return {{run.take_tensor(y), run.take(mean), run.take(var), run.take(running_mean), run.take(running_var)},
+          run.take(invstd)};
+}
+
+BackwardResult kernel_backward(const NormCase& c, const KernelForward& forward, const Way& way) {
+  Run run(c, way);
+  const Guarded x = run.tensor(c.x), gamma = run.channels(c.gamma);
+  const Guarded mean = run.channels(forward.mean), invstd = run.channels(forward.invstd);
+  Guarded dy = run.tensor(c.dy), dgamma = run.channels(), dbeta = run.channels();
+  Guarded& dx = run.result(dy);
+  batch_norm_backward(run.shape, x.data(), dy.data(), gamma.data(), mean.data(), invstd.data(), dx.data(),
+                      dgamma.data(), dbeta.data(), run.workspace.data(), run.stream(), way.variant);
+  run.expect_variant_launched();
+  EXPECT_TRUE(dy.intact());
+  return {run.take_tensor(dx), run.take(dgamma), run.take(dbeta)};
+}
+
+Floats kernel_inference(const NormCase& c, const Way& way) {
+  Run run(c, way);
+  Guarded x = run.tensor(c.x);
+  const Guarded gamma = run.channels(c.gamma), beta = run.channels(c.beta);
+  const Guarded mean = run.channels(c.running_mean), var = run.channels(c.running_var);
+  Guarded& y = run.result(x);
+  batch_norm_inference(run.shape, c.options.eps, x.data(), gamma.data(), beta.data(), mean.data(), var.data(),
+                       y.data(), run.stream());
+  EXPECT_TRUE(x.intact());
+  return run.take_tensor(y);
+}
+
+BackwardResult kernel_inference_backward(const NormCase& c, const Way& way) {
+  Run run(c, way);
+  const Guarded x = run.tensor(c.x), gamma = run.channels(c.gamma);
+  const Guarded mean = run.channels(c.running_mean), var = run.channels(c.running_var);
+  Guarded dy = run.tensor(c.dy), dgamma = run.channels(), dbeta = run.channels();
+  Guarded& dx = run.result(dy);
+  batch_norm_inference_backward(run.shape, c.options.eps, x.data(), dy.data(), gamma.data(), mean.data(),
+                                var.data(), dx.data(), dgamma.data(), dbeta.data(), run.workspace.data(),
+                                run.stream());
+  EXPECT_TRUE(dy.intact());
+  return {run.take_tensor(dx), run.take(dgamma), run.take(dbeta)};
+}
+
+void check_kernel_training(const NormCase& c, const Way& way) {
+  SCOPED_TRACE(to_string(way));
+  const Expected e = expect_training(c);
+  const KernelForward forward = kernel_forward(c, way);
+  EXPECT_TRUE(support::close(forward.mean, e.mean, e.bounds.mean)) << "mean";
+  EXPECT_TRUE(support::close(forward.var, e.var, e.bounds.var)) << "var";
+  EXPECT_TRUE(support::close(forward.y, e.y, e.bounds.y)) << "y";
+  check_gradients(kernel_backward(c, forward, way), e);
+}
+
+void check_kernel_inference(const NormCase& c, const Way& way) {
+  SCOPED_TRACE(to_string(way.layout));
+  const Expected e = expect_inference(c);
+  EXPECT_TRUE(support::close(kernel_inference(c, way), e.y, e.bounds.y)) << "y";
+  check_gradients(kernel_inference_backward(c, way), e);
+}
+
+testing::AssertionResult same_bits(const KernelForward& a, const KernelForward& b) {
+  for (const auto member : {&ForwardResult::y, &ForwardResult::mean, &ForwardResult::var,
+                            &ForwardResult::running_mean, &ForwardResult::running_var})
+    if (auto result = same_bits(a.*member, b.*member); !result) return result;
+  return same_bits(a.invstd, b.invstd);
+}
+
+testing::AssertionResult same_bits(const BackwardResult& a, const BackwardResult& b) {
+  for (const auto member : {&BackwardResult::dx, &BackwardResult::dgamma, &BackwardResult::dbeta})
+    if (auto result = same_bits(a.*member, b.*member); !result) return result;
+  return testing::AssertionSuccess();
+}
+
+}  // namespace bntrain::test

@@ -1,0 +1,72 @@
+// Runs the batch norm kernels on the host, for the cases and bounds of backend/cpu/batch_norm_case.hpp.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "backend/cpu/batch_norm_case.hpp"
+#include "kernels/kernels.hpp"
+#include "kernels/simt/host/executor.hpp"
+
+namespace bntrain::test {
+
+/// How a case is run. Cases are channels first; for channels last the tensors are turned there and back.
+struct Way {
+  kernels::Layout layout = kernels::Layout::channels_first;
+  Memory memory{};
+  int max_blocks = 0;
+  simt_host::Settings settings{};
+  kernels::NormVariant variant = kernels::NormVariant::automatic;  ///< of the training passes
+};
+
+/// Both layouts; only one without pixels, where they are the same.
+std::vector<Way> both_layouts(const BatchNormShape& shape);
+/// Both layouts with every variant that can serve the shape in them, on devices that make it share a channel
+/// among several blocks, or the channels among several parts, where the shape allows.
+std::vector<Way> every_way(const BatchNormShape& shape);
+/// Whether the way's variant can serve both training passes on its device.
+bool serves(const Way& way, const BatchNormShape& shape);
+std::string to_string(kernels::Layout layout);
+std::string to_string(const Way& way);
+
+/// A layout and a variant as the parameters of a test, each for any shape.
+using LayoutAndVariant = std::tuple<kernels::Layout, kernels::NormVariant>;
+inline const auto kLayouts = testing::Values(kernels::Layout::channels_first, kernels::Layout::channels_last);
+inline const auto kOnChip = testing::Values(kernels::NormVariant::plain, kernels::NormVariant::cluster,
+                                            kernels::NormVariant::persistent);
+inline std::string layout_name(const testing::TestParamInfo<kernels::Layout>& info) {
+  return info.param == kernels::Layout::channels_first ? "channels_first" : "channels_last";
+}
+inline std::string variant_name(const testing::TestParamInfo<LayoutAndVariant>& info) {
+  const auto& [layout, variant] = info.param;
+  return layout_name({layout, 0}) + "_" + kernels::to_string(variant);
+}
+
+kernels::NormShape kernel_shape(const NormCase& c, kernels::Layout layout);
+kernels::NormOptions kernel_options(const NormCase& c);
+/// (batch, channels, spatial) as (batch, spatial, channels), and back.
+Floats to_channels_last(const NormCase& c, const Floats& tensor);
+Floats to_channels_first(const NormCase& c, const Floats& tensor);
+
+struct KernelForward : ForwardResult {
+  Floats invstd;
+};
+
+// Each checks that every output was written and nothing around the buffers, the workspace included, and that
+// the kernels of the way's variant were launched, in grids no larger than it allows.
+KernelForward kernel_forward(const NormCase& c, const Way& way = {});
+BackwardResult kernel_backward(const NormCase& c, const KernelForward& forward, const Way& way = {});
+Floats kernel_inference(const NormCase& c, const Way& way = {});
+BackwardResult kernel_inference_backward(const NormCase& c, const Way& way = {});
+
+/// Every output of both passes against the reference.
+void check_kernel_training(const NormCase& c, const Way& way = {});
+void check_kernel_inference(const NormCase& c, const Way& way = {});
+
+testing::AssertionResult same_bits(const KernelForward& a, const KernelForward& b);
+testing::AssertionResult same_bits(const BackwardResult& a, const BackwardResult& b);
+
+}  // namespace bntrain::test

@@ -1,0 +1,135 @@
+// Races on shared memory.
+#include "kernels/simt/host/planted.hpp"
+
+namespace bntrain {
+namespace {
+
+SIMT_KERNEL(64) exchange(bool barrier, float* out) {
+  SIMT_SHARED(float, tile, 64);
+  tile[thread_index()] = 1;
+  if (barrier) block_sync();
+  const float other = tile[63 - thread_index()];
+  out[thread_index()] = other;
+}
+
+TEST(SimtHost, AMissingBarrierBetweenWriteAndReadIsCaught) {
+  float out[64];
+  expect_passes(kOneBlock, exchange, true, out);
+  // In some schedules the read comes first and finds poison, in others it comes second and finds the race.
+  expect_caught("tile[", kOneBlock, exchange, false, out);
+  EXPECT_THAT(
+      run({}, kOneBlock, exchange, false, out),
+      testing::MatchesRegex("kernel k, block 0, thread 0, races_test.cpp:[0-9]+: read of tile\\[63\\], which "
+                            "nobody has written"));
+}
+
+SIMT_KERNEL(64) reuse(bool barrier, float* out) {
+  SIMT_SHARED(float, tile, 64);
+  tile[thread_index()] = 1;
+  block_sync();
+  const float other = tile[63 - thread_index()];
+  if (barrier) block_sync();
+  tile[thread_index()] = other + 1;
+  block_sync();
+  const float next = tile[63 - thread_index()];
+  out[thread_index()] = next;
+}
+
+TEST(SimtHost, AMissingBarrierBeforeReuseIsCaught) {
+  float out[64];
+  expect_passes(kOneBlock, reuse, true, out);
+  expect_caught("race: tile[", kOneBlock, reuse, false, out);
+}
+
+SIMT_KERNEL(64) all_write_one(int writers) {
+  SIMT_SHARED(float, one, 1);
+  if (thread_index() < writers) one[0] = 1;
+}
+
+TEST(SimtHost, TwoWritersOfOneElementAreCaught) {
+  expect_passes(kOneBlock, all_write_one, 1);
+  expect_caught("race: one[0] was written by block 0, thread", kOneBlock, all_write_one, 2);
+}
+
+SIMT_KERNEL(32) within_a_warp(bool barrier, float* out) {
+  SIMT_SHARED(float, tile, 32);
+  tile[thread_index()] = 1;
+  // A shuffle makes the lanes meet, but promises nothing about memory.
+  const float one = shuffle(1.0f, 0);
+  if (barrier) warp_sync();
+  const float other = tile[31 - thread_index()];
+  out[thread_index()] = other + one;
+}
+
+TEST(SimtHost, TheAssumptionThatAWarpIsInStepIsCaught) {
+  float out[32];
+  expect_passes(kOneWarp, within_a_warp, true, out);
+  expect_caught("race: tile[", kOneWarp, within_a_warp, false, out);
+}
+
+SIMT_KERNEL(64) between_warps(bool block) {
+  SIMT_SHARED(float, tile, 64);
+  tile[thread_index()] = 1;
+  if (block)
+    block_sync();
+  else
+    warp_sync();
+  tile[63 - thread_index()] = 2;
+}
+
+TEST(SimtHost, AWarpBarrierOrdersNothingBetweenWarps) {
+  expect_passes(kOneBlock, between_warps, true);
+  expect_caught("race: tile[", kOneBlock, between_warps, false);
+}
+
+/// Every reader but one is followed by a barrier of its warp with the writer.
+SIMT_KERNEL(64) one_reader_of_many(bool barrier) {
+  SIMT_SHARED(float, one, 1);
+  if (thread_index() == 0) one[0] = 1;
+  block_sync();
+  const float value = one[0];
+  warp_sync();
+  if (barrier) block_sync();
+  if (thread_index() == 0) one[0] = value + 1;
+}
+
+TEST(SimtHost, OneReaderOfAnotherWarpIsFoundAmongMany) {
+  expect_passes(kOneBlock, one_reader_of_many, true);
+  // Where warp 0 goes first, the reads of warp 1 come after the write.
+  expect_caught("race: one[0]", kOneBlock, one_reader_of_many, false);
+}
+
+SIMT_KERNEL(32) last_reader_writes(bool barrier) {
+  SIMT_SHARED(float, one, 1);
+  if (thread_index() == 0) one[0] = 1;
+  block_sync();
+  float value = 0;
+  if (thread_index() < 2) value = one[0];
+  if (barrier) warp_sync();
+  if (thread_index() == 1) one[0] = value + 1;
+}
+
+TEST(SimtHost, TheLastReaderMayNotWriteEither) {
+  expect_passes(kOneWarp, last_reader_writes, true);
+  expect_caught("race: one[0]", kOneWarp, last_reader_writes, false);
+}
+
+SIMT_KERNEL(64) count(bool barrier, unsigned* out) {
+  SIMT_SHARED(unsigned, counter, 1);
+  if (thread_index() == 0) counter[0] = 0;
+  block_sync();
+  atomic_add(counter, 1u);
+  if (barrier) block_sync();
+  const unsigned all = counter[0];
+  if (thread_index() == 0) *out = all;
+}
+
+TEST(SimtHost, AtomicsDoNotRaceWithEachOtherButWithPlainReads) {
+  unsigned out = 0;
+  expect_passes(kOneBlock, count, true, &out);
+  EXPECT_EQ(out, 64u);
+  expect_caught("race: counter[0]", kOneBlock, count, false, &out);
+}
+
+}  // namespace
+}  // namespace bntrain
