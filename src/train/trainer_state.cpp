@@ -2,17 +2,24 @@
 #include <algorithm>
 #include <string>
 
+#include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/trainer.hpp"
+#include "core/number_text.hpp"
+#include "train/records.hpp"
 #include "train/starting_state.hpp"
 
 namespace bntrain {
 namespace {
 
-bool is_momentum_of(const Network& network, const ModelState& momentum) {
+constexpr const char* momentum_buffer = "momentum_buffer";
+
+bool fits(const std::vector<OptimizerState>& optimizer, const Network& network) {
   const std::vector<Parameter>& parameters = network.parameters();
+  if (optimizer.size() != 1 || optimizer[0].name != momentum_buffer) return false;
+  const ModelState& momentum = optimizer[0].state;
   return momentum.tensors.size() == parameters.size() &&
-         std::all_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
+         std::ranges::all_of(parameters, [&](const Parameter& parameter) {
            const Tensor* tensor = momentum.find(parameter.name);
            return tensor != nullptr && tensor->shape == parameter.shape;
          });
@@ -35,7 +42,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   for (EpochResult& epoch : progress_.epochs) epoch.evaluated = evaluated();
   best_ = from.best;
   executable_->load(from.model);
-  executable_->load_momentum(from.momentum);
+  executable_->load_momentum(from.optimizer.front().state);
 }
 
 void Trainer::check_resumable(const Checkpoint& from) const {
@@ -44,8 +51,8 @@ void Trainer::check_resumable(const Checkpoint& from) const {
     throw Error(ErrorKind::data, "the checkpoint does not belong to this run: " + problem);
   };
   check_state(network_, from.model, "the checkpoint");
-  if (!is_momentum_of(network_, from.momentum))
-    refuse("its momentum is not that of the network " + network_.text());
+  if (!fits(from.optimizer, network_))
+    refuse("its optimizer state is not SGD's momentum of the network " + network_.text());
   if (progress.seed != config_.seed) {
     refuse("its seed is " + std::to_string(progress.seed) + ", not " + std::to_string(config_.seed));
   }
@@ -73,7 +80,22 @@ void Trainer::check_resumable(const Checkpoint& from) const {
 }
 
 Checkpoint Trainer::checkpoint() const {
-  return {executable_->save(), executable_->save_momentum(), best_, progress_};
+  return {executable_->save(), {{momentum_buffer, executable_->save_momentum()}}, best_, progress_};
+}
+
+Model Trainer::model() const {
+  Model model{network_, config_.batch_norm, executable_->save(), {}};
+  model.metadata = {{"dataset", dataset_.name},
+                    {"bn-momentum", shortest_text(config_.batch_norm.momentum)},
+                    {"bn-eps", shortest_text(config_.batch_norm.eps)},
+                    {"init", config_.init_from.empty() ? to_string(config_.init) : config_.init_from},
+                    {"seed", std::to_string(config_.seed)},
+                    {"steps", std::to_string(progress_.steps)}};
+  if (!network_.running().empty()) {
+    model.metadata.merge(
+        metadata_of({config_.batch_norm.unbiased, values_per_channel(network_, config_.batch_size)}));
+  }
+  return model;
 }
 
 }  // namespace bntrain

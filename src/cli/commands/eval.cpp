@@ -12,10 +12,9 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/batch_norm_convention.hpp"
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
-#include "bntrain/model.hpp"
+#include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/values.hpp"
@@ -23,6 +22,7 @@
 #include "cli/reports/eval_report.hpp"
 #include "cli/reports/output.hpp"
 #include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -56,13 +56,13 @@ void check_options(const EvalOptions& options) {
 }
 
 /// The recomputed variance is M2 / n over the training images.
-std::map<std::string, std::string> metadata_of_recomputed(const Model& model, const Dataset& dataset) {
-  std::map<std::string, std::string> metadata = model.metadata;
+void save_recomputed(const std::string& path, Model model, const ModelState& state, const Dataset& dataset) {
+  model.state = state;
   for (const auto& [name, value] :
        metadata_of({.unbiased = false, .values = values_per_channel(model.network, dataset.train.count)})) {
-    metadata[name] = value;
+    model.metadata[name] = value;
   }
-  return metadata;
+  save_model(path, model);
 }
 
 Model load_for(const EvalOptions& options, const Dataset& dataset) {
@@ -149,8 +149,7 @@ int run(const EvalOptions& options) {
   for (const NormStatistics statistics : options.statistics) {
     if (statistics == NormStatistics::recomputed) {
       const ModelState state = evaluator_of(dataset.train).recompute_statistics(model.state);
-      if (!options.save_recomputed.empty())
-        write_safetensors(options.save_recomputed, {state, metadata_of_recomputed(model, dataset)});
+      if (!options.save_recomputed.empty()) save_recomputed(options.save_recomputed, model, state, dataset);
       evaluator.load(state);
     } else {
       evaluator.load(model.state);

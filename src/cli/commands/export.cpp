@@ -11,19 +11,18 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/batch_norm_convention.hpp"
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
 #include "bntrain/fold_batch_norm.hpp"
 #include "bntrain/logit_difference.hpp"
-#include "bntrain/model.hpp"
+#include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/experiment.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
-#include "onnx/onnx_file.hpp"
+#include "formats/onnx.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -56,7 +55,7 @@ Format format_of(const std::string& path) {
                                     "or .onnx");
 }
 
-/// The one flag with a short name, so that the functions of option_values.hpp do not fit.
+/// The one flag with a short name, so that the functions of flags/values.hpp do not fit.
 void add_output(CLI::App& app, std::string& output) {
   const CLI::callback_t take = [&output](const CLI::results_t& values) {
     if (values.size() != 1)
@@ -155,21 +154,6 @@ std::string fold(Model& model, const ExportOptions& options, const Dataset& data
       found);
 }
 
-/// So that every reader finds in the file what load_model() needs.
-void describe(Model& model) {
-  auto& metadata = model.metadata;
-  metadata["format"] = "bntrain-model";
-  metadata["version"] = BNTRAIN_VERSION;
-  metadata["network"] = model.network.text();
-  metadata["input"] = bntrain::to_string(model.network.input());
-  metadata["classes"] = std::to_string(model.network.classes());
-  if (model.network.running().empty()) {
-    std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with("bn-"); });
-  } else {
-    metadata["bn-eps"] = fmt::format("{}", model.batch_norm.eps);
-  }
-}
-
 /// How the framework is told what the file does not hold.
 std::string in_words_of(const BatchNormConvention& convention, double eps, const std::string& momentum) {
   const double old_weight = std::strtod(momentum.c_str(), nullptr);
@@ -249,11 +233,12 @@ int run(const ExportOptions& options) {
   Model model = load(options, dataset);
   if (options.convention) convert(model, options);
   const std::string folded = options.fold ? fold(model, options, *dataset) : "";
-  describe(model);
+  if (model.network.running().empty())
+    std::erase_if(model.metadata, [](const auto& entry) { return entry.first.starts_with("bn-"); });
   if (format == Format::onnx) {
-    write_onnx(options.output, model.network, model.state, model.batch_norm.eps, model.metadata);
+    write_onnx(options.output, model.network, model.state, model.batch_norm.eps, file_metadata(model));
   } else {
-    write_safetensors(options.output, {model.state, model.metadata});
+    save_model(options.output, model);
   }
   print_result(fmt::format("{}\nnetwork     {}\n{}{}{}size        {} bytes", options.output,
                            model.network.text(), format_lines(model, format),

@@ -9,7 +9,6 @@
 
 #include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/checkpoint.hpp"
-#include "bntrain/checkpoint_file.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/trainer.hpp"
 #include "cli/commands/commands.hpp"
@@ -23,6 +22,7 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -58,40 +58,19 @@ void log_dataset(const Dataset& dataset) {
   }
 }
 
-Metadata metadata(const TrainConfig& config, const Dataset& dataset, const Network& network,
-                  std::int64_t steps) {
-  Metadata strings = {{"format", "bntrain-model"},
-                      {"version", BNTRAIN_VERSION},
-                      {"network", network.text()},
-                      {"input", bntrain::to_string(network.input())},
-                      {"classes", std::to_string(network.classes())},
-                      {"dataset", dataset.name},
-                      {"bn-momentum", fmt::format("{}", config.batch_norm.momentum)},
-                      {"bn-eps", fmt::format("{}", config.batch_norm.eps)},
-                      {"init", config.init_from.empty() ? to_string(config.init) : config.init_from},
-                      {"seed", std::to_string(config.seed)},
-                      {"steps", std::to_string(steps)}};
-  if (!network.running().empty())
-    strings.merge(metadata_of({config.batch_norm.unbiased, values_per_channel(network, config.batch_size)}));
-  return strings;
-}
-
-void save_files(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
-                std::int64_t steps) {
-  const auto strings = metadata(config, dataset, trainer.network(), steps);
-  if (!config.save.empty()) write_safetensors(config.save, {trainer.save(), strings});
+void save_files(const TrainConfig& config, const Trainer& trainer) {
+  const Model model = trainer.model();
+  if (!config.save.empty()) save_model(config.save, model);
   if (!config.save_gradients.empty()) {
-    write_safetensors(config.save_gradients, {trainer.save_gradients(), strings});
+    write_safetensors(config.save_gradients, {trainer.save_gradients(), file_metadata(model)});
   }
 }
 
-/// What the checkpoints of the run say besides, so that it can be resumed.
+/// What the checkpoints of the run hold besides, so that it can be resumed.
 Metadata run_metadata(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer) {
-  Metadata strings = metadata(config, dataset, trainer.network(), 0);
-  strings["bntrain.config"] = config_record(config).dump(-1, ' ', false, Json::error_handler_t::replace);
-  strings["bntrain.data"] = content_digest(dataset);
-  strings["bntrain.variant"] = trainer.executable().variant();
-  return strings;
+  return {{"bntrain.config", one_line(config_record(config))},
+          {"bntrain.data", content_digest(dataset)},
+          {"bntrain.variant", trainer.executable().variant()}};
 }
 
 void check_same_data(const TrainOptions& options, const Dataset& dataset) {
@@ -129,8 +108,8 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
                                            const Trainer& trainer) {
   const TrainConfig& config = options.config;
   if (config.out.empty()) return nullptr;
-  auto folder =
-      std::make_unique<RunFolder>(config, options.stored.has_value(), run_metadata(config, dataset, trainer));
+  auto folder = std::make_unique<RunFolder>(config, options.stored.has_value(), trainer.model(),
+                                            run_metadata(config, dataset, trainer));
   if (config.valid == 0) {
     spdlog::info("no best.safetensors is written: without --valid there is no accuracy to choose by");
   }
@@ -250,7 +229,7 @@ int run(const TrainOptions& options) {
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.executable().report(); !line.empty()) spdlog::info("{}", line);
-  save_files(config, dataset, trainer, result.steps);
+  save_files(config, trainer);
   report.on_end(result);
   return finish(options, result, interrupt.signal());
 }

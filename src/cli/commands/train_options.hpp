@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "bntrain/checkpoint_file.hpp"
+#include "bntrain/checkpoint.hpp"
 #include "bntrain/config.hpp"
 #include "cli/reports/output.hpp"
 

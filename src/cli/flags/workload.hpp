@@ -5,7 +5,7 @@
 #include <string>
 
 #include "bntrain/config.hpp"
-#include "bntrain/model.hpp"
+#include "bntrain/model_file.hpp"
 #include "cli/flags/app_fwd.hpp"
 #include "cli/reports/output.hpp"
 

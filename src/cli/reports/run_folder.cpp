@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "bntrain/checkpoint.hpp"
-#include "bntrain/checkpoint_file.hpp"
 #include "bntrain/error.hpp"
 #include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -79,8 +79,13 @@ std::string config_file_text(const Json& config) {
   return text;
 }
 
-RunFolder::RunFolder(const TrainConfig& config, bool resumes, Metadata metadata)
-    : config_(config), path_(config.out), metadata_(std::move(metadata)), lock_(made(path_)) {
+RunFolder::RunFolder(const TrainConfig& config, bool resumes, Model model, Metadata metadata)
+    : config_(config),
+      path_(config.out),
+      model_(std::move(model)),
+      metadata_(std::move(metadata)),
+      lock_(made(path_)) {
+  model_.state = {};
   if (resumes) {
     remove_temporary_files(path_);
     return;
@@ -93,18 +98,26 @@ RunFolder::RunFolder(const TrainConfig& config, bool resumes, Metadata metadata)
   }
 }
 
-Metadata RunFolder::metadata_after(std::int64_t steps) const {
-  Metadata metadata = metadata_;
-  metadata["steps"] = std::to_string(steps);
-  return metadata;
+Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const {
+  Model model = model_;
+  model.state = state;
+  model.metadata["steps"] = std::to_string(steps);
+  return model;
+}
+
+CheckpointFile RunFolder::file_of(Checkpoint checkpoint) const {
+  Metadata metadata = file_metadata(model_after(checkpoint.progress.steps, {}));
+  metadata.insert(metadata_.begin(), metadata_.end());
+  return {std::move(checkpoint), std::move(metadata)};
 }
 
 void RunFolder::begin(const Trainer& trainer) {
-  const Checkpoint start = trainer.checkpoint();
-  write_checkpoint(path_ / last_name, {start, metadata_after(start.progress.steps)});
+  const CheckpointFile start = file_of(trainer.checkpoint());
+  write_checkpoint(path_ / last_name, start);
   // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
-  if (const EpochResult* best = best_epoch(start.progress.epochs); best && !start.best.tensors.empty())
-    save_best(best->steps, start.best);
+  const auto& [model, optimizer, best, progress] = start.checkpoint;
+  if (const EpochResult* epoch = best_epoch(progress.epochs); epoch && !best.tensors.empty())
+    save_best(epoch->steps, best);
   Json config = config_record(config_);
   config.erase("out");
   write_file(path_ / config_name, config_file_text(config));
@@ -112,20 +125,17 @@ void RunFolder::begin(const Trainer& trainer) {
 
 void RunFolder::save(const Trainer& trainer) const {
   sync(metrics());
-  CheckpointFile file{trainer.checkpoint(), {}};
-  const std::int64_t steps = file.checkpoint.progress.steps;
-  file.metadata = metadata_after(steps);
+  const CheckpointFile file = file_of(trainer.checkpoint());
   if (config_.keep > 0) {
+    const std::int64_t steps = file.checkpoint.progress.steps;
     write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
     keep_newest(path_, config_.keep);
   }
   write_checkpoint(path_ / last_name, file);
 }
 
-void RunFolder::save_best(std::int64_t steps, const ModelState& model) const {
-  Metadata metadata = metadata_after(steps);
-  std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with("bntrain."); });
-  write_safetensors(path_ / best_name, {model, metadata});
+void RunFolder::save_best(std::int64_t steps, const ModelState& state) const {
+  save_model(path_ / best_name, model_after(steps, state));
 }
 
 }  // namespace bntrain::cli

@@ -23,22 +23,26 @@ inline constexpr std::array<const char*, 4> run_files = {"last.safetensors", "be
 /// them; best.safetensors, the model of the best validation accuracy; config.toml, for people and --config.
 class RunFolder {
  public:
-  /// Takes the folder config.out for this process, creating it for a new run. Throws Error(usage) where a new
-  /// run would write into the folder of another one, Error(data) where the folder cannot be used,
+  /// Takes the folder config.out for this process, creating it for a new run. `model` describes the models of
+  /// the run, whatever its tensors are; `metadata` are what the checkpoints say besides. Throws Error(usage)
+  /// where a new run would write into the folder of another one, Error(data) where the folder cannot be used,
   /// Error(runtime) where another process trains in it.
-  RunFolder(const TrainConfig& config, bool resumes, Metadata metadata);
+  RunFolder(const TrainConfig& config, bool resumes, Model model, Metadata metadata);
 
   std::string metrics() const { return (path_ / "metrics.jsonl").string(); }
   /// Once, before the first step: from here on there is a checkpoint at every moment.
   void begin(const Trainer& trainer);
   void save(const Trainer& trainer) const;
-  void save_best(std::int64_t steps, const ModelState& model) const;
+  void save_best(std::int64_t steps, const ModelState& state) const;
 
  private:
-  Metadata metadata_after(std::int64_t steps) const;
+  /// The description of the model after so many steps.
+  Model model_after(std::int64_t steps, const ModelState& state) const;
+  CheckpointFile file_of(Checkpoint checkpoint) const;
 
   const TrainConfig& config_;
   std::filesystem::path path_;
+  Model model_;
   Metadata metadata_;
   FolderLock lock_;
 };

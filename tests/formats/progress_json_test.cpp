@@ -1,4 +1,4 @@
-#include "train/progress_json.hpp"
+#include "formats/progress_json.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "data/digest.hpp"
+#include "core/digest.hpp"
 
 #include "data/idx_files.hpp"
 

@@ -1,33 +1,36 @@
 // A checkpoint as a safetensors file: tensors for what is large, strings of JSON for the rest.
-#include "bntrain/checkpoint_file.hpp"
+#include "bntrain/checkpoint.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
-#include "data/digest.hpp"
-#include "train/progress_json.hpp"
+#include "core/digest.hpp"
+#include "formats/progress_json.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {
 
 using nlohmann::json;
 
-constexpr const char* format_version = "1";
+// Version 1 had one optimiser state without a name, under "bntrain.momentum.".
+constexpr const char* format_version = "2";
 constexpr const char* generator = "Philox4x32-10";
+constexpr std::string_view optimizer_prefix = "bntrain.optimizer.";
 constexpr std::string_view momentum_prefix = "bntrain.momentum.";
-constexpr std::string_view best_prefix = "bntrain.best.";
+constexpr const char* best_prefix = "bntrain.best.";
 
-void append(ModelState& all, const ModelState& part, std::string_view prefix) {
+void append(ModelState& all, const ModelState& part, const std::string& prefix) {
   for (Tensor tensor : part.tensors) {
     tensor.name.insert(0, prefix);
     all.tensors.push_back(std::move(tensor));
   }
 }
 
-/// Over every tensor and every string but the checksum itself, each behind its length, so that nothing can
+/// Over every tensor and every string but the checksum itself, each after its length, so that nothing can
 /// move from one to the next.
 std::string checksum(const TensorFile& file) {
   Sha256 digest;
@@ -59,6 +62,32 @@ json random_state(const TrainProgress& progress) {
   return {{"generator", generator}, {"seed", progress.seed}, {"epoch", progress.epochs.size()}};
 }
 
+/// The state of that name, added where there is none yet.
+ModelState& state_of(std::vector<OptimizerState>& optimizer, const std::string& name) {
+  const auto found = std::ranges::find(optimizer, name, &OptimizerState::name);
+  return found != optimizer.end() ? found->state : optimizer.emplace_back(OptimizerState{name, {}}).state;
+}
+
+/// Moves a tensor of a file to its place, its name without the prefix.
+void sort_in(Tensor tensor, Checkpoint& checkpoint) {
+  const auto has_prefix = [&](std::string_view prefix) {
+    if (!tensor.name.starts_with(prefix)) return false;
+    tensor.name.erase(0, prefix.size());
+    return true;
+  };
+  ModelState* state = &checkpoint.model;
+  if (has_prefix(best_prefix)) {
+    state = &checkpoint.best;
+  } else if (has_prefix(momentum_prefix)) {
+    state = &state_of(checkpoint.optimizer, "momentum_buffer");
+  } else if (has_prefix(optimizer_prefix)) {
+    const std::size_t dot = tensor.name.find('.');
+    state = &state_of(checkpoint.optimizer, tensor.name.substr(0, dot));
+    tensor.name.erase(0, dot == std::string::npos ? dot : dot + 1);
+  }
+  state->tensors.push_back(std::move(tensor));
+}
+
 /// Takes the strings that belong to the format out of a file; every refusal names the file.
 class Strings {
  public:
@@ -85,7 +114,10 @@ class Strings {
 void write_checkpoint(const std::filesystem::path& path, const CheckpointFile& file) {
   const Checkpoint& checkpoint = file.checkpoint;
   TensorFile stored{checkpoint.model, file.metadata};
-  append(stored.state, checkpoint.momentum, momentum_prefix);
+  for (const auto& [name, state] : checkpoint.optimizer) {
+    BNTRAIN_EXPECTS(!name.empty() && name.find('.') == std::string::npos);
+    append(stored.state, state, std::string(optimizer_prefix) + name + ".");
+  }
   append(stored.state, checkpoint.best, best_prefix);
   const auto add = [&](const char* key, const std::string& text) {
     const bool is_new = stored.metadata.emplace(key, text).second;
@@ -102,34 +134,25 @@ CheckpointFile read_checkpoint(const std::filesystem::path& path) {
   TensorFile stored = read_safetensors(path);
   const std::string expected = checksum(stored);
   Strings strings(path, stored.metadata);
-  if (const std::string version = strings.take("bntrain.format"); version != format_version) {
-    strings.fail("this checkpoint has format " + version + "; this version of bntrain reads format " +
+  if (const std::string version = strings.take("bntrain.format");
+      version != "1" && version != format_version) {
+    strings.fail("this checkpoint has format " + version + "; this version of bntrain reads formats 1 and " +
                  format_version);
   }
   if (strings.take("bntrain.sha256") != expected) {
-    strings.fail("this checkpoint is damaged: its contents do not have the checksum that it names");
+    strings.fail("this checkpoint is damaged: its contents do not match its checksum");
   }
 
   CheckpointFile file;
   try {
     file.checkpoint.progress = progress_from(json::parse(strings.take("bntrain.progress")));
     if (json::parse(strings.take("bntrain.random")) != random_state(file.checkpoint.progress)) {
-      strings.fail("its random numbers are of another kind than this version of bntrain makes");
+      strings.fail("it was made with another random number generator or seed");
     }
   } catch (const json::exception& error) {
-    strings.fail(std::string("this checkpoint cannot be understood: ") + error.what());
+    strings.fail(std::string("this checkpoint cannot be read: ") + error.what());
   }
-  for (Tensor& tensor : stored.state.tensors) {
-    ModelState* part = &file.checkpoint.model;
-    for (const auto& [prefix, state] : {std::pair{momentum_prefix, &file.checkpoint.momentum},
-                                        std::pair{best_prefix, &file.checkpoint.best}}) {
-      if (!tensor.name.starts_with(prefix)) continue;
-      tensor.name.erase(0, prefix.size());
-      part = state;
-      break;
-    }
-    part->tensors.push_back(std::move(tensor));
-  }
+  for (Tensor& tensor : stored.state.tensors) sort_in(std::move(tensor), file.checkpoint);
   file.metadata = std::move(stored.metadata);
   return file;
 }

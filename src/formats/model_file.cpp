@@ -1,11 +1,12 @@
-#include "bntrain/model.hpp"
+#include "bntrain/model_file.hpp"
 
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
+#include "core/number_text.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {
@@ -102,6 +103,21 @@ Model load_model(const std::filesystem::path& path, const ModelDescription& know
   model.state = std::move(file.state);
   model.metadata = std::move(file.metadata);
   return model;
+}
+
+std::map<std::string, std::string> file_metadata(const Model& model) {
+  std::map<std::string, std::string> metadata = model.metadata;
+  metadata["format"] = "bntrain-model";
+  metadata["version"] = BNTRAIN_VERSION;
+  metadata["network"] = model.network.text();
+  metadata["input"] = to_string(model.network.input());
+  metadata["classes"] = std::to_string(model.network.classes());
+  if (!model.network.running().empty()) metadata["bn-eps"] = shortest_text(model.batch_norm.eps);
+  return metadata;
+}
+
+void save_model(const std::filesystem::path& path, const Model& model) {
+  write_safetensors(path, {model.state, file_metadata(model)});
 }
 
 }  // namespace bntrain

@@ -8,7 +8,7 @@
 #include <limits>
 #include <stdexcept>
 
-#include "bntrain/checkpoint.hpp"
+#include "formats/safetensors.hpp"
 #include "support/error_message.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "onnx/onnx_file.hpp"
+#include "formats/onnx.hpp"
 #include "support/error_message.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {

@@ -1,4 +1,4 @@
-#include "onnx/onnx_file.hpp"
+#include "formats/onnx.hpp"
 
 #include <onnx/checker.h>
 #include <onnx/shape_inference/implementation.h>

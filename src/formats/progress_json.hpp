@@ -1,9 +1,9 @@
-// How far a run has come, as JSON that gives every number back bit for bit.
+// How far a run has come, as JSON that gives every value back bit for bit.
 #pragma once
 
 #include <nlohmann/json.hpp>
 
-#include "bntrain/trainer.hpp"
+#include "bntrain/checkpoint.hpp"
 
 namespace bntrain {
 

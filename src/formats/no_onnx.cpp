@@ -1,6 +1,6 @@
 // The build without the ONNX library.
 #include "bntrain/error.hpp"
-#include "onnx/onnx_file.hpp"
+#include "formats/onnx.hpp"
 
 namespace bntrain {
 

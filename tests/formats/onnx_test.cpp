@@ -1,5 +1,5 @@
 // What the ONNX library reads back from the files. tests/interop runs them.
-#include "onnx/onnx_file.hpp"
+#include "formats/onnx.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
 // Model files of bntrain tell what they hold; of others the caller must.
-#include "bntrain/model.hpp"
+#include "bntrain/model_file.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "bntrain/checkpoint.hpp"
+#include "formats/safetensors.hpp"
 #include "support/error_message.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -86,8 +86,8 @@ TEST_F(ModelFile, WithoutBatchNormNoEpsIsAskedFor) {
 }
 
 TEST_F(ModelFile, WhatOnlyAResumedRunNeedsIsLeftOut) {
-  file.state.tensors.push_back({"bntrain.momentum", {1}, std::vector<float>{3}});
-  EXPECT_EQ(load().state.find("bntrain.momentum"), nullptr);
+  file.state.tensors.push_back({"bntrain.optimizer.momentum_buffer.0.bias", {1}, std::vector<float>{3}});
+  EXPECT_EQ(load().state.find("bntrain.optimizer.momentum_buffer.0.bias"), nullptr);
 }
 
 TEST_F(ModelFile, MetadataThatMakeNoSenseAreNamed) {
@@ -111,6 +111,30 @@ TEST_F(ModelFile, MetadataThatMakeNoSenseAreNamed) {
 TEST_F(ModelFile, TensorsThatDoNotFitAreNamed) {
   file.state.tensors.pop_back();
   EXPECT_THAT(refusal(ErrorKind::data), AllOf(HasSubstr("missing tensor"), HasSubstr("4.bias")));
+}
+
+TEST_F(ModelFile, IsSavedWithEverythingThatLoadingNeeds) {
+  const Network network = Network::parse(kText, kInput, 4);
+  const Model model{network, {.eps = 1e-4}, initial_state(network, Init::torch, 1), {{"dataset", "leaves"}}};
+  save_model(path, model);
+  const Model loaded = load_model(path);
+  EXPECT_EQ(loaded.network.text(), kText);
+  EXPECT_EQ(loaded.network.input(), kInput);
+  EXPECT_EQ(loaded.network.classes(), 4);
+  EXPECT_EQ(loaded.batch_norm.eps, 1e-4);
+  EXPECT_EQ(loaded.dataset(), "leaves");
+  EXPECT_EQ(loaded.metadata, file_metadata(model));
+  EXPECT_EQ(loaded.state.find("0.weight")->floats(), model.state.find("0.weight")->floats());
+}
+
+TEST_F(ModelFile, WhatTheModelIsGoesBeforeWhatItsMetadataSaid) {
+  const Network network = Network::parse(kText, kInput, 4);
+  save_model(path, {network,
+                    {.eps = 0.25},
+                    initial_state(network, Init::torch, 1),
+                    {{"network", "fc4"}, {"bn-eps", "1"}}});
+  EXPECT_EQ(load_model(path).network.text(), kText);
+  EXPECT_EQ(load_model(path).batch_norm.eps, 0.25);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "bntrain/checkpoint_file.hpp"
+#include "bntrain/checkpoint.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <iterator>
 #include <limits>
 
-#include "bntrain/checkpoint.hpp"
+#include "formats/safetensors.hpp"
 #include "support/error_message.hpp"
 #include "support/small_training.hpp"
 #include "support/temporary_folder.hpp"
@@ -30,7 +30,8 @@ CheckpointFile example() {
   c.model.tensors = {floats("0.weight", {0.1f, -0.0f, 1e-40f}),
                      floats("0.bias", {2.0f}),
                      {"1.num_batches_tracked", {}, std::vector<std::int64_t>{7}}};
-  c.momentum.tensors = {floats("0.weight", {0.3f, 1e30f, -1.0f}), floats("0.bias", {0.7f})};
+  c.optimizer = {{"exp_avg", {{floats("0.weight", {0.3f, 1e30f, -1.0f}), floats("0.bias", {0.7f})}}},
+                 {"exp_avg_sq", {{floats("0.weight", {0.0f, 1e-30f, 2.0f}), floats("0.bias", {0.5f})}}}};
   c.best = c.model;
   c.best.tensors[1].floats()[0] = 5.0f;
   c.progress.seed = std::numeric_limits<std::uint64_t>::max();
@@ -77,7 +78,12 @@ void expect_equal(const AverageMetrics& a, const AverageMetrics& b) {
 TEST_F(CheckpointFileTest, GivesEverythingBackBitForBit) {
   const CheckpointFile written = example(), read = read_checkpoint(path_);
   EXPECT_TRUE(same_bits(read.checkpoint.model, written.checkpoint.model));
-  EXPECT_TRUE(same_bits(read.checkpoint.momentum, written.checkpoint.momentum));
+  ASSERT_EQ(read.checkpoint.optimizer.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const OptimizerState &a = read.checkpoint.optimizer[i], &b = written.checkpoint.optimizer[i];
+    EXPECT_EQ(a.name, b.name);
+    EXPECT_TRUE(same_bits(a.state, b.state));
+  }
   EXPECT_TRUE(same_bits(read.checkpoint.best, written.checkpoint.best));
   EXPECT_EQ(read.metadata, written.metadata);
   const TrainProgress &a = read.checkpoint.progress, &b = written.checkpoint.progress;
@@ -110,6 +116,7 @@ TEST_F(CheckpointFileTest, IsAModelFileToo) {
   const TensorFile file = read_safetensors(path_);
   EXPECT_EQ(file.state.tensors[0].name, "0.weight");
   EXPECT_EQ(file.metadata.at("network"), "fc4");
+  EXPECT_EQ(file.state.find("bntrain.optimizer.exp_avg_sq.0.bias")->floats(), std::vector<float>{0.5f});
 }
 
 TEST_F(CheckpointFileTest, EveryFlippedByteIsFound) {
@@ -147,11 +154,11 @@ TEST_F(CheckpointFileTest, SaysWhatIsWrong) {
   EXPECT_THAT(refusal(), HasSubstr("No such file"));
 }
 
-TEST_F(CheckpointFileTest, AnotherFormatIsNamed) {
+TEST_F(CheckpointFileTest, ALaterFormatIsNamed) {
   TensorFile file = read_safetensors(path_);
-  file.metadata["bntrain.format"] = "2";
+  file.metadata["bntrain.format"] = "3";
   write_safetensors(path_, file);
-  EXPECT_THAT(refusal(), HasSubstr("format 2"));
+  EXPECT_THAT(refusal(), HasSubstr("format 3"));
 }
 
 }  // namespace
