@@ -32,4 +32,10 @@ struct ModelState {
   const Tensor* find(std::string_view name) const;
 };
 
+/// One tensor that an optimiser keeps for every parameter, under the parameters' names.
+struct OptimizerState {
+  std::string name;  ///< torch.optim's, such as "momentum_buffer" of SGD; without dots
+  ModelState state;
+};
+
 }  // namespace bntrain

@@ -9,29 +9,17 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
+#include "bntrain/checkpoint.hpp"
 #include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/metrics.hpp"
+#include "bntrain/model_file.hpp"
 
 namespace bntrain {
 
 class Executable;
 class Probe;
 struct StepRecord;
-
-/// Whose images an evaluation saw.
-enum class EvaluatedSet { test, validation };
-
-/// One finished epoch, or the part of it that was run.
-struct EpochResult {
-  std::int64_t epoch = 0;  ///< from 0
-  std::int64_t steps = 0;  ///< updates since the start of the run
-  AverageMetrics train;    ///< running averages while the epoch trained, before each update
-  AverageMetrics test;  ///< running statistics, after the epoch, all of `evaluated`; zeros when interrupted
-  EvaluatedSet evaluated = EvaluatedSet::test;
-  double train_seconds = 0;  ///< without evaluations, looks and checkpoints within the epoch
-  double eval_seconds = 0;
-};
 
 /// An evaluation within an epoch, as `eval_every` asks for it.
 struct Evaluation {
@@ -63,23 +51,6 @@ struct TrainResult {
   std::optional<Divergence> divergence;
   bool out_of_patience = false;  ///< finished for want of a better accuracy
   AverageMetrics final_test;     ///< with validation, when finished: the test set by the best epoch's weights
-};
-
-/// How far a run has come: with the model and its momentum, all that it needs to go on.
-struct TrainProgress {
-  std::uint64_t seed = 0;             ///< with the numbers of epochs, the state of every random stream
-  std::int64_t steps = 0;             ///< updates since the start of the run
-  std::vector<EpochResult> epochs;    ///< the whole epochs
-  std::vector<StepMetrics> measured;  ///< every step of the epoch in progress: its position in the epoch
-  double train_seconds = 0;           ///< of the epoch in progress
-};
-
-/// A run between two steps.
-struct Checkpoint {
-  ModelState model;     ///< Executable::save()
-  ModelState momentum;  ///< Executable::save_momentum()
-  ModelState best;      ///< with validation, once an epoch is over: the model after the best one
-  TrainProgress progress;
 };
 
 class Trainer;
@@ -138,6 +109,9 @@ class Trainer {
   /// The state between two steps: before run(), or in TrainObserver::on_checkpoint().
   Checkpoint checkpoint() const;
 
+  /// The model as it is now, with what its file tells about the training: data set, initial values, seed,
+  /// steps, conventions of its batch norms. See save_model().
+  Model model() const;
   ModelState save() const;
   ModelState save_gradients() const;
 

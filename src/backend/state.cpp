@@ -59,11 +59,12 @@ ModelState save_gradients(const Executable& executable) {
   return tensors_of(executable.plan().network, executable.read(StateBuffer::gradients));
 }
 
-OptimizerState save_optimizer(const Executable& executable) {
-  OptimizerState state;
-  for (const std::string_view name : state_names(executable.plan()))
-    state.push_back({std::string(name), tensors_of(executable.plan().network,
-                                                   executable.read(moments[state.size()]))});
+std::vector<OptimizerState> save_optimizer(const Executable& executable) {
+  std::vector<OptimizerState> state;
+  for (const std::string_view name : state_names(executable.plan())) {
+    const std::vector<float> values = executable.read(moments[state.size()]);
+    state.push_back({std::string(name), tensors_of(executable.plan().network, values)});
+  }
   return state;
 }
 
@@ -87,17 +88,28 @@ void load_state(Executable& executable, const ModelState& state) {
   executable.restart(updates);
 }
 
-void load_optimizer(Executable& executable, const OptimizerState& state) {
+void load_optimizer(Executable& executable, const std::vector<OptimizerState>& state) {
+  BNTRAIN_EXPECTS(fits_optimizer(executable, state));
   const Plan& plan = executable.plan();
   const auto names = state_names(plan);
-  BNTRAIN_EXPECTS(state.size() == names.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
-    BNTRAIN_EXPECTS(state[i].name == names[i]);
+    const auto found = std::ranges::find(state, names[i], &OptimizerState::name);
     std::vector<float> values = zeros(plan.network.parameter_floats());
     for (const Parameter& p : plan.network.parameters())
-      put(values, p.offset, p.size, state[i].tensors.find(p.name));
+      put(values, p.offset, p.size, found->state.find(p.name));
     executable.write(moments[i], values);
   }
+}
+
+bool fits_optimizer(const Executable& executable, const std::vector<OptimizerState>& state) {
+  const std::vector<Parameter>& parameters = executable.plan().network.parameters();
+  return std::ranges::all_of(state_names(executable.plan()), [&](std::string_view name) {
+    const auto found = std::ranges::find(state, name, &OptimizerState::name);
+    return found != state.end() && std::ranges::all_of(parameters, [&](const Parameter& parameter) {
+             const Tensor* tensor = found->state.find(parameter.name);
+             return tensor != nullptr && tensor->shape == parameter.shape;
+           });
+  });
 }
 
 }  // namespace bntrain

@@ -10,17 +10,29 @@
 #include <vector>
 
 #include "bntrain/error.hpp"
-#include "cli/config_file.hpp"
-#include "cli/flag_names.hpp"
-#include "cli/help_formatter.hpp"
-#include "cli/option_values.hpp"
-#include "cli/resume_options.hpp"
-#include "cli/suggestion.hpp"
+#include "cli/commands/commands.hpp"
+#include "cli/flags/config_file.hpp"
+#include "cli/flags/names.hpp"
+#include "cli/flags/values.hpp"
 
 namespace bntrain::cli {
 namespace {
 
 using Arguments = std::vector<std::string>;
+
+/// CLI11's, but the default stands after the description, and the environment variables, whose names follow
+/// one rule, are left to the footer.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(36); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    const std::string value = option->get_default_str();
+    return option->get_description() + (value.empty() ? "" : " [" + value + "]");
+  }
+};
 
 Arguments with_command(int argc, const char* const* argv) {
   Arguments arguments(argv + 1, argv + argc);
@@ -110,8 +122,7 @@ bool parse(CLI::App& app, const Arguments& arguments) {
 
 }  // namespace
 
-CommandLine parse_command_line(int argc, const char* const* argv) {
-  CommandLine line;
+int run_command_line(int argc, const char* const* argv) {
   CLI::App app(
       "Trains image classifiers with hand-written batch normalisation.\n"
       "bntrain --epochs 5 --lr 0.2 is short for bntrain train --epochs 5 --lr 0.2.",
@@ -124,28 +135,14 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.config_formatter(std::make_shared<ConfigFile>(app));
   app.require_subcommand(1);
   app.footer("bntrain COMMAND --help lists the flags of a command.");
-  setup_train(app, line.train);
-  setup_bench(app, line.bench);
-  setup_eval(app, line.eval);
-  setup_predict(app, line.predict);
-  setup_reproduce(app, line.reproduce);
-  setup_time(app, line.time);
-  setup_export(app, line.export_model);
-  setup_info(app, line.info);
+  // In the order of the help.
+  const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
+                                 add_reproduce(app), add_time(app),  add_export(app), add_info(app)};
 
-  if (!parse(app, with_command(argc, argv))) return line;
-  line.command = app.got_subcommand("train")       ? Command::train
-                 : app.got_subcommand("eval")      ? Command::eval
-                 : app.got_subcommand("predict")   ? Command::predict
-                 : app.got_subcommand("bench")     ? Command::bench
-                 : app.got_subcommand("reproduce") ? Command::reproduce
-                 : app.got_subcommand("time")      ? Command::time
-                 : app.got_subcommand("export")    ? Command::export_model
-                                                   : Command::info;
-  if (line.command == Command::train && !line.train.resume.empty()) {
-    resume_options(*app.get_subcommand("train"), line.train);
-  }
-  return line;
+  if (!parse(app, with_command(argc, argv))) return 0;
+  const std::vector<std::string> names = command_names(app);
+  const std::string& chosen = app.get_subcommands().front()->get_name();
+  return runs[static_cast<std::size_t>(std::find(names.begin(), names.end(), chosen) - names.begin())]();
 }
 
 }  // namespace bntrain::cli

@@ -1,33 +1,11 @@
-// From argv to one command with its options.
+// From argv to the command that runs.
 #pragma once
-
-#include "cli/bench_command.hpp"
-#include "cli/eval_command.hpp"
-#include "cli/export_command.hpp"
-#include "cli/info_command.hpp"
-#include "cli/predict_command.hpp"
-#include "cli/reproduce_command.hpp"
-#include "cli/time_command.hpp"
-#include "cli/train_command.hpp"
 
 namespace bntrain::cli {
 
-enum class Command { none, train, eval, predict, bench, reproduce, time, export_model, info };
-
-struct CommandLine {
-  Command command = Command::none;  ///< none: --help or --version was printed
-  TrainOptions train;
-  EvalOptions eval;
-  PredictOptions predict;
-  BenchOptions bench;
-  ReproduceOptions reproduce;
-  TimeOptions time;
-  ExportOptions export_model;
-  InfoOptions info;
-};
-
-/// Defaults < environment BNTRAIN_* < --config FILE < flags. Throws Error(usage) that names the flag, the
-/// value and what is allowed, or Error(data) when the configuration file is missing.
-CommandLine parse_command_line(int argc, const char* const* argv);
+/// Takes every setting from defaults < environment BNTRAIN_* < --config FILE < flags, then runs the command.
+/// Returns the exit code. Throws Error(usage) that names the flag, the value and what is allowed, Error(data)
+/// when the configuration file is missing, and what the command throws.
+int run_command_line(int argc, const char* const* argv);
 
 }  // namespace bntrain::cli

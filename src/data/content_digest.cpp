@@ -1,7 +1,7 @@
 #include <string>
 
 #include "bntrain/dataset.hpp"
-#include "data/digest.hpp"
+#include "core/digest.hpp"
 
 namespace bntrain {
 namespace {

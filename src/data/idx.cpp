@@ -7,8 +7,8 @@
 #include <span>
 
 #include "bntrain/error.hpp"
+#include "core/digest.hpp"
 #include "data/decoded_file.hpp"
-#include "data/digest.hpp"
 #include "data/limits.hpp"
 
 namespace bntrain {

@@ -11,15 +11,19 @@ UpdateRule update_rule(const OptimizerOptions& options) {
 }
 
 UpdateScalars update_scalars(const OptimizerOptions& options, double lr, std::int64_t step) {
-  const auto update = static_cast<double>(step + 1);
-  return {.lr = static_cast<float>(lr),
-          .weight_decay = static_cast<float>(options.weight_decay),
-          .momentum = static_cast<float>(options.momentum),
-          .beta1 = static_cast<float>(options.beta1),
-          .beta2 = static_cast<float>(options.beta2),
-          .eps = static_cast<float>(options.eps),
-          .step_size = static_cast<float>(lr / (1 - std::pow(options.beta1, update))),
-          .inv_root_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, update)))};
+  UpdateScalars scalars{.lr = static_cast<float>(lr),
+                        .weight_decay = static_cast<float>(options.weight_decay),
+                        .momentum = static_cast<float>(options.momentum),
+                        .beta1 = static_cast<float>(options.beta1),
+                        .beta2 = static_cast<float>(options.beta2),
+                        .eps = static_cast<float>(options.eps)};
+  // Of the betas as the update has them: 1 - beta2 would else be off by 6e-6 in the first updates.
+  const auto correction = [&](float beta) {
+    return 1 - std::pow(static_cast<double>(beta), static_cast<double>(step + 1));
+  };
+  scalars.step_size = static_cast<float>(lr / correction(scalars.beta1));
+  scalars.inv_root_correction = static_cast<float>(1 / std::sqrt(correction(scalars.beta2)));
+  return scalars;
 }
 
 }  // namespace bntrain

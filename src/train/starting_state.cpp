@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "bntrain/batch_norm_convention.hpp"
-#include "bntrain/checkpoint.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {

@@ -3,25 +3,15 @@
 #include <string>
 
 #include "backend/state.hpp"
+#include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/probe.hpp"
 #include "bntrain/trainer.hpp"
+#include "core/number_text.hpp"
+#include "train/records.hpp"
 #include "train/starting_state.hpp"
 
 namespace bntrain {
-namespace {
-
-bool is_momentum_of(const Network& network, const ModelState& momentum) {
-  const std::vector<Parameter>& parameters = network.parameters();
-  return momentum.tensors.size() == parameters.size() &&
-         std::all_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
-           const Tensor* tensor = momentum.find(parameter.name);
-           return tensor != nullptr && tensor->shape == parameter.shape;
-         });
-}
-
-}  // namespace
-
 Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend)
     : config_(config), dataset_(dataset), backend_(backend) {
   compile();
@@ -37,7 +27,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   for (EpochResult& epoch : progress_.epochs) epoch.evaluated = evaluated();
   best_ = from.best;
   load_state(*executable_, from.model);
-  if (executable_->plan().update == UpdateRule::sgd_momentum) load_optimizer(*executable_, {{"momentum_buffer", from.momentum}});
+  load_optimizer(*executable_, from.optimizer);
 }
 
 void Trainer::check_resumable(const Checkpoint& from) const {
@@ -46,8 +36,8 @@ void Trainer::check_resumable(const Checkpoint& from) const {
     throw Error(ErrorKind::data, "the checkpoint does not belong to this run: " + problem);
   };
   check_state(network_, from.model, "the checkpoint");
-  if (!from.momentum.tensors.empty() && !is_momentum_of(network_, from.momentum))
-    refuse("its momentum is not that of the network " + network_.text());
+  if (!fits_optimizer(*executable_, from.optimizer))
+    refuse("its optimizer state is not what this optimizer keeps of the network " + network_.text());
   if (progress.seed != config_.seed) {
     refuse("its seed is " + std::to_string(progress.seed) + ", not " + std::to_string(config_.seed));
   }
@@ -75,8 +65,7 @@ void Trainer::check_resumable(const Checkpoint& from) const {
 }
 
 Checkpoint Trainer::checkpoint() const {
-  const OptimizerState optimizer = save_optimizer(*executable_);
-  return {save(), optimizer.empty() ? ModelState() : optimizer.front().tensors, best_, progress_};
+  return {save(), save_optimizer(*executable_), best_, progress_};
 }
 
 Trainer::~Trainer() = default;
@@ -95,6 +84,21 @@ ModelState Trainer::save() const {
 
 ModelState Trainer::save_gradients() const {
   return bntrain::save_gradients(*executable_);
+}
+
+Model Trainer::model() const {
+  Model model{network_, config_.batch_norm, save(), {}};
+  model.metadata = {{"dataset", dataset_.name},
+                    {"bn-momentum", shortest_text(config_.batch_norm.momentum)},
+                    {"bn-eps", shortest_text(config_.batch_norm.eps)},
+                    {"init", config_.init_from.empty() ? to_string(config_.init) : config_.init_from},
+                    {"seed", std::to_string(config_.seed)},
+                    {"steps", std::to_string(progress_.steps)}};
+  if (!network_.running().empty()) {
+    model.metadata.merge(
+        metadata_of({config_.batch_norm.unbiased, values_per_channel(network_, config_.batch_size)}));
+  }
+  return model;
 }
 
 }  // namespace bntrain

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "bntrain/checkpoint.hpp"
 #include "cli/run_program.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::test {
 namespace {

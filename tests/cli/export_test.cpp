@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "bntrain/checkpoint.hpp"
 #include "cli/run_program.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::test {
 namespace {

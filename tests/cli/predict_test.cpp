@@ -5,9 +5,9 @@
 #include <cmath>
 #include <filesystem>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/dataset.hpp"
 #include "cli/run_program.hpp"
+#include "formats/safetensors.hpp"
 #include "support/picture_files.hpp"
 
 namespace bntrain::test {

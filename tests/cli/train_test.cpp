@@ -6,8 +6,8 @@
 #include <cmath>
 #include <csignal>
 
-#include "bntrain/checkpoint.hpp"
 #include "cli/run_program.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::test {
 namespace {

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "bntrain/dataset.hpp"
-#include "data/digest.hpp"
+#include "core/digest.hpp"
 #include "data/idx_files.hpp"
 
 namespace bntrain::test {

@@ -2,7 +2,7 @@
 // wrong usage.
 #include <sstream>
 
-#include "cli/config_file.hpp"
+#include "cli/flags/config_file.hpp"
 #include "fuzz_input.hpp"
 
 using namespace bntrain;

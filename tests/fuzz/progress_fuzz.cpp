@@ -1,7 +1,7 @@
 // The JSON string of a checkpoint that says how far its run had come. read_checkpoint() turns JSON's
 // exceptions into Error(data).
+#include "formats/progress_json.hpp"
 #include "fuzz_input.hpp"
-#include "train/progress_json.hpp"
 
 using namespace bntrain;
 

@@ -1,6 +1,6 @@
 #include <variant>
 
-#include "bntrain/checkpoint.hpp"
+#include "formats/safetensors.hpp"
 #include "fuzz_input.hpp"
 
 using namespace bntrain;

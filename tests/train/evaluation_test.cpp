@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "bntrain/confusion.hpp"
-#include "bntrain/model.hpp"
+#include "bntrain/model_file.hpp"
 #include "support/backends.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"

@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-#include "bntrain/checkpoint_file.hpp"
+#include "bntrain/checkpoint.hpp"
 #include "bntrain/trainer.hpp"
 #include "support/error_message.hpp"
 #include "support/small_training.hpp"
@@ -259,7 +259,13 @@ TEST_P(ResumeTest, ACheckpointOfAnotherRunIsRefused) {
   bad.progress.steps = 2;
   EXPECT_THAT(refusal(bad), HasSubstr("at step 2"));
   bad = good;
-  bad.momentum.tensors.pop_back();
+  bad.optimizer[0].state.tensors.pop_back();
+  EXPECT_THAT(refusal(bad), HasSubstr("momentum"));
+  bad = good;
+  bad.optimizer[0].name = "exp_avg";
+  EXPECT_THAT(refusal(bad), HasSubstr("momentum"));
+  bad = good;
+  bad.optimizer.clear();
   EXPECT_THAT(refusal(bad), HasSubstr("momentum"));
   bad = good;
   bad.model.tensors.pop_back();

@@ -11,9 +11,9 @@
 #include <thread>
 #include <utility>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/random.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {

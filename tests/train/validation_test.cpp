@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/trainer.hpp"
+#include "formats/safetensors.hpp"
 #include "support/error_message.hpp"
 #include "support/small_training.hpp"
 #include "support/temporary_folder.hpp"

@@ -170,7 +170,7 @@ class StepComparison {
     if (parameter.offset >= plan_.decayed_floats) scalars.weight_decay = 0;
     const std::size_t states = start_.optimizer.size();
     const auto moment = [&](std::size_t which) {
-      return which < states ? values_of(start_.optimizer[which].tensors, name) : Values();
+      return which < states ? values_of(start_.optimizer[which].state, name) : Values();
     };
     const Values gradient = values_of(judged_.gradients, name), w = values_of(start_.state, name);
     const Values before[] = {w, moment(0), moment(1)};
@@ -183,7 +183,7 @@ class StepComparison {
       if (states > 1) after[2][i] = u.v;
     }
     for (std::size_t which = 0; which < states; ++which)
-      compare_updated(Quantity::optimizer, name, values_of(judged_.after.optimizer[which].tensors, name),
+      compare_updated(Quantity::optimizer, name, values_of(judged_.after.optimizer[which].state, name),
                       before[which + 1], after[which + 1]);
     compare_updated(Quantity::parameter, name, values_of(judged_.after.state, name), before[0], after[0]);
   }

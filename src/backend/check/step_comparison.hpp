@@ -13,7 +13,7 @@ namespace bntrain {
 /// metrics alone.
 struct StepState {
   ModelState state;
-  OptimizerState optimizer;
+  std::vector<OptimizerState> optimizer;
 };
 
 struct StepOutcome {

@@ -1,0 +1,157 @@
+// bntrain bench: batch norm against none, over learning rates, initial values and seeds.
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+#include "bench/bench.hpp"
+#include "bench/bench_config.hpp"
+#include "bench/grid.hpp"
+#include "bench/results_files.hpp"
+#include "bntrain/error.hpp"
+#include "cli/commands/commands.hpp"
+#include "cli/commands/inputs.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/flags/experiment.hpp"
+#include "cli/flags/values.hpp"
+#include "cli/flags/workload.hpp"
+#include "cli/reports/bench_report.hpp"
+#include "cli/reports/output.hpp"
+#include "cli/reports/report_script.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+struct BenchOptions {
+  bench::BenchConfig config;
+  std::string out = "bntrain-bench";  ///< the folder of the bench
+  int jobs = 0;                       ///< runs at the same time; 0: as many as pays
+  bool report = false;                ///< make report.html too
+  bool json = false;                  ///< results.json instead of the table on stdout
+  LogOptions log;
+};
+
+struct Compiled {
+  std::string variant;
+  std::int64_t total_steps = 0;
+};
+
+/// Compiles a run of every norm, so that what does not fit together shows before a folder is made.
+Compiled compile_once(const bench::BenchConfig& config, const Dataset& dataset, Backend& backend) {
+  Compiled compiled;
+  for (const Norm norm : config.norms) {
+    TrainConfig run = config.train;
+    run.norm = norm;
+    const Trainer trainer(run, dataset, backend);
+    compiled = {trainer.variant(), trainer.total_steps()};
+  }
+  if (compiled.total_steps > 0) return compiled;
+  throw Error(ErrorKind::usage, "a bench needs training steps; --epochs is 0");
+}
+
+void log_plan(const bench::Bench& bench, const BenchOptions& options, std::size_t jobs,
+              const std::string& backend) {
+  const std::size_t runs = bench.runs().size(), left = bench.left().size();
+  if (left == 0) {
+    spdlog::info("all {} runs are finished in {}", runs, options.out);
+    return;
+  }
+  spdlog::info("{}{}", jobs > 1 ? fmt::format("{} runs at the same time, each on: ", jobs) : "", backend);
+  spdlog::info("{} runs{}, to {}", left, left < runs ? fmt::format(" are left of {}", runs) : "",
+               options.out);
+}
+
+void write_results(const bench::Results& results, const Dataset& dataset, const BenchOptions& options,
+                   const bench::BenchFolder& folder) {
+  const std::string json =
+      bench::results_json(results, dataset).dump(2, ' ', false, Json::error_handler_t::replace);
+  folder.write("results.json", json + "\n");
+  folder.write("results.csv", bench::results_csv(results));
+  print_result(options.json ? json : bench_table(results));
+}
+
+constexpr std::uint64_t most_seeds = 1000;
+
+void add_grid(CLI::App& app, bench::BenchConfig& config) {
+  add_choices<Norm>(app, "--norm", config.norms, norm_choices(),
+                    "none takes the batch norms out and keeps weights and data order");
+  add_choices<Init>(app, "--init", config.inits, init_choices(), "initial values");
+  add_numbers(app, "--lr", config.learning_rates, learning_rates, "learning rates");
+  add_integer(app, "--seeds", config.seeds, {1, most_seeds}, "runs of each kind, with seeds from --seed on");
+  add_number(app, "--target", config.target, {0, 1},
+             "test accuracy that a run must reach to count as trained");
+}
+
+void add_output(CLI::App& app, BenchOptions& options) {
+  add_text(app, "--out", options.out, "DIR",
+           "folder of the results; what is finished there is not run again");
+  add_switch(app, "--report", options.report,
+             "make report.html with plots in DIR too (needs Python, matplotlib)");
+  add_switch(app, "--json", options.json, "results.json instead of the table on stdout");
+  add_log_options(app, options.log);
+}
+
+int run(const BenchOptions& options) {
+  const bench::BenchConfig& config = options.config;
+  adjust_logging(options.log);
+  const Dataset dataset = load_dataset(config.train.data, default_data_search());
+  std::string note;
+  const bench::Backends backends =
+      bench::make_backends(config.train.backend, options.jobs, bench::runs_of(config).size(), note);
+  if (!note.empty()) spdlog::info("{}", note);
+  const Compiled compiled = compile_once(config, dataset, *backends.front());
+
+  bench::BenchFolder folder(options.out, bench::bench_record(config, dataset, compiled.variant));
+  bench::Bench bench(config, dataset, folder);
+  log_plan(bench, options, backends.size(), backends.front()->description());
+  const InterruptGuard interrupt;
+  {
+    BenchProgress progress(bench, compiled.total_steps, shows_progress(options.log));
+    bench.run(backends, progress, interrupt.requested());
+  }
+  const bench::Results results = bench.results();
+  if (results.runs_finished > 0) write_results(results, dataset, options, folder);
+  if (interrupt.requested() && !bench.left().empty()) {
+    spdlog::warn("interrupted: {} of {} runs are finished in {}; the same command runs the rest",
+                 results.runs_finished, results.runs_planned, options.out);
+    return 128 + interrupt.signal();
+  }
+  if (options.report) make_report(folder.path());
+  return 0;
+}
+
+void bind_flags(CLI::App& app, BenchOptions& options) {
+  TrainConfig& train = options.config.train;
+  train.eval_every = 100;
+  CLI::App& command =
+      add_command(app, "bench", "compare batch norm with none over learning rates, initial values and seeds");
+  in_group(command, "Grid", [&] { add_grid(command, options.config); });
+  in_group(command, "Experiment", [&] {
+    add_workload(command, train);
+    add_experiment(command, train);
+    add_eval_every(command, train,
+                   "look at the test set every N steps too, for the steps to --target; 0: only after epochs");
+    add_record(command, train.record, "DIR/runs");
+    add_log_every(command, train,
+                  "look at the losses every N steps and write each step's to DIR/runs; 0: do not write them");
+  });
+  in_group(command, "Machine", [&] {
+    add_machine(command, train.backend);
+    add_jobs(command, options.jobs);
+  });
+  in_group(command, "Output", [&] { add_output(command, options); });
+  set_footer(
+      command,
+      {"DIR/results.json and results.csv hold the results, DIR/runs the records of every run. After Ctrl-C",
+       "or a crash the same command goes on; --norm, --init, --lr and --seeds may then name more, and",
+       "--target may change, but no other flag that results depend on.", sources_note(command),
+       "Exit codes: 0 done, whatever became of the runs, 1 failure, 2 usage, 3 bad data or file,",
+       "130 Ctrl-C."});
+}
+
+}  // namespace
+
+Run add_bench(CLI::App& app) {
+  return command<BenchOptions>(app, bind_flags, run);
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,211 @@
+// bntrain eval: how good a model is.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/batch_norm_convention.hpp"
+#include "bntrain/error.hpp"
+#include "bntrain/evaluation.hpp"
+#include "bntrain/model_file.hpp"
+#include "cli/commands/commands.hpp"
+#include "cli/commands/inputs.hpp"
+#include "cli/flags/values.hpp"
+#include "cli/flags/workload.hpp"
+#include "cli/reports/eval_report.hpp"
+#include "cli/reports/output.hpp"
+#include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+struct EvalOptions {
+  std::string model;
+  ModelDescription description;
+  std::string data;
+  Split split = Split::test;
+  std::int64_t batch_size = 256;
+  std::vector<NormStatistics> statistics{NormStatistics::running};
+  BackendOptions backend;
+  std::string csv;              ///< "" = nothing, as below
+  std::string logits;           ///< one row an image, with the first of `statistics`
+  std::string save_recomputed;  ///< the model with recomputed statistics
+  bool json = false;            ///< one JSON object instead of the tables on stdout
+  LogOptions log;
+};
+
+bool asks_for(const EvalOptions& options, NormStatistics statistics) {
+  return std::ranges::find(options.statistics, statistics) != options.statistics.end();
+}
+
+void check_options(const EvalOptions& options) {
+  if (!options.csv.empty()) expect_writable("--csv", options.csv, OutputKind::replaced);
+  if (!options.logits.empty()) expect_writable("--logits", options.logits, OutputKind::replaced);
+  if (options.save_recomputed.empty()) return;
+  if (!asks_for(options, NormStatistics::recomputed))
+    throw Error(ErrorKind::usage, "--save-recomputed needs --bn-stats recomputed (or all)");
+  expect_writable("--save-recomputed", options.save_recomputed, OutputKind::replaced);
+}
+
+/// The recomputed variance is M2 / n over the training images.
+void save_recomputed(const std::string& path, Model model, const ModelState& state, const Dataset& dataset) {
+  model.state = state;
+  for (const auto& [name, value] :
+       metadata_of({.unbiased = false, .values = values_per_channel(model.network, dataset.train.count)})) {
+    model.metadata[name] = value;
+  }
+  save_model(path, model);
+}
+
+Model load_for(const EvalOptions& options, const Dataset& dataset) {
+  ModelDescription known = options.description;
+  known.input = dataset.train.shape;
+  known.classes = dataset.classes;
+  Model model = load_model(options.model, known);
+  expect_fit(options.model, model.network, dataset);
+  const bool asks_for_more = options.statistics != std::vector{NormStatistics::running};
+  if (model.network.running().empty() && asks_for_more)
+    throw Error(ErrorKind::usage,
+                "--bn-stats: " + options.model + " has no batch norm, so there are no statistics");
+  return model;
+}
+
+ModelEvaluation evaluate(Evaluator& evaluator, NormStatistics statistics) {
+  return statistics == NormStatistics::batch ? evaluator.evaluate_by_batch() : evaluator.evaluate();
+}
+
+void write_logits(const std::string& path, const ModelEvaluation& found, std::int64_t classes) {
+  write_safetensors(path, {{{{"logits", {found.metrics.count, classes}, found.logits}}}, {}});
+}
+
+void warn_of_undecided(const EvalResult& result) {
+  const std::int64_t count = result.confusion.undecided_count();
+  if (count == 0) return;
+  spdlog::warn(
+      "with {} statistics {} of {} images have logits that are not numbers (NaN); they count as wrong",
+      to_string(result.statistics), count, result.metrics.count);
+}
+
+void write_csv(const std::string& path, const std::string& text) {
+  FileWriter writer(path);
+  writer.write(text.data(), text.size());
+  writer.commit();
+}
+
+constexpr NormStatistics every_statistics[] = {NormStatistics::running, NormStatistics::batch,
+                                               NormStatistics::recomputed};
+
+/// "running", "running,batch" or "all".
+std::vector<NormStatistics> parse_statistics(const std::string& text) {
+  if (text == "all") return {std::begin(every_statistics), std::end(every_statistics)};
+  std::vector<NormStatistics> list;
+  std::istringstream words(text + ",");  // with the comma an empty last word is one too
+  for (std::string word; std::getline(words, word, ',');) {
+    const auto* found = std::ranges::find_if(
+        every_statistics, [&](NormStatistics statistics) { return to_string(statistics) == word; });
+    if (found == std::end(every_statistics))
+      throw BadValue("--bn-stats", text,
+                     "allowed: running, batch, recomputed, several of them with commas, or all");
+    if (std::ranges::find(list, *found) != list.end())
+      throw BadValue("--bn-stats", text, "each may stand there once");
+    list.push_back(*found);
+  }
+  return list;
+}
+
+int run(const EvalOptions& options) {
+  adjust_logging(options.log);
+  check_options(options);
+  Dataset dataset = load_dataset(options.data, default_data_search());
+  const Model model = load_for(options, dataset);
+  std::string note;
+  const auto backend = make_backend(options.backend, note);
+  if (!note.empty()) spdlog::info("{}", note);
+  spdlog::info("{}: {}, {} parameters", options.model, model.network.text(), model.network.parameter_count());
+  spdlog::info("{}", backend->description());
+
+  const auto evaluator_of = [&](const ImageSet& images) {
+    return Evaluator(model.network, model.batch_norm, images, options.batch_size, *backend);
+  };
+  const ImageSet& images = options.split == Split::test ? dataset.test : dataset.train;
+  Evaluator evaluator = evaluator_of(images);
+  EvalReport report{.model = options.model,
+                    .network = model.network.text(),
+                    .dataset = dataset.name,
+                    .split = to_string(options.split),
+                    .batch_size = options.batch_size,
+                    .backend = backend->description(),
+                    .variant = evaluator.variant(),
+                    .classes = class_names(dataset.name, dataset.classes),
+                    .results = {}};
+  for (const NormStatistics statistics : options.statistics) {
+    if (statistics == NormStatistics::recomputed) {
+      const ModelState state = evaluator_of(dataset.train).recompute_statistics(model.state);
+      if (!options.save_recomputed.empty()) save_recomputed(options.save_recomputed, model, state, dataset);
+      evaluator.load(state);
+    } else {
+      evaluator.load(model.state);
+    }
+    const ModelEvaluation found = evaluate(evaluator, statistics);
+    if (!options.logits.empty() && report.results.empty())
+      write_logits(options.logits, found, dataset.classes);
+    report.results.push_back(
+        {statistics, found.metrics, ConfusionMatrix(dataset.classes, found.logits, images.labels)});
+    warn_of_undecided(report.results.back());
+  }
+  if (const std::string line = evaluator.report(); !line.empty()) spdlog::info("{}", line);
+  if (!options.csv.empty()) write_csv(options.csv, eval_csv(report));
+  print_result(options.json ? eval_record(report).dump(-1, ' ', false, Json::error_handler_t::replace)
+                            : eval_tables(report));
+  return 0;
+}
+
+void bind_flags(CLI::App& app, EvalOptions& options) {
+  CLI::App& eval =
+      add_command(app, "eval", "evaluate a model: loss, accuracy, scores by class, confusion matrix");
+  add_argument(eval, "MODEL", options.model, "a safetensors file, such as train --save writes")->required();
+  in_group(eval, "Model", [&] { add_description(eval, options.description); });
+  in_group(eval, "Workload", [&] {
+    add_data(eval, options.data);
+    add_split(eval, options.split, "which images to evaluate on");
+    add_batch_size(eval, options.batch_size);
+    add_value(
+        eval, "--bn-stats", "running|batch|recomputed|all", "running",
+        "what batch norms divide by: running statistics, each batch's own, or those of the whole training "
+        "set, computed anew; several with commas",
+        [&options](const std::string& text) { options.statistics = parse_statistics(text); });
+  });
+  in_group(eval, "Machine", [&] { add_machine(eval, options.backend); });
+  in_group(eval, "Files", [&] {
+    add_text(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
+    add_text(eval, "--logits", options.logits, "FILE.safetensors",
+             "write the logits as a tensor [images, classes], with the first of --bn-stats");
+    add_text(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
+             "write the model with the recomputed statistics");
+  });
+  in_group(eval, "Output", [&] {
+    add_switch(eval, "--json", options.json, "one JSON object instead of the tables on stdout");
+    add_log_options(eval, options.log);
+  });
+  set_footer(
+      eval,
+      {"recomputed: mean and variance (M2 / n) of what each batch norm meets over all training images,",
+       "layer by layer, each with the recomputed statistics in front of it. The other tables are those of",
+       "the first --bn-stats.", sources_note(eval)});
+}
+
+}  // namespace
+
+Run add_eval(CLI::App& app) {
+  return command<EvalOptions>(app, bind_flags, run);
+}
+
+}  // namespace bntrain::cli

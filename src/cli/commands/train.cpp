@@ -1,0 +1,262 @@
+// bntrain train: the training run.
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "bntrain/batch_norm_convention.hpp"
+#include "bntrain/checkpoint.hpp"
+#include "bntrain/error.hpp"
+#include "bntrain/trainer.hpp"
+#include "cli/commands/commands.hpp"
+#include "cli/commands/inputs.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/flags/experiment.hpp"
+#include "cli/flags/resume.hpp"
+#include "cli/flags/values.hpp"
+#include "cli/flags/workload.hpp"
+#include "cli/reports/output.hpp"
+#include "cli/reports/run_folder.hpp"
+#include "cli/reports/tables.hpp"
+#include "cli/reports/train_report.hpp"
+#include "formats/safetensors.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+void check_output_files(const TrainConfig& config) {
+  if (config.record.any() && config.metrics.empty() && config.out.empty()) {
+    throw Error(ErrorKind::usage,
+                "--record " + to_string(config.record) +
+                    " needs --metrics FILE.jsonl or --out RUN: that is where it is written");
+  }
+  std::set<std::string> paths;
+  if (!config.out.empty()) {
+    for (const char* name : run_files) paths.insert((std::filesystem::path(config.out) / name).string());
+  }
+  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", config.save},
+                                   {"--save-gradients", config.save_gradients},
+                                   {"--metrics", config.metrics}}) {
+    if (path.empty()) continue;
+    expect_writable(flag, path, flag == "--metrics" ? OutputKind::appended : OutputKind::replaced);
+    if (!paths.insert(path).second) {
+      throw Error(ErrorKind::usage,
+                  flag + ": " + path + " is also what another flag writes; name another file");
+    }
+  }
+}
+
+void log_dataset(const Dataset& dataset) {
+  spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
+               dataset.train.count, dataset.test.count, bntrain::to_string(dataset.train.shape),
+               dataset.classes);
+  if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
+    spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
+  }
+}
+
+void save_files(const TrainConfig& config, const Trainer& trainer) {
+  const Model model = trainer.model();
+  if (!config.save.empty()) save_model(config.save, model);
+  if (!config.save_gradients.empty()) {
+    write_safetensors(config.save_gradients, {trainer.save_gradients(), file_metadata(model)});
+  }
+}
+
+/// What the checkpoints of the run hold besides, so that it can be resumed.
+Metadata run_metadata(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer) {
+  return {{"bntrain.config", one_line(config_record(config))},
+          {"bntrain.data", content_digest(dataset)},
+          {"bntrain.variant", trainer.variant()}};
+}
+
+void check_same_data(const TrainOptions& options, const Dataset& dataset) {
+  const auto stored = options.stored->metadata.find("bntrain.data");
+  if (stored != options.stored->metadata.end() && stored->second == content_digest(dataset)) return;
+  throw Error(ErrorKind::data, "--resume: the images of " + dataset.source + " (" + dataset.name +
+                                   ") are not those that the run in " + options.resume + " was trained on");
+}
+
+void log_resumed(const TrainOptions& options, const Trainer& trainer) {
+  const CheckpointFile& stored = *options.stored;
+  const TrainProgress& progress = stored.checkpoint.progress;
+  if (progress.steps == trainer.total_steps()) {
+    spdlog::info("the run in {} has ended after {} steps; a larger --epochs goes on with it", options.resume,
+                 progress.steps);
+  } else {
+    spdlog::info("{} goes on after {} steps, {} of them in epoch {}", options.resume, progress.steps,
+                 progress.measured.size(), progress.epochs.size());
+  }
+  const auto variant = stored.metadata.find("bntrain.variant");
+  if (variant != stored.metadata.end() && variant->second != trainer.variant()) {
+    spdlog::warn(
+        "the run was trained by {}, from here on by {}: the bits will differ from an uninterrupted run's",
+        variant->second, trainer.variant());
+  }
+}
+
+Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend) {
+  if (!options.stored) return Trainer(options.config, dataset, backend);
+  check_same_data(options, dataset);
+  return Trainer(options.config, dataset, backend, options.stored->checkpoint);
+}
+
+std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
+                                           const Trainer& trainer) {
+  const TrainConfig& config = options.config;
+  if (config.out.empty()) return nullptr;
+  auto folder = std::make_unique<RunFolder>(config, options.stored.has_value(), trainer.model(),
+                                            run_metadata(config, dataset, trainer));
+  if (config.valid == 0) {
+    spdlog::info("no best.safetensors is written: without --valid there is no accuracy to choose by");
+  }
+  folder->begin(trainer);
+  return folder;
+}
+
+Error divergence_error(const Divergence& divergence) {
+  return {
+      ErrorKind::diverged,
+      fmt::format("training diverged in epoch {} at step {} with --lr {}: the loss is not finite; {}; try a "
+                  "smaller --lr",
+                  divergence.epoch, divergence.step, divergence.lr,
+                  divergence.layer.empty() ? "all layers are finite"
+                                           : "the first layer that is not: " + divergence.layer)};
+}
+
+void check_gate(const TrainOptions& options, const TrainResult& result) {
+  if (!options.assert_accuracy) return;
+  if (result.epochs.empty()) throw Error(ErrorKind::gate, "--assert-acc: no epoch was trained");
+  const double accuracy =
+      result.final_test.count > 0 ? result.final_test.accuracy : result.epochs.back().test.accuracy;
+  if (accuracy >= *options.assert_accuracy) return;
+  throw Error(ErrorKind::gate, fmt::format("--assert-acc {}: the last test accuracy is {:.6f}",
+                                           *options.assert_accuracy, accuracy));
+}
+
+int finish(const TrainOptions& options, const TrainResult& result, int signal) {
+  switch (result.end) {
+    case TrainEnd::diverged:
+      throw divergence_error(*result.divergence);
+    case TrainEnd::interrupted:
+      spdlog::warn(
+          "interrupted after {} steps{}", result.steps,
+          options.config.out.empty() ? "" : "; --resume " + options.config.out + " goes on from there");
+      return 128 + signal;
+    case TrainEnd::finished:
+      break;
+  }
+  if (result.out_of_patience) {
+    spdlog::info("no better validation accuracy for {} epochs: --patience ends the run",
+                 options.config.patience);
+  }
+  check_gate(options, result);
+  return 0;
+}
+
+void add_training(CLI::App& app, TrainConfig& config) {
+  add_number(app, "--lr", config.lr, learning_rates, "learning rate");
+  add_workload(app, config);
+  add_norm(app, config);
+  add_choice<Init>(app, "--init", config.init, init_choices(), "initial values");
+  add_experiment(app, config);
+  add_validation(app, config);
+}
+
+void add_files(CLI::App& app, TrainOptions& options) {
+  TrainConfig& config = options.config;
+  add_run(app, options);
+  add_text(app, "--init-from", config.init_from, "FILE.safetensors",
+           "initial values from a file instead of --init");
+  add_text(app, "--save", config.save, "FILE.safetensors",
+           "write the model at the end, with PyTorch's names");
+  add_text(app, "--save-gradients", config.save_gradients, "FILE.safetensors",
+           "write the gradients of the last step");
+  add_text(app, "--metrics", config.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
+  add_log_every(app, config,
+                "look at the losses every N steps and write each step's to --metrics; 0: do not write them");
+  add_eval_every(
+      app, config,
+      "look at the test set every N steps too, for --metrics; changes no weight; 0: only after epochs");
+  add_record(app, config.record, "--metrics");
+}
+
+void add_output(CLI::App& app, TrainOptions& options) {
+  const auto take_accuracy = [&options](const std::string& text) {
+    options.assert_accuracy = parse_number("--assert-acc", text, {0, 1});
+  };
+  add_value(app, "--assert-acc", "X", "", "exit code 5 if the last test accuracy is below X", take_accuracy);
+  add_switch(app, "--summary", options.summary, "print the layers and end");
+  add_switch(app, "--json", options.json, "JSON objects, one a line, instead of text on stdout");
+  add_log_options(app, options.log);
+}
+
+int run(const TrainOptions& options) {
+  const TrainConfig& config = options.config;
+  adjust_logging(options.log);
+  check_run_options(config);
+  check_output_files(config);
+  const Dataset dataset = load_dataset(config.data, default_data_search());
+  if (options.summary) {
+    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+    print_result(layer_table(network, config.batch_size));
+    return 0;
+  }
+
+  std::string note;
+  const auto backend = make_backend(config.backend, note);
+  if (!note.empty()) spdlog::info("{}", note);
+  Trainer trainer = make_trainer(options, dataset, *backend);
+  if (!config.save_gradients.empty() && trainer.total_steps() == 0) {
+    throw Error(ErrorKind::usage, "--save-gradients needs a training step; --epochs is 0");
+  }
+  log_dataset(dataset);
+  for (const std::string& line : trainer.notes()) spdlog::info("{}", line);
+  spdlog::info("{}", backend->description());
+  spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
+
+  if (config.valid > 0) {
+    spdlog::info("{} of the training images are kept for validation", trainer.data().test.count);
+  }
+  if (options.stored) log_resumed(options, trainer);
+
+  const auto folder = make_run_folder(options, dataset, trainer);
+  TrainReport report(options, trainer, start_record(config, dataset, trainer, backend->description()),
+                     folder.get());
+  const InterruptGuard interrupt;
+  const TrainResult result = trainer.run(report, interrupt.requested());
+  if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
+  save_files(config, trainer);
+  report.on_end(result);
+  return finish(options, result, interrupt.signal());
+}
+
+CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
+  CLI::App& train = add_command(app, "train", "train a network (the default command)");
+  in_group(train, "Experiment", [&] { add_training(train, options.config); });
+  in_group(train, "Machine", [&] { add_machine(train, options.config.backend); });
+  in_group(train, "Files", [&] { add_files(train, options); });
+  in_group(train, "Output", [&] { add_output(train, options); });
+  set_footer(
+      train,
+      {sources_note(train),
+       "Exit codes: 0 done, 1 failure, 2 usage, 3 bad data or file, 4 diverged, 5 --assert-acc missed,",
+       "130 Ctrl-C."});
+  return train;
+}
+
+}  // namespace
+
+Run add_train(CLI::App& app) {
+  const auto options = std::make_shared<TrainOptions>();
+  CLI::App& train = bind_flags(app, *options);
+  return [&train, options] {
+    if (!options->resume.empty()) resume_options(train, *options);
+    return run(*options);
+  };
+}
+
+}  // namespace bntrain::cli

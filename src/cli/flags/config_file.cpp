@@ -1,0 +1,121 @@
+#include "cli/flags/config_file.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+#include <string_view>
+
+#include "cli/flags/names.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+struct BadLine {
+  std::string message;
+};
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+/// Splits `text` after its value; the rest may only be a comment.
+void expect_end(std::string_view rest) {
+  rest = trimmed(rest);
+  if (!rest.empty() && rest.front() != '#')
+    throw BadLine{"unexpected '" + std::string(rest) + "' after the value"};
+}
+
+std::string parse_quoted(std::string_view text) {
+  const char quote = text.front();
+  std::string value;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == quote) {
+      expect_end(text.substr(i + 1));
+      return value;
+    }
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+      if (i == text.size() || (text[i] != '"' && text[i] != '\\')) {
+        throw BadLine{"only \\\" and \\\\ may follow a backslash; '...' takes text as it is"};
+      }
+    }
+    value += text[i];
+  }
+  throw BadLine{"the quote is not closed"};
+}
+
+std::string parse_bare(std::string_view text) {
+  const auto end = std::min(text.find_first_of(" \t#"), text.size());
+  std::string value(text.substr(0, end));
+  const bool number = std::isdigit(static_cast<unsigned char>(value[0])) != 0 || value[0] == '-';
+  if (!number && value != "true" && value != "false") {
+    throw BadLine{"'" + value + "' is no number, true or false; text needs quotes: \"" + value + "\""};
+  }
+  expect_end(text.substr(end));
+  return value;
+}
+
+std::string parse_value(std::string_view text) {
+  text = trimmed(text);
+  if (text.empty() || text.front() == '#') throw BadLine{"the value is missing"};
+  return text.front() == '"' || text.front() == '\'' ? parse_quoted(text) : parse_bare(text);
+}
+
+std::string parse_section(std::string_view line, const CLI::App& app) {
+  const auto close = line.find(']');
+  if (close == std::string_view::npos) throw BadLine{"the section's ] is missing"};
+  expect_end(line.substr(close + 1));
+  std::string name(trimmed(line.substr(1, close - 1)));
+  const auto commands = command_names(app);
+  if (std::find(commands.begin(), commands.end(), name) == commands.end()) {
+    throw BadLine{"unknown section [" + name + "]" + suggestion(name, commands)};
+  }
+  return name;
+}
+
+CLI::ConfigItem parse_entry(std::string_view line, const std::string& section, const CLI::App& app) {
+  const auto equals = line.find('=');
+  if (equals == std::string_view::npos)
+    throw BadLine{"expected key = value, found '" + std::string(line) + "'"};
+  CLI::ConfigItem item;
+  item.name = std::string(trimmed(line.substr(0, equals)));
+  if (section.empty()) throw BadLine{"'" + item.name + "' stands before the first section, such as [train]"};
+  const auto keys = flag_names(*app.get_subcommand(section), "");
+  if (std::find(keys.begin(), keys.end(), item.name) == keys.end()) {
+    throw BadLine{"unknown key '" + item.name + "' in [" + section + "]" + suggestion(item.name, keys)};
+  }
+  item.parents = {section};
+  item.inputs = {parse_value(line.substr(equals + 1))};
+  return item;
+}
+
+}  // namespace
+
+std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
+  std::vector<CLI::ConfigItem> entries;
+  std::string section;
+  std::string text;
+  for (int number = 1; std::getline(input, text); ++number) {
+    const std::string_view line = trimmed(text);
+    if (line.empty() || line.front() == '#') continue;
+    try {
+      if (line.front() == '[') {
+        section = parse_section(line, app_);
+        continue;
+      }
+      CLI::ConfigItem item = parse_entry(line, section, app_);
+      const bool twice = std::any_of(entries.begin(), entries.end(), [&](const CLI::ConfigItem& other) {
+        return other.parents == item.parents && other.name == item.name;
+      });
+      if (twice) throw BadLine{"'" + item.name + "' is given twice"};
+      entries.push_back(std::move(item));
+    } catch (const BadLine& bad) {
+      throw CLI::ConfigError("line " + std::to_string(number) + ": " + bad.message);
+    }
+  }
+  return entries;
+}
+
+}  // namespace bntrain::cli

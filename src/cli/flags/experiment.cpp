@@ -1,0 +1,142 @@
+#include "cli/flags/experiment.hpp"
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bntrain/error.hpp"
+#include "cli/flags/values.hpp"
+#include "cli/flags/workload.hpp"
+#include "train/records.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+// Beyond these no run would end; they keep products such as epochs * steps within 64 bits.
+constexpr std::uint64_t most_epochs = 1'000'000;
+constexpr std::uint64_t most_steps = 1'000'000'000'000;
+
+void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
+  const CLI::Option* momentum = add_number(
+      app, "--bn-momentum", options.momentum, {0, 1},
+      "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
+      "minus this)");
+  const CLI::Option* eps =
+      add_number(app, "--bn-eps", options.eps, bn_eps_range, "added to the variance, inside the root");
+  const CLI::Option* variance =
+      add_choice<bool>(app, "--bn-variance", options.unbiased, {{"biased", false}, {"unbiased", true}},
+                       "variance stored in running_var");
+  // Whichever CLI11 takes first: what has a flag, variable or key of its own keeps it.
+  add_convention(
+      app,
+      "the three of a framework: tutorial, torch, keras, caffe or onnx; --bn-momentum, --bn-eps and "
+      "--bn-variance go before it",
+      [=, &options](const BatchNormConvention& convention) {
+        if (momentum->empty()) options.momentum = convention.options.momentum;
+        if (eps->empty()) options.eps = convention.options.eps;
+        if (variance->empty()) options.unbiased = convention.options.unbiased;
+      });
+}
+
+constexpr std::uint64_t most = 1'000'000'000'000;
+
+void expect(bool needed_is_there, const std::string& flag, const std::string& needed) {
+  if (!needed_is_there) throw Error(ErrorKind::usage, flag + " needs " + needed);
+}
+
+}  // namespace
+
+Choices<Norm> norm_choices() {
+  return {{"batch", Norm::batch}, {"none", Norm::none}};
+}
+
+Choices<Init> init_choices() {
+  return {{"tutorial", Init::tutorial},
+          {"gluon", Init::gluon},
+          {"torch", Init::torch},
+          {"he", Init::he},
+          {"xavier", Init::xavier}};
+}
+
+void add_experiment(CLI::App& app, TrainConfig& config) {
+  add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
+  add_batch_norm(app, config.batch_norm);
+  add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");
+  add_number(app, "--weight-decay", config.weight_decay, {0, learning_rates.most},
+             "of SGD, as torch.optim.SGD");
+  add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},
+              "of initial values and data order");
+  add_choice<bool>(app, "--shuffle", config.shuffle, {{"on", true}, {"none", false}},
+                   "new order of the images in each epoch");
+  add_integer(app, "--steps", config.steps, {0, most_steps},
+              "end after N steps whatever --epochs says; 0: --epochs");
+}
+
+void add_eval_every(CLI::App& app, TrainConfig& config, const std::string& help) {
+  add_integer(app, "--eval-every", config.eval_every, {0, most_steps}, help);
+}
+
+void add_log_every(CLI::App& app, TrainConfig& config, const std::string& help) {
+  add_integer(app, "--log-every", config.log_every, {0, most_steps}, help);
+}
+
+CLI::Option* add_convention(CLI::App& app, const std::string& help,
+                            std::function<void(const BatchNormConvention&)> take) {
+  const std::string flag = "--bn-convention";
+  return add_value(app, flag, "NAME", "", help, [flag, take = std::move(take)](const std::string& text) {
+    std::vector<std::string> names;
+    for (const BatchNormConvention& convention : batch_norm_conventions()) {
+      if (convention.name == text) return take(convention);
+      names.push_back(convention.name);
+    }
+    throw BadValue(flag, text, "allowed: " + list_names(names, "or"));
+  });
+}
+
+void add_record(CLI::App& app, RecordOptions& record, const std::string& where) {
+  const auto take = [&record](const std::string& text) {
+    record = {};
+    // The comma behind it: split() would drop the empty last name of "bn,".
+    for (const std::string& name : CLI::detail::split(text + ",", ',')) {
+      bool& wanted = name == "bn" ? record.norms : record.activations;
+      if ((name != "bn" && name != "activations") || wanted) {
+        throw BadValue("--record", text, "allowed: bn, activations or bn,activations");
+      }
+      wanted = true;
+    }
+  };
+  add_value(app, "--record", "bn,activations", to_string(record),
+            "also write to " + where +
+                ", every --log-every steps (0: 50), what the batch norms (bn) and the activation layers "
+                "(activations) read; changes no result",
+            take);
+}
+
+void add_validation(CLI::App& app, TrainConfig& config) {
+  add_number(app, "--valid", config.valid, {0, 1, false, true},
+             "share of the training images that is kept for validation: every evaluation takes them, and the "
+             "test set is looked at once, with the weights that were best on them");
+  add_integer(app, "--patience", config.patience, {0, most},
+              "end after N epochs without a better validation accuracy; 0: never");
+}
+
+void add_run(CLI::App& app, TrainOptions& options) {
+  TrainConfig& config = options.config;
+  add_text(app, "--out", config.out, "RUN",
+           "folder for checkpoints, metrics and configuration of the run; it is created");
+  add_text(app, "--resume", options.resume, "RUN",
+           "go on with the run in that folder, with its settings, as if it had never stopped");
+  add_integer(app, "--save-every", config.save_every, {0, most},
+              "write a checkpoint every N steps too; 0: only after epochs");
+  add_integer(app, "--keep", config.keep, {0, most}, "keep the last N checkpoints under numbered names too");
+}
+
+void check_run_options(const TrainConfig& config) {
+  expect(config.save_every == 0 || !config.out.empty(), "--save-every", "--out RUN, where checkpoints go");
+  expect(config.keep == 0 || !config.out.empty(), "--keep", "--out RUN, where checkpoints go");
+  expect(config.patience == 0 || config.valid > 0, "--patience",
+         "--valid FRACTION: without validation images there is nothing to wait for");
+}
+
+}  // namespace bntrain::cli

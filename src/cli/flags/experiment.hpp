@@ -1,0 +1,51 @@
+// The flags of an experiment, for every command that trains.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bntrain/batch_norm_convention.hpp"
+#include "bntrain/config.hpp"
+#include "cli/commands/train_options.hpp"
+#include "cli/flags/values.hpp"
+
+namespace bntrain::cli {
+
+/// What --lr takes; the kernels compute in float32.
+inline constexpr NumberRange learning_rates{0, 1e38};
+/// What --bn-eps takes.
+inline constexpr NumberRange bn_eps_range{1e-30, 1e6};
+
+template <class Value>
+using Choices = std::vector<std::pair<std::string, Value>>;
+Choices<Norm> norm_choices();
+Choices<Init> init_choices();
+
+/// Everything of an experiment but what a bench compares: --epochs, --bn-momentum, --bn-eps, --bn-variance,
+/// --bn-convention, --momentum, --weight-decay, --seed, --shuffle, --steps.
+void add_experiment(CLI::App& app, TrainConfig& config);
+
+/// --bn-convention, whose value `take` receives.
+CLI::Option* add_convention(CLI::App& app, const std::string& help,
+                            std::function<void(const BatchNormConvention&)> take);
+
+/// --eval-every and --log-every, whose records go to other places.
+void add_eval_every(CLI::App& app, TrainConfig& config, const std::string& help);
+void add_log_every(CLI::App& app, TrainConfig& config, const std::string& help);
+
+/// Binds --record to a list of bn and activations. `where` they are written, for the help.
+void add_record(CLI::App& app, RecordOptions& record, const std::string& where);
+
+/// --valid, --patience.
+void add_validation(CLI::App& app, TrainConfig& config);
+
+/// --out, --resume, --save-every, --keep.
+void add_run(CLI::App& app, TrainOptions& options);
+
+/// Throws Error(usage) for one of these flags without the one that it needs.
+void check_run_options(const TrainConfig& config);
+
+}  // namespace bntrain::cli

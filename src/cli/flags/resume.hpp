@@ -1,0 +1,14 @@
+// --resume RUN: every setting from the run, unless it is given again.
+#pragma once
+
+#include "cli/commands/train_options.hpp"
+#include "cli/flags/app_fwd.hpp"
+
+namespace bntrain::cli {
+
+/// Reads the last checkpoint of options.resume into options.stored and gives every option of `train` that was
+/// not given the value that it had in the run. Throws Error(usage) that names the flag where one was given a
+/// value that would make it another run, Error(data) where the checkpoint is missing or damaged.
+void resume_options(CLI::App& train, TrainOptions& options);
+
+}  // namespace bntrain::cli

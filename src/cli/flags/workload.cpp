@@ -1,0 +1,111 @@
+#include "cli/flags/workload.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <cstdio>
+#include <string>
+
+#include "cli/flags/experiment.hpp"
+#include "cli/flags/values.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+// Beyond these no run would end.
+constexpr std::uint64_t most_images = 1'000'000'000;
+constexpr std::uint64_t most_threads = 1024, most_jobs = 1024;
+
+Shape parse_input(const std::string& text) {
+  long long channels = 0, height = 0, width = 0;
+  const int count = std::sscanf(text.c_str(), "%lldx%lldx%lld", &channels, &height, &width);
+  const auto side = [](long long value) { return value >= 1 && value <= 4096; };
+  if (count != 3 || fmt::format("{}x{}x{}", channels, height, width) != text || !side(channels) ||
+      !side(height) || !side(width))
+    throw BadValue("--input", text, "allowed: CHANNELSxHEIGHTxWIDTH, each from 1 to 4096, such as 1x28x28");
+  return {channels, height, width, false};
+}
+
+}  // namespace
+
+void add_data(CLI::App& app, std::string& data) {
+  add_text(app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
+           "folder with the four IDX files (DIR/NAME where they begin with NAME-), or a generated data set; "
+           "default: Fashion-MNIST where it is found");
+}
+
+std::string to_string(Split split) {
+  return split == Split::test ? "test" : "train";
+}
+
+void add_split(CLI::App& app, Split& split, const std::string& help) {
+  add_choice<Split>(app, "--split", split, {{"test", Split::test}, {"train", Split::train}}, help);
+}
+
+void add_batch_size(CLI::App& app, std::int64_t& batch_size) {
+  add_integer(app, "--batch-size", batch_size, {1, most_images}, "images in a batch");
+}
+
+void add_description(CLI::App& app, ModelDescription& description) {
+  add_text(app, "--network", description.network, "NAME|LAYERS",
+           "the network of a file that does not name it; goes before what the file says");
+  add_value(app, "--bn-eps", "X", "", "its batch norms' eps, likewise",
+            [&description](const std::string& text) {
+              description.eps = parse_number("--bn-eps", text, bn_eps_range);
+            });
+}
+
+void add_image_description(CLI::App& app, ModelDescription& description) {
+  add_value(app, "--input", "CxHxW", "", "the shape of its images, where the file does not tell",
+            [&description](const std::string& text) { description.input = parse_input(text); });
+  add_value(app, "--classes", "N", "", "their number, likewise", [&description](const std::string& text) {
+    description.classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
+  });
+}
+
+void add_workload(CLI::App& app, TrainConfig& config) {
+  add_data(app, config.data);
+  add_text(app, "--network", config.network, "NAME|LAYERS",
+           preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
+  add_batch_size(app, config.batch_size);
+}
+
+void add_norm(CLI::App& app, TrainConfig& config) {
+  add_choice<Norm>(app, "--norm", config.norm, norm_choices(),
+                   "none takes the batch norms out and keeps weights and data order");
+}
+
+void add_machine(CLI::App& app, BackendOptions& backend) {
+  add_choice<Device>(
+      app, "--device", backend.device,
+      {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}},
+      "where it runs; auto: a GPU if there is one; check: on the CPU, and compare every step "
+      "with the GPU's");
+  add_integer(app, "--threads", backend.threads, {0, most_threads},
+              "CPU threads; 0: all. Results do not depend on it");
+  add_choice<CpuIsa>(
+      app, "--cpu-isa", backend.cpu_isa,
+      {{"auto", CpuIsa::automatic}, {"v2", CpuIsa::v2}, {"v3", CpuIsa::v3}, {"v4", CpuIsa::v4}},
+      "x86-64 level of the CPU kernels; auto: the best that this processor has");
+  add_choice<Precision>(
+      app, "--precision", backend.precision, {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}},
+      "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with factors "
+      "of 10 bits of mantissa");
+}
+
+void add_log_options(CLI::App& app, LogOptions& options) {
+  add_switch(app, "--quiet", options.quiet, "only warnings and errors on stderr");
+  add_switch(app, "--no-color", options.no_color, "no colours on stderr, as NO_COLOR does");
+}
+
+void add_jobs(CLI::App& app, int& jobs) {
+  const auto take = [&jobs](const std::string& text) {
+    jobs = text == "auto" ? 0 : static_cast<int>(parse_integer("--jobs", text, {1, most_jobs}, "auto or "));
+  };
+  add_value(
+      app, "--jobs", "auto|N", "auto",
+      "CPU runs at the same time, which share --threads; auto: one for each thread, the fastest; 1: times "
+      "are reported too. Results do not depend on it",
+      take);
+}
+
+}  // namespace bntrain::cli

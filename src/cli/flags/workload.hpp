@@ -1,0 +1,44 @@
+// The flags that say what is computed and where, for every command that runs a network.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "bntrain/config.hpp"
+#include "bntrain/model_file.hpp"
+#include "cli/flags/app_fwd.hpp"
+#include "cli/reports/output.hpp"
+
+namespace bntrain::cli {
+
+/// Which images of a data set.
+enum class Split { test, train };
+
+/// "test" or "train".
+std::string to_string(Split split);
+
+/// --data, --network, --batch-size.
+void add_workload(CLI::App& app, TrainConfig& config);
+
+/// --norm, of a single run.
+void add_norm(CLI::App& app, TrainConfig& config);
+
+void add_data(CLI::App& app, std::string& data);
+void add_split(CLI::App& app, Split& split, const std::string& help);
+void add_batch_size(CLI::App& app, std::int64_t& batch_size);
+
+/// --network, --bn-eps: for model files that do not tell.
+void add_description(CLI::App& app, ModelDescription& description);
+/// --input, --classes: likewise, where no data set tells them.
+void add_image_description(CLI::App& app, ModelDescription& description);
+
+/// --device, --threads, --cpu-isa, --precision.
+void add_machine(CLI::App& app, BackendOptions& backend);
+
+/// --quiet, --no-color.
+void add_log_options(CLI::App& app, LogOptions& options);
+
+/// --jobs, of the commands that make many runs; 0 stands for auto.
+void add_jobs(CLI::App& app, int& jobs);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,45 @@
+// What bntrain eval found, as tables, as JSON and as CSV.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bntrain/confusion.hpp"
+#include "bntrain/metrics.hpp"
+#include "train/records.hpp"
+
+namespace bntrain::cli {
+
+/// What batch norms divide by; docs/eval.md defines them.
+enum class NormStatistics { running, batch, recomputed };
+
+/// One way of evaluating the model.
+struct EvalResult {
+  NormStatistics statistics = NormStatistics::running;
+  AverageMetrics metrics;
+  ConfusionMatrix confusion;
+};
+
+struct EvalReport {
+  std::string model, network;
+  std::string dataset, split;
+  std::int64_t batch_size = 0;
+  std::string backend, variant;
+  std::vector<std::string> classes;  ///< names
+  std::vector<EvalResult> results;   ///< at least one; the tables of classes are the first one's
+};
+
+/// "running", "batch" or "recomputed".
+std::string to_string(NormStatistics statistics);
+
+/// Loss and accuracy, one line for each result; scores by class; the confusion matrix.
+std::string eval_tables(const EvalReport& report);
+
+/// Scores that are 0 / 0 are 0, a loss that is not finite is null.
+Json eval_record(const EvalReport& report);
+
+/// A heading and a row a class: its scores, then its row of the confusion matrix.
+std::string eval_csv(const EvalReport& report);
+
+}  // namespace bntrain::cli

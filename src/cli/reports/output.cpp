@@ -1,0 +1,134 @@
+#include "cli/reports/output.hpp"
+
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+
+#include "bntrain/error.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+struct Terminal {
+  bool color = false;     ///< stderr takes colours and the user did not forbid them
+  bool progress = false;  ///< stderr can redraw a line
+};
+
+/// What stderr can do: a terminal, `TERM=dumb`, `NO_COLOR` (https://no-color.org).
+Terminal stderr_terminal() {
+  const char* term = std::getenv("TERM");
+  const bool capable = isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  const char* no_color = std::getenv("NO_COLOR");
+  return {.color = capable && (no_color == nullptr || *no_color == '\0'), .progress = capable};
+}
+
+// stdout is for results: spdlog's own default logger would write there.
+void log_to_stderr(bool color) {
+  const auto mode = color ? spdlog::color_mode::always : spdlog::color_mode::never;
+  auto logger = std::make_shared<spdlog::logger>("bntrain",
+                                                 std::make_shared<spdlog::sinks::stderr_color_sink_st>(mode));
+  logger->set_pattern("%^%l:%$ %v");
+  spdlog::set_default_logger(std::move(logger));
+}
+
+constexpr int bar_width = 30;
+constexpr double seconds_between_drawings = 0.1;
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
+  return whole < 3600 ? fmt::format("{}:{:02}", whole / 60, whole % 60)
+                      : fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+// access() says yes to root and knows nothing of file systems that take no files, so a file is really made.
+bool can_create_in(const std::filesystem::path& folder) {
+  std::string name = (folder / ".bntrain-XXXXXX").string();
+  const int descriptor = mkstemp(name.data());
+  if (descriptor < 0) return false;
+  close(descriptor);
+  unlink(name.c_str());
+  return true;
+}
+
+}  // namespace
+
+void set_up_logging() {
+  log_to_stderr(stderr_terminal().color);
+}
+
+bool shows_progress(const LogOptions& options) {
+  return stderr_terminal().progress && !options.quiet;
+}
+
+void adjust_logging(const LogOptions& options) {
+  log_to_stderr(stderr_terminal().color && !options.no_color);
+  spdlog::set_level(options.quiet ? spdlog::level::warn : spdlog::level::info);
+}
+
+void print_result(const std::string& line) {
+  if (std::fputs((line + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    throw Error(ErrorKind::runtime,
+                std::string("the results cannot be written to stdout: ") + std::strerror(errno));
+  }
+}
+
+void Progress::update(const std::string& before, std::int64_t done, std::int64_t total,
+                      const std::string& after) {
+  const auto now = Clock::now();
+  if (!enabled_ || done <= 0 ||
+      std::chrono::duration<double>(now - last_).count() < seconds_between_drawings) {
+    return;
+  }
+  last_ = now;
+  drawn_ = true;
+  const double share = static_cast<double>(done) / static_cast<double>(total);
+  const double left = std::chrono::duration<double>(now - start_).count() * (1 / share - 1);
+  const int filled = std::clamp(static_cast<int>(share * bar_width), 0, bar_width);
+  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {:3.0f}% {} ETA {}\x1b[K", before, "", filled, "",
+             bar_width - filled, 100 * share, after, duration(left));
+  std::fflush(stderr);
+}
+
+void Progress::clear() {
+  if (!drawn_) return;
+  drawn_ = false;
+  fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+}
+
+void expect_writable(const std::string& flag, const std::string& path, OutputKind kind) {
+  namespace fs = std::filesystem;
+  const auto refuse = [&](const std::string& reason) {
+    throw Error(ErrorKind::data, flag + ": " + path + " cannot be written: " + reason);
+  };
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) refuse("it is a folder; name a file");
+  const bool exists = fs::exists(path, ignored);
+  if (exists && access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
+  if (exists && !fs::is_regular_file(path, ignored)) {
+    if (kind == OutputKind::replaced) refuse("it is a device; name a file");
+    return;
+  }
+  const fs::path parent = fs::path(path).parent_path();
+  const fs::path folder = parent.empty() ? fs::path(".") : parent;
+  if (!fs::is_directory(folder, ignored))
+    refuse("the folder " + folder.string() + " does not exist; create it first");
+  const bool creates = kind == OutputKind::replaced || !exists;
+  if (creates && !can_create_in(folder)) {
+    const std::string reason = std::strerror(errno);
+    refuse("the folder " + folder.string() + " takes no files: " + reason);
+  }
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,58 @@
+// Where the output of a command goes: results to stdout, logs and a progress bar to stderr, the rest to
+// files.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace bntrain::cli {
+
+/// Sends spdlog to stderr as "level: message".
+void set_up_logging();
+
+/// What --quiet and --no-color say of the logs.
+struct LogOptions {
+  bool quiet = false;  ///< warnings and errors only, and no progress bar
+  bool no_color = false;
+};
+
+void adjust_logging(const LogOptions& options);
+
+/// Whether stderr gets a line that is drawn again and again.
+bool shows_progress(const LogOptions& options);
+
+/// One line on stdout at once, so that a pipe sees every epoch when it ends. Throws Error(runtime).
+void print_result(const std::string& line);
+
+/// A progress bar that redraws one line of stderr.
+class Progress {
+ public:
+  /// Draws nothing at all unless `enabled`.
+  explicit Progress(bool enabled) : enabled_(enabled) {}
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// "BEFORE [=====     ]  50% AFTER ETA 1:30", from the time since construction.
+  void update(const std::string& before, std::int64_t done, std::int64_t total, const std::string& after);
+  /// Takes the bar away, so that other text can be written.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool enabled_;
+  bool drawn_ = false;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_ = {};
+};
+
+/// appended: written line by line where it is, which a device such as /dev/stdout can take too.
+/// replaced: a finished file takes the place of the old one.
+enum class OutputKind { appended, replaced };
+
+/// Throws Error(data), naming `flag`, unless such a file can be written at `path`. Asked before training,
+/// because afterwards the work would be lost.
+void expect_writable(const std::string& flag, const std::string& path, OutputKind kind);
+
+}  // namespace bntrain::cli

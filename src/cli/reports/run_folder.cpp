@@ -1,0 +1,141 @@
+#include "cli/reports/run_folder.hpp"
+
+#include <fcntl.h>
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "bntrain/checkpoint.hpp"
+#include "bntrain/error.hpp"
+#include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* last_name = "last.safetensors";
+constexpr const char* best_name = "best.safetensors";
+constexpr const char* config_name = "config.toml";
+
+/// Records are flushed to the system line by line, which a killed process cannot undo; a lost machine can.
+void sync(const std::string& path) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  ::fsync(file);
+  ::close(file);
+}
+
+bool is_numbered(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with("step-") && name.ends_with(".safetensors");
+}
+
+void keep_newest(const fs::path& folder, std::int64_t count) {
+  std::vector<fs::path> numbered;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (is_numbered(entry.path())) numbered.push_back(entry.path());
+  }
+  // Longer names are larger numbers: steps beyond eight digits.
+  std::sort(numbered.begin(), numbered.end(), [](const fs::path& a, const fs::path& b) {
+    const std::string x = a.string(), y = b.string();
+    return x.size() != y.size() ? x.size() < y.size() : x < y;
+  });
+  std::error_code ignored;
+  for (std::size_t i = 0; i + static_cast<std::size_t>(count) < numbered.size(); ++i)
+    fs::remove(numbered[i], ignored);
+}
+
+/// The folder, once it is there.
+const fs::path& made(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (fs::is_directory(folder)) return folder;
+  throw Error(ErrorKind::data, "--out: the folder " + folder.string() + " cannot be made: " +
+                                   (error ? error.message() : "there is a file of that name"));
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char letter : text) {
+    if (letter == '"' || letter == '\\') result += '\\';
+    result += letter;
+  }
+  return result + "\"";
+}
+
+}  // namespace
+
+std::string config_file_text(const Json& config) {
+  std::string text = "[train]\n";
+  for (const auto& [key, value] : config.items()) {
+    if (value.is_string() && value.get_ref<const std::string&>().empty()) continue;  // not given
+    text += key + " = " + (value.is_string() ? quoted(value.get<std::string>()) : value.dump()) + "\n";
+  }
+  return text;
+}
+
+RunFolder::RunFolder(const TrainConfig& config, bool resumes, Model model, Metadata metadata)
+    : config_(config),
+      path_(config.out),
+      model_(std::move(model)),
+      metadata_(std::move(metadata)),
+      lock_(made(path_)) {
+  model_.state = {};
+  if (resumes) {
+    remove_temporary_files(path_);
+    return;
+  }
+  for (const char* name : run_files) {
+    if (!fs::exists(path_ / name)) continue;
+    throw Error(ErrorKind::usage, "--out: the folder " + config.out + " already holds a run (" + name +
+                                      "); --resume " + config.out +
+                                      " goes on with it, or name another folder");
+  }
+}
+
+Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const {
+  Model model = model_;
+  model.state = state;
+  model.metadata["steps"] = std::to_string(steps);
+  return model;
+}
+
+CheckpointFile RunFolder::file_of(Checkpoint checkpoint) const {
+  Metadata metadata = file_metadata(model_after(checkpoint.progress.steps, {}));
+  metadata.insert(metadata_.begin(), metadata_.end());
+  return {std::move(checkpoint), std::move(metadata)};
+}
+
+void RunFolder::begin(const Trainer& trainer) {
+  const CheckpointFile start = file_of(trainer.checkpoint());
+  write_checkpoint(path_ / last_name, start);
+  // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
+  const auto& [model, optimizer, best, progress] = start.checkpoint;
+  if (const EpochResult* epoch = best_epoch(progress.epochs); epoch && !best.tensors.empty())
+    save_best(epoch->steps, best);
+  Json config = config_record(config_);
+  config.erase("out");
+  write_file(path_ / config_name, config_file_text(config));
+}
+
+void RunFolder::save(const Trainer& trainer) const {
+  sync(metrics());
+  const CheckpointFile file = file_of(trainer.checkpoint());
+  if (config_.keep > 0) {
+    const std::int64_t steps = file.checkpoint.progress.steps;
+    write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
+    keep_newest(path_, config_.keep);
+  }
+  write_checkpoint(path_ / last_name, file);
+}
+
+void RunFolder::save_best(std::int64_t steps, const ModelState& state) const {
+  save_model(path_ / best_name, model_after(steps, state));
+}
+
+}  // namespace bntrain::cli

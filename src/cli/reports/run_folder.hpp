@@ -1,0 +1,53 @@
+// The folder of a run, RUN: its configuration, its records, its checkpoints.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "bntrain/trainer.hpp"
+#include "core/folder_lock.hpp"
+#include "train/records.hpp"
+
+namespace bntrain::cli {
+
+/// What model files say about their model, by key.
+using Metadata = std::map<std::string, std::string>;
+
+/// The names of a run's files, but for its numbered checkpoints.
+inline constexpr std::array<const char*, 4> run_files = {"last.safetensors", "best.safetensors",
+                                                         "config.toml", "metrics.jsonl"};
+
+/// Writes last.safetensors, the checkpoint that --resume takes; step-NNNNNNNN.safetensors, the last --keep of
+/// them; best.safetensors, the model of the best validation accuracy; config.toml, for people and --config.
+class RunFolder {
+ public:
+  /// Takes the folder config.out for this process, creating it for a new run. `model` describes the models of
+  /// the run, whatever its tensors are; `metadata` are what the checkpoints say besides. Throws Error(usage)
+  /// where a new run would write into the folder of another one, Error(data) where the folder cannot be used,
+  /// Error(runtime) where another process trains in it.
+  RunFolder(const TrainConfig& config, bool resumes, Model model, Metadata metadata);
+
+  std::string metrics() const { return (path_ / "metrics.jsonl").string(); }
+  /// Once, before the first step: from here on there is a checkpoint at every moment.
+  void begin(const Trainer& trainer);
+  void save(const Trainer& trainer) const;
+  void save_best(std::int64_t steps, const ModelState& state) const;
+
+ private:
+  /// The description of the model after so many steps.
+  Model model_after(std::int64_t steps, const ModelState& state) const;
+  CheckpointFile file_of(Checkpoint checkpoint) const;
+
+  const TrainConfig& config_;
+  std::filesystem::path path_;
+  Model model_;
+  Metadata metadata_;
+  FolderLock lock_;
+};
+
+/// A configuration file with a section [train] of these values by flag names.
+std::string config_file_text(const Json& config);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,151 @@
+#include "cli/reports/train_report.hpp"
+
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "bntrain/error.hpp"
+#include "cli/reports/output.hpp"
+#include "core/write_file.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+/// Whether the record tells of something before the checkpoint.
+bool is_before(const Json& record, const TrainProgress& checkpoint) {
+  const std::string event = record.at("event");
+  if (event == "start" || event == "end") return false;
+  if (event == "epoch") return record.at("epoch").get<std::size_t>() < checkpoint.epochs.size();
+  return record.at("step").get<std::int64_t>() < checkpoint.steps;
+}
+
+struct KeptRecords {
+  std::string text;
+  std::size_t epochs = 0;
+};
+
+KeptRecords read_records(const std::string& path, const TrainProgress& checkpoint) {
+  KeptRecords kept;
+  std::ifstream file(path, std::ios::binary);
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    const bool cut_off = file.eof();  // the process was killed in the middle of a line
+    try {
+      const Json record = Json::parse(line);
+      if (!is_before(record, checkpoint)) continue;
+      if (record.at("event") == "epoch") ++kept.epochs;
+      kept.text += line + "\n";
+    } catch (const Json::exception&) {
+      if (cut_off) break;
+      throw Error(ErrorKind::data, path + ", line " + std::to_string(number) +
+                                       ": this is no record of a training run; move the file away to resume "
+                                       "without the records so far");
+    }
+  }
+  return kept;
+}
+
+/// Replaces the file by `start` and those of its records that lie before the checkpoint.
+void rewind(const std::string& path, const Json& start, const TrainProgress& checkpoint) {
+  const KeptRecords kept = read_records(path, checkpoint);
+  if (kept.epochs < checkpoint.epochs.size()) {
+    spdlog::warn("{} has the records of {} of the {} epochs before the checkpoint; the rest stays lost", path,
+                 kept.epochs, checkpoint.epochs.size());
+  }
+  write_file(path, one_line(start) + "\n" + kept.text);
+}
+
+}  // namespace
+
+std::string epoch_line(const EpochResult& epoch, std::int64_t steps_per_epoch) {
+  const std::string train = fmt::format("Epoch {}. Loss: {:.6f}, Train acc {:.6f}", epoch.epoch,
+                                        epoch.train.loss, epoch.train.accuracy);
+  const std::string speed =
+      fmt::format("{:.2f} s, {:.0f} images/s", epoch.train_seconds, images_per_second(epoch));
+  if (epoch.test.count == 0) {
+    return fmt::format("{} (interrupted after {} of {} steps, {})", train,
+                       epoch.steps - epoch.epoch * steps_per_epoch, steps_per_epoch, speed);
+  }
+  return fmt::format("{}, {} acc {:.6f} ({})", train,
+                     epoch.evaluated == EvaluatedSet::test ? "Test" : "Valid", epoch.test.accuracy, speed);
+}
+
+std::string test_line(const TrainResult& result) {
+  return fmt::format(
+      "Test. Loss: {:.6f}, Test acc {:.6f} (weights of epoch {}, the best by validation accuracy)",
+      result.final_test.loss, result.final_test.accuracy, best_epoch(result.epochs)->epoch);
+}
+
+TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,
+                         const RunFolder* folder)
+    : options_(options),
+      steps_per_epoch_(trainer.steps_per_epoch()),
+      total_steps_(trainer.total_steps()),
+      folder_(folder),
+      progress_(shows_progress(options.log)) {
+  const TrainConfig& config = options.config;
+  const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
+  if (!config.metrics.empty()) metrics_.emplace_back("--metrics", config.metrics, config, start, resumed);
+  if (folder != nullptr) metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
+}
+
+void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
+                           const std::vector<StepMetrics>& steps) {
+  if (steps.empty()) return;
+  progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
+                   total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
+  for (RecordFile& file : metrics_) file.records().on_steps(epoch, first_step, steps);
+}
+
+void TrainReport::on_evaluation(const Evaluation& evaluation) {
+  for (RecordFile& file : metrics_) file.records().on_evaluation(evaluation);
+}
+
+void TrainReport::on_record(const StepRecord& record) {
+  for (RecordFile& file : metrics_) file.records().on_record(record);
+}
+
+void TrainReport::on_epoch(const EpochResult& epoch) {
+  progress_.clear();
+  print_result(options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_));
+  for (RecordFile& file : metrics_) file.records().on_epoch(epoch);
+}
+
+void TrainReport::on_best(const EpochResult& epoch, const ModelState& model) {
+  if (folder_ != nullptr) folder_->save_best(epoch.steps, model);
+}
+
+void TrainReport::on_checkpoint(const Trainer& trainer) {
+  if (folder_ != nullptr) folder_->save(trainer);
+}
+
+void TrainReport::on_end(const TrainResult& result) {
+  progress_.clear();
+  if (options_.json) {
+    print_result(one_line(end_record(result)));
+  } else if (result.final_test.count > 0) {
+    print_result(test_line(result));
+  }
+  for (RecordFile& file : metrics_) file.records().on_end(result);
+}
+
+RecordFile::RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config,
+                       const Json& start, const TrainProgress* resumed) {
+  const std::string name = flag + ": " + path;
+  const bool records_steps = config.log_every > 0;
+  const bool is_device = std::filesystem::exists(path) && !std::filesystem::is_regular_file(path);
+  if (resumed == nullptr || is_device) {
+    file_.open(path, std::ios::trunc);
+    writer_.emplace(file_, name, records_steps, start);
+  } else {
+    rewind(path, start, *resumed);
+    file_.open(path, std::ios::app);
+    writer_.emplace(file_, name, records_steps);
+  }
+}
+
+}  // namespace bntrain::cli

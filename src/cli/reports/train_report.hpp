@@ -1,0 +1,65 @@
+// What a training run says while it runs: result lines on stdout, the metrics file, the progress bar.
+#pragma once
+
+#include <deque>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "bntrain/trainer.hpp"
+#include "cli/commands/train_options.hpp"
+#include "cli/reports/output.hpp"
+#include "cli/reports/run_folder.hpp"
+#include "train/record_writer.hpp"
+
+namespace bntrain::cli {
+
+/// A file of the records of a training run, which a resumed run continues.
+class RecordFile {
+ public:
+  /// Begins the file with the record `start`. With `resumed`, a file that is there keeps the records before
+  /// that checkpoint and loses those behind it, which come again; `start` replaces its first one. `flag`
+  /// names the file in messages. Throws Error(data) where the file holds something else, Error(runtime) where
+  /// it cannot be written.
+  RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config, const Json& start,
+             const TrainProgress* resumed);
+
+  RecordWriter& records() { return *writer_; }
+
+ private:
+  std::ofstream file_;
+  std::optional<RecordWriter> writer_;
+};
+
+class TrainReport : public TrainObserver {
+ public:
+  /// Begins the metrics files with `start`, or goes on with those of a run that is resumed. `folder` is null
+  /// where the run has none. Throws Error(runtime) here and later when stdout or a metrics file cannot be
+  /// written.
+  TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,
+              const RunFolder* folder);
+
+  void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
+  void on_evaluation(const Evaluation& evaluation) override;
+  void on_record(const StepRecord& record) override;
+  void on_epoch(const EpochResult& epoch) override;
+  void on_best(const EpochResult& epoch, const ModelState& model) override;
+  void on_checkpoint(const Trainer& trainer) override;
+  void on_end(const TrainResult& result);
+
+ private:
+  const TrainOptions& options_;
+  std::int64_t steps_per_epoch_;
+  std::int64_t total_steps_;
+  const RunFolder* folder_;
+  std::deque<RecordFile> metrics_;
+  Progress progress_;
+};
+
+/// "Epoch 0. Loss: 2.147481, Train acc 0.178408, Test acc 0.643457 (1.52 s, 39500 images/s)"
+std::string epoch_line(const EpochResult& epoch, std::int64_t steps_per_epoch);
+
+/// "Test. Loss: 0.332836, Test acc 0.878400 (weights of epoch 3, the best by validation accuracy)"
+std::string test_line(const TrainResult& result);
+
+}  // namespace bntrain::cli

@@ -1,0 +1,123 @@
+#include "bntrain/model_file.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "bntrain/error.hpp"
+#include "core/number_text.hpp"
+#include "formats/safetensors.hpp"
+
+namespace bntrain {
+namespace {
+
+/// Reads the metadata of one file; every error names it.
+class Metadata {
+ public:
+  Metadata(const std::filesystem::path& path, const std::map<std::string, std::string>& strings)
+      : path_(path.string()), strings_(strings) {}
+
+  const std::string* find(const std::string& key) const {
+    const auto found = strings_.find(key);
+    return found == strings_.end() ? nullptr : &found->second;
+  }
+
+  template <typename Number>
+  std::optional<Number> number(const std::string& key) const {
+    const std::string* text = find(key);
+    if (text == nullptr) return std::nullopt;
+    Number value{};
+    const char* end = text->data() + text->size();
+    const auto [rest, error] = std::from_chars(text->data(), end, value);
+    if (error != std::errc() || rest != end) refuse(key, "a number");
+    return value;
+  }
+
+  std::optional<Shape> shape(const std::string& key) const {
+    const std::string* text = find(key);
+    if (text == nullptr) return std::nullopt;
+    long long channels = 0, height = 0, width = 0;
+    const int count = std::sscanf(text->c_str(), "(%lld, %lld, %lld)", &channels, &height, &width);
+    const Shape shape{channels, height, width, false};
+    if (count != 3 || to_string(shape) != *text || channels < 1 || height < 1 || width < 1)
+      refuse(key, "a shape such as (1, 28, 28)");
+    return shape;
+  }
+
+  [[noreturn]] void refuse(const std::string& key, const std::string& expected) const {
+    throw Error(ErrorKind::data,
+                path_ + ": the metadata say " + key + " '" + *find(key) + "', which is not " + expected);
+  }
+  [[noreturn]] void ask_for(const std::string& what, const std::string& flag) const {
+    throw Error(ErrorKind::usage, path_ + " does not say " + what +
+                                      ", as files of bntrain train --save do in their metadata; " + flag);
+  }
+
+ private:
+  std::string path_;
+  const std::map<std::string, std::string>& strings_;
+};
+
+Network network_of(const Metadata& metadata, const std::string& path, const ModelDescription& known) {
+  const std::string* text = known.network.empty() ? metadata.find("network") : &known.network;
+  if (text == nullptr) metadata.ask_for("which network it holds", "name it with --network, and --bn-eps");
+  auto input = metadata.shape("input");
+  if (!input) input = known.input;
+  if (!input) metadata.ask_for("the shape of its images", "give --input, such as --input 1x28x28");
+  auto classes = metadata.number<std::int64_t>("classes");
+  if (!classes) classes = known.classes;
+  if (!classes) metadata.ask_for("its number of classes", "give --classes, such as --classes 10");
+  if (*classes < 1) metadata.refuse("classes", "a number of classes");
+  try {
+    return Network::parse(*text, *input, *classes);
+  } catch (const Error& error) {
+    if (!known.network.empty()) throw;
+    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.what());
+  }
+}
+
+double eps_of(const Metadata& metadata, const ModelDescription& known) {
+  if (known.eps) return *known.eps;
+  const auto eps = metadata.number<double>("bn-eps");
+  if (!eps) metadata.ask_for("the eps of its batch norms", "give --bn-eps; PyTorch's default is 1e-5");
+  if (!(std::isfinite(*eps) && *eps > 0)) metadata.refuse("bn-eps", "a positive number");
+  return *eps;
+}
+
+}  // namespace
+
+std::string Model::dataset() const {
+  const auto found = metadata.find("dataset");
+  return found == metadata.end() ? "" : found->second;
+}
+
+Model load_model(const std::filesystem::path& path, const ModelDescription& known) {
+  TensorFile file = read_safetensors(path);
+  // A checkpoint holds the model and, under this prefix, what only a resumed run needs.
+  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  const Metadata metadata(path, file.metadata);
+  Model model;
+  model.network = network_of(metadata, path.string(), known);
+  check_state(model.network, file.state, path.string());
+  if (!model.network.running().empty()) model.batch_norm.eps = eps_of(metadata, known);
+  model.state = std::move(file.state);
+  model.metadata = std::move(file.metadata);
+  return model;
+}
+
+std::map<std::string, std::string> file_metadata(const Model& model) {
+  std::map<std::string, std::string> metadata = model.metadata;
+  metadata["format"] = "bntrain-model";
+  metadata["version"] = BNTRAIN_VERSION;
+  metadata["network"] = model.network.text();
+  metadata["input"] = to_string(model.network.input());
+  metadata["classes"] = std::to_string(model.network.classes());
+  if (!model.network.running().empty()) metadata["bn-eps"] = shortest_text(model.batch_norm.eps);
+  return metadata;
+}
+
+void save_model(const std::filesystem::path& path, const Model& model) {
+  write_safetensors(path, {model.state, file_metadata(model)});
+}
+
+}  // namespace bntrain

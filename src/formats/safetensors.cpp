@@ -1,0 +1,287 @@
+// The safetensors format: 8 bytes of header length N (little-endian), N bytes of JSON, then the tensors'
+// bytes.
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "bntrain/error.hpp"
+#include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
+
+namespace bntrain {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "safetensors is little-endian and is copied as it is");
+
+using nlohmann::json;
+
+constexpr std::int64_t max_header = 100'000'000;  // of the reference implementation
+constexpr std::int64_t length_bytes = 8;
+constexpr int max_depth = 2;  // header, tensor, list; deeper nesting would only eat memory
+
+/// Reads one file; every error names it.
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& path) : path_(path) {}
+
+  TensorFile read() {
+    open();
+    const json header = read_header();
+    TensorFile file;
+    std::vector<Entry> entries;
+    for (const auto& [name, value] : header.items()) {
+      if (name == "__metadata__") {
+        file.metadata = read_metadata(value);
+      } else {
+        entries.push_back(read_entry(name, value));
+      }
+    }
+    check_offsets(entries);
+    for (const Entry& entry : entries) file.state.tensors.push_back(read_tensor(entry));
+    return file;
+  }
+
+ private:
+  struct Entry {
+    Tensor tensor;
+    std::int64_t begin = 0, end = 0;  // bytes, counted from the end of the header
+  };
+
+  [[noreturn]] void fail(const std::string& problem) const {
+    throw Error(ErrorKind::data, path_.string() + ": " + problem);
+  }
+  [[noreturn]] void fail(const std::string& tensor, const std::string& problem) const {
+    fail("tensor '" + tensor + "': " + problem);
+  }
+
+  void open() {
+    std::error_code error;
+    if (std::filesystem::exists(path_, error) && !std::filesystem::is_regular_file(path_, error)) {
+      fail("is a folder or a device, not a safetensors file");
+    }
+    errno = 0;
+    stream_.open(path_, std::ios::binary);
+    if (!stream_) fail(std::string("cannot be opened: ") + std::strerror(errno));
+    stream_.seekg(0, std::ios::end);
+    file_size_ = stream_.tellg();
+    if (file_size_ < 0) fail(std::string("cannot be read: ") + std::strerror(errno));
+    stream_.seekg(0);
+  }
+
+  void read_bytes(void* target, std::int64_t bytes) {
+    if (!stream_.read(static_cast<char*>(target), static_cast<std::streamsize>(bytes))) {
+      fail("reading stopped before byte " + std::to_string(file_size_) + ", the end of the file");
+    }
+  }
+
+  json read_header() {
+    if (file_size_ < length_bytes) {
+      fail("not a safetensors file: it has " + std::to_string(file_size_) +
+           " bytes, the header's length alone takes 8");
+    }
+    std::uint64_t length = 0;
+    read_bytes(&length, length_bytes);
+    const std::int64_t present = file_size_ - length_bytes;
+    if (length > static_cast<std::uint64_t>(std::min(present, max_header))) {
+      fail("not a safetensors file, or cut off: bytes 0 to 7 promise a header of " + std::to_string(length) +
+           " bytes, the file has " + std::to_string(present) + " more and 100000000 are allowed");
+    }
+    std::string text(length, '\0');
+    read_bytes(text.data(), static_cast<std::int64_t>(length));
+    data_bytes_ = present - static_cast<std::int64_t>(length);
+    if (text.empty() || text.front() != '{')
+      fail("byte 8: the header must be a JSON object and begin with '{'");
+    // The JSON parser takes a zero byte for the end and would not look at what follows.
+    if (const auto zero = text.find('\0'); zero != std::string::npos) {
+      fail("byte " + std::to_string(length_bytes + static_cast<std::int64_t>(zero)) +
+           ": the header is not valid JSON");
+    }
+    return parse_header(text);
+  }
+
+  json parse_header(const std::string& text) const {
+    // JSON itself lets the last of two equal names win; here that would drop a tensor silently.
+    std::vector<std::set<std::string>> names;
+    std::string duplicate;
+    const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
+      const bool opens =
+          event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+      if (opens && depth > max_depth) fail("the header is nested too deeply for a safetensors file");
+      if (event == json::parse_event_t::object_start) names.emplace_back();
+      if (event == json::parse_event_t::object_end) names.pop_back();
+      if (event == json::parse_event_t::key && !names.back().insert(parsed.get<std::string>()).second) {
+        duplicate = parsed.get<std::string>();
+      }
+      return true;
+    };
+    json header;
+    try {
+      header = json::parse(text, watch);
+    } catch (const json::parse_error& error) {
+      fail("byte " + std::to_string(length_bytes + static_cast<std::int64_t>(error.byte)) +
+           ": the header is not valid JSON");
+    } catch (const json::exception&) {  // a number beyond every type
+      fail("the header is not valid JSON");
+    }
+    if (!duplicate.empty()) fail("the name '" + duplicate + "' appears twice in the header");
+    return header;
+  }
+
+  std::map<std::string, std::string> read_metadata(const json& value) const {
+    std::map<std::string, std::string> metadata;
+    if (!value.is_object()) fail("__metadata__ must be an object of strings");
+    for (const auto& [name, text] : value.items()) {
+      if (!text.is_string()) fail("__metadata__: the value of '" + name + "' must be a string");
+      metadata[name] = text.get<std::string>();
+    }
+    return metadata;
+  }
+
+  /// An integer from 0 to 2^63 - 1.
+  std::int64_t read_count(const std::string& name, const char* key, const json& value) const {
+    if (!value.is_number_unsigned() ||
+        value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+      fail(name, std::string(key) + " must hold integers from 0 to 2^63 - 1");
+    }
+    return value.get<std::int64_t>();
+  }
+
+  Entry read_entry(const std::string& name, const json& value) const {
+    if (!value.is_object()) fail(name, "must be an object with dtype, shape and data_offsets");
+    for (const auto& [key, ignored] : value.items()) {
+      if (key != "dtype" && key != "shape" && key != "data_offsets") fail(name, "unknown key '" + key + "'");
+    }
+    Entry entry;
+    entry.tensor.name = name;
+
+    const auto dtype = value.find("dtype");
+    if (dtype == value.end() || !dtype->is_string()) fail(name, "dtype is missing or not a string");
+    std::int64_t width = 0;
+    if (*dtype == "F32") {
+      entry.tensor.values = std::vector<float>();
+      width = sizeof(float);
+    } else if (*dtype == "I64") {
+      entry.tensor.values = std::vector<std::int64_t>();
+      width = sizeof(std::int64_t);
+    } else {
+      fail(name, "dtype " + dtype->get<std::string>() +
+                     " is not supported; F32 and I64 are. In PyTorch save model.float().state_dict()");
+    }
+
+    const auto shape = value.find("shape");
+    if (shape == value.end() || !shape->is_array()) fail(name, "shape is missing or not a list");
+    std::int64_t bytes = width;
+    for (const json& extent : *shape) {
+      entry.tensor.shape.push_back(read_count(name, "shape", extent));
+      if (__builtin_mul_overflow(bytes, entry.tensor.shape.back(), &bytes))
+        fail(name, "its shape overflows 63 bits");
+    }
+
+    const auto offsets = value.find("data_offsets");
+    if (offsets == value.end() || !offsets->is_array() || offsets->size() != 2) {
+      fail(name, "data_offsets is missing or not a list of two");
+    }
+    entry.begin = read_count(name, "data_offsets", (*offsets)[0]);
+    entry.end = read_count(name, "data_offsets", (*offsets)[1]);
+    const std::string where = "bytes " + std::to_string(entry.begin) + " to " + std::to_string(entry.end);
+    if (entry.begin > entry.end || entry.end > data_bytes_) {
+      fail(name, "data_offsets promise " + where + ", but the file holds " + std::to_string(data_bytes_) +
+                     " bytes behind its header");
+    }
+    if (entry.end - entry.begin != bytes) {
+      fail(name, "its shape takes " + std::to_string(bytes) + " bytes, data_offsets give it " + where);
+    }
+    return entry;
+  }
+
+  /// Orders the entries by place; together they must cover the data exactly once.
+  void check_offsets(std::vector<Entry>& entries) const {
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;  // an empty tensor first
+    });
+    std::int64_t covered = 0;
+    for (const Entry& entry : entries) {
+      if (entry.begin != covered) {
+        fail(entry.tensor.name,
+             std::string(entry.begin < covered ? "overlaps another tensor" : "leaves a gap") + " at byte " +
+                 std::to_string(std::min(entry.begin, covered)) + " of the data");
+      }
+      covered = entry.end;
+    }
+    if (covered != data_bytes_) {
+      fail(std::to_string(data_bytes_ - covered) + " bytes at the end of the file belong to no tensor");
+    }
+  }
+
+  Tensor read_tensor(const Entry& entry) {
+    Tensor tensor = entry.tensor;
+    std::visit(
+        [&](auto& values) {
+          const std::int64_t bytes = entry.end - entry.begin;
+          values.resize(static_cast<std::size_t>(bytes) / sizeof(values[0]));
+          read_bytes(values.data(), bytes);
+        },
+        tensor.values);
+    return tensor;
+  }
+
+  std::filesystem::path path_;
+  std::ifstream stream_;
+  std::int64_t file_size_ = 0;
+  std::int64_t data_bytes_ = 0;
+};
+
+std::string make_header(const std::filesystem::path& path, const TensorFile& file) {
+  // ordered: readers list tensors as they are written
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
+  std::int64_t offset = 0;
+  std::set<std::string> names{"__metadata__"};
+  for (const Tensor& tensor : file.state.tensors) {
+    const bool floats = std::holds_alternative<std::vector<float>>(tensor.values);
+    const std::int64_t held = std::visit(
+        [](const auto& values) { return static_cast<std::int64_t>(values.size()); }, tensor.values);
+    const bool unique = names.insert(tensor.name).second;
+    BNTRAIN_EXPECTS(unique);
+    BNTRAIN_EXPECTS(held == tensor.size());
+    const std::int64_t end =
+        offset + held * static_cast<std::int64_t>(floats ? sizeof(float) : sizeof(std::int64_t));
+    header[tensor.name] = {
+        {"dtype", floats ? "F32" : "I64"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  try {
+    std::string text = header.dump();
+    text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
+    return text;
+  } catch (const nlohmann::json::exception&) {
+    throw Error(ErrorKind::data, path.string() + ": a name or a metadata value is not valid UTF-8");
+  }
+}
+
+}  // namespace
+
+TensorFile read_safetensors(const std::filesystem::path& path) {
+  return Reader(path).read();
+}
+
+void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
+  const std::string header = make_header(path, file);
+  FileWriter writer(path);
+  const auto length = static_cast<std::uint64_t>(header.size());
+  writer.write(&length, sizeof length);
+  writer.write(header.data(), header.size());
+  for (const Tensor& tensor : file.state.tensors) {
+    std::visit([&](const auto& values) { writer.write(values.data(), values.size() * sizeof(values[0])); },
+               tensor.values);
+  }
+  writer.commit();
+}
+
+}  // namespace bntrain

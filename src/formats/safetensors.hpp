@@ -1,0 +1,26 @@
+// The safetensors format, https://github.com/huggingface/safetensors.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "bntrain/tensor.hpp"
+
+namespace bntrain {
+
+/// A safetensors file: tensors (F32 and I64) and the strings of `__metadata__`.
+struct TensorFile {
+  ModelState state;
+  std::map<std::string, std::string> metadata;
+};
+
+/// Reads and checks a file: header length, JSON, types, shapes, offsets that overlap or leave gaps,
+/// truncation. Throws Error(data) that names the file, the tensor or byte, and what was expected.
+TensorFile read_safetensors(const std::filesystem::path& path);
+
+/// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.
+/// Throws Error(data) with the reason of the system.
+void write_safetensors(const std::filesystem::path& path, const TensorFile& file);
+
+}  // namespace bntrain

@@ -1,0 +1,131 @@
+// What the ONNX library reads back from the files. tests/interop runs them.
+#include "formats/onnx.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <onnx/onnx_pb.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace bntrain {
+namespace {
+
+using testing::ElementsAre;
+
+class OnnxFile : public testing::Test {
+ protected:
+  const onnx::GraphProto& written(const Network& network, const ModelState& state) {
+    write_onnx(folder_.file("model.onnx"), network, state, 0.25, {{"dataset", "none"}});
+    std::ifstream stream(folder_.file("model.onnx"), std::ios::binary);
+    EXPECT_TRUE(model_.ParseFromIstream(&stream));
+    return model_.graph();
+  }
+  const onnx::GraphProto& written(const std::string& text) {
+    const Network network = Network::parse(text, {2, 9, 9, false}, 4);
+    return written(network, initial_state(network, Init::torch, 0));
+  }
+  static std::vector<std::int64_t> integers(const onnx::NodeProto& node, const std::string& name) {
+    for (const auto& attribute : node.attribute()) {
+      if (attribute.name() == name) return {attribute.ints().begin(), attribute.ints().end()};
+    }
+    return {};
+  }
+
+  TemporaryFolder folder_;
+  onnx::ModelProto model_;
+};
+
+TEST_F(OnnxFile, HasOneNodeALayer) {
+  const onnx::GraphProto& graph = written("conv3x4s2p1,bn,relu,maxpool2,fc5,bn,sigmoid,fc4");
+  std::vector<std::string> ops;
+  for (const auto& node : graph.node()) ops.push_back(node.op_type());
+  EXPECT_THAT(ops, ElementsAre("Conv", "BatchNormalization", "Relu", "MaxPool", "Flatten", "Gemm",
+                               "BatchNormalization", "Sigmoid", "Gemm"));
+  EXPECT_THAT(integers(graph.node(0), "kernel_shape"), ElementsAre(4, 4));
+  EXPECT_THAT(integers(graph.node(0), "strides"), ElementsAre(2, 2));
+  EXPECT_THAT(integers(graph.node(0), "pads"), ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(integers(graph.node(3), "strides"), ElementsAre(2, 2));
+  EXPECT_EQ(graph.node(1).attribute(0).f(), 0.25F);
+  EXPECT_THAT(graph.node(1).input(),
+              ElementsAre("layer_0", "1.weight", "1.bias", "1.running_mean", "1.running_var"));
+}
+
+TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
+  const onnx::NodeProto& node = written("avgpool3,fc4").node(0);
+  EXPECT_EQ(node.op_type(), "AveragePool");
+  EXPECT_THAT(integers(node, "kernel_shape"), ElementsAre(3, 3));
+  EXPECT_THAT(integers(node, "strides"), ElementsAre(3, 3));
+}
+
+TEST_F(OnnxFile, LeavesOutTheBiasThatALayerHasNot) {
+  const onnx::GraphProto& graph = written("conv3x4nobias,bn,fc5,fc4nobias");
+  EXPECT_THAT(graph.node(0).input(), ElementsAre("input", "0.weight"));
+  EXPECT_THAT(graph.node(3).input(), ElementsAre("layer_2", "3.weight", "3.bias"));
+  EXPECT_THAT(graph.node(4).input(), ElementsAre("layer_3", "4.weight"));
+}
+
+TEST_F(OnnxFile, LetsTheBatchSizeVary) {
+  const onnx::GraphProto& graph = written("conv3x4,relu,fc4");
+  ASSERT_EQ(graph.input_size(), 1);
+  EXPECT_EQ(graph.input(0).name(), "input");
+  const auto& image = graph.input(0).type().tensor_type();
+  EXPECT_EQ(image.elem_type(), onnx::TensorProto::FLOAT);
+  ASSERT_EQ(image.shape().dim_size(), 4);
+  EXPECT_EQ(image.shape().dim(0).dim_param(), "batch");
+  EXPECT_EQ(image.shape().dim(1).dim_value(), 2);
+  EXPECT_EQ(image.shape().dim(3).dim_value(), 9);
+  ASSERT_EQ(graph.output_size(), 1);
+  EXPECT_EQ(graph.output(0).name(), "logits");
+  EXPECT_EQ(graph.output(0).type().tensor_type().shape().dim(0).dim_param(), "batch");
+  EXPECT_EQ(graph.output(0).type().tensor_type().shape().dim(1).dim_value(), 4);
+}
+
+TEST_F(OnnxFile, HoldsTheTensorsBitForBit) {
+  const Network network = Network::parse("conv3x4,bn,fc4", {2, 9, 9, false}, 4);
+  const ModelState state = initial_state(network, Init::torch, 3);
+  const onnx::GraphProto& graph = written(network, state);
+  EXPECT_EQ(graph.initializer_size(), 8);  // all but num_batches_tracked
+  for (const auto& tensor : graph.initializer()) {
+    const Tensor* expected = state.find(tensor.name());
+    ASSERT_NE(expected, nullptr) << tensor.name();
+    EXPECT_THAT(tensor.dims(), testing::ElementsAreArray(expected->shape));
+    const std::vector<float>& values = expected->floats();
+    ASSERT_EQ(tensor.raw_data().size(), values.size() * sizeof(float));
+    EXPECT_EQ(std::memcmp(tensor.raw_data().data(), values.data(), tensor.raw_data().size()), 0);
+  }
+}
+
+TEST_F(OnnxFile, NamesVersionsAndMetadata) {
+  written("fc4");
+  ASSERT_EQ(model_.opset_import_size(), 1);
+  EXPECT_EQ(model_.opset_import(0).version(), 17);
+  EXPECT_EQ(model_.ir_version(), 8);
+  EXPECT_EQ(model_.producer_name(), "bntrain");
+  ASSERT_EQ(model_.metadata_props_size(), 1);
+  EXPECT_EQ(model_.metadata_props(0).value(), "none");
+}
+
+TEST_F(OnnxFile, WritesNothingWhenTheFolderIsMissing) {
+  const Network network = Network::parse("fc4", {2, 9, 9, false}, 4);
+  error_message(ErrorKind::data, [&] {
+    write_onnx(folder_.file("missing/model.onnx"), network, initial_state(network, Init::torch, 0), 1e-5, {});
+  });
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+// Nine fc of 8192 by 8192 numbers are more than 2 GiB; no such state exists here, and none is asked for.
+TEST_F(OnnxFile, RefusesWhatTheFormatCannotHold) {
+  std::string text;
+  for (int i = 0; i < 10; ++i) text += "fc8192,";
+  const Network network = Network::parse(text + "fc4", {2, 9, 9, false}, 4);
+  const std::string message =
+      error_message(ErrorKind::runtime, [&] { write_onnx(folder_.file("m.onnx"), network, {}, 1e-5, {}); });
+  EXPECT_THAT(message, testing::HasSubstr("2 GiB"));
+}
+
+}  // namespace
+}  // namespace bntrain
