@@ -15,7 +15,7 @@ class DeterminismTest : public BackendTest {
   static ModelState after_five_steps(const TrainingSetup& setup, bool evaluates = false) {
     SmallTraining training(setup);
     training->set_order(epoch_order(setup.train, 9, 0, true));
-    const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-4, .gradient_scale = 1.0 / 64};
+    const SgdStep params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-4, .gradient_scale = 1.0 / 64};
     for (std::int64_t step = 0; step < 5; ++step) {
       training->train_step({step * 64, step == 4 ? 37 : 64}, params);
       if (evaluates) training->eval_step({0, setup.test});
@@ -94,7 +94,7 @@ TEST_P(DeterminismTest, WithoutNormTheWeightsStartTheSame) {
     const auto weights = [](SmallTraining& training) {
       std::vector<std::vector<float>> values;
       for (const Parameter& p : training.network().parameters())
-        if (p.role == ParameterRole::weight || p.role == ParameterRole::bias)
+        if (p.role == TensorRole::weight || p.role == TensorRole::bias)
           values.push_back(training->save().find(p.name)->floats());
       return values;
     };
@@ -106,7 +106,7 @@ TEST_P(DeterminismTest, WithoutNormTheWeightsStartTheSame) {
 TEST_P(DeterminismTest, LoadingBringsEverythingBackButTheMomentum) {
   TrainingSetup setup;
   setup.backend = GetParam();
-  const StepParams params{.lr = 0.1, .momentum = 0.9};
+  const SgdStep params{.lr = 0.1, .momentum = 0.9};
   SmallTraining training(setup), fresh(setup);
   training->train_step({0, 16}, params);
   const ModelState saved = training->save();
@@ -123,7 +123,7 @@ TEST_P(DeterminismTest, LoadingBringsEverythingBackButTheMomentum) {
 TEST_P(DeterminismTest, LoadingStateAndMomentumContinuesTheRun) {
   TrainingSetup setup;
   setup.backend = GetParam();
-  const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
+  const SgdStep params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
   SmallTraining whole(setup), resumed(setup);
   const auto steps = [&](SmallTraining& training) {
     training->train_step({0, 16}, params);

@@ -108,15 +108,15 @@ std::vector<TrainingSetup> networks() {
 /// Gammas of both signs and 0, betas and running statistics away from their defaults.
 ModelState varied(ModelState state, const Network& network) {
   for (const Parameter& p : network.parameters()) {
-    if (p.role != ParameterRole::gamma && p.role != ParameterRole::beta) continue;
+    if (p.role != TensorRole::gamma && p.role != TensorRole::beta) continue;
     RandomStream random(5, RandomPurpose::gamma, static_cast<std::uint64_t>(p.offset));
     for (Tensor& tensor : state.tensors)
       if (tensor.name == p.name)
         for (float& value : tensor.floats())
           value =
-              static_cast<float>(p.role == ParameterRole::gamma ? random.normal() : 0.3 * random.normal());
+              static_cast<float>(p.role == TensorRole::gamma ? random.normal() : 0.3 * random.normal());
     for (Tensor& tensor : state.tensors)
-      if (tensor.name == p.name && p.role == ParameterRole::gamma) tensor.floats().back() = 0;
+      if (tensor.name == p.name && p.role == TensorRole::gamma) tensor.floats().back() = 0;
   }
   for (const RunningStatistics& r : network.running())
     for (Tensor& tensor : state.tensors) {
@@ -140,7 +140,7 @@ class ExecutableTest : public BackendTest {
     if (vary) training->load(varied(initial_state(network, setup.init, 1), network));
     const std::vector<std::int64_t> order = epoch_order(setup.train, 3, 0, true);
     training->set_order(order);
-    const StepParams params{.lr = 0.05,
+    const SgdStep params{.lr = 0.05,
                             .momentum = 0.9,
                             .weight_decay = 1e-3,
                             .gradient_scale = 1 / static_cast<double>(setup.batch)};

@@ -88,7 +88,7 @@ TEST_F(ExhaustedDevice, TimingHalfwayLeavesNothingBehind) {
   training->train_step({0, 16}, {.lr = 0.1});
   const std::int64_t before = resources.live;
   std::int64_t left = 0;
-  for (; runs_out(left, [&] { training->time_steps({0, 16}, 2); }); ++left) {
+  for (; runs_out(left, [&] { training->time_ops({0, 16}, 2); }); ++left) {
     ASSERT_EQ(resources.live, before) << "after " << left << " were handed out";
   }
   EXPECT_GT(left, 5);

@@ -37,7 +37,7 @@ TEST_P(HaltingTest, AStepWithoutAFiniteLossChangesNothingAndNoneFollows) {
     TrainingSetup s = setup();
     s.norm = norm;
     SmallTraining training(s);
-    const StepParams params{.lr = 1e30, .momentum = 0.9};
+    const SgdStep params{.lr = 1e30, .momentum = 0.9};
     ModelState before;
     int steps = 0;
     double loss = 0;

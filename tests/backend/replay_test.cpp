@@ -20,7 +20,7 @@ class ReplayTest : public BackendTest {
   /// Step number `i` of a run in which everything changes that may.
   static void step(Executable& executable, std::int64_t i) {
     if (i % 4 == 0) executable.set_order(epoch_order(40, 3, static_cast<std::uint64_t>(i), true));
-    const StepParams params{.lr = 0.05 / static_cast<double>(i + 1),
+    const SgdStep params{.lr = 0.05 / static_cast<double>(i + 1),
                             .momentum = i % 5 < 3 ? 0.9 : 0.0,
                             .weight_decay = 1e-3 * static_cast<double>(i),
                             .gradient_scale = i < 6 ? 1.0 / 16 : 1.0 / 8};

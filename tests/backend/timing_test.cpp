@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "network/plan_cost.hpp"
+#include "plan/cost.hpp"
 #include "support/small_training.hpp"
 
 namespace bntrain::test {
@@ -27,7 +27,7 @@ class TimingTest : public BackendTest {
 TEST_P(TimingTest, ListsThePartsInTheOrderOfTheStep) {
   SmallTraining training(setup());
   std::vector<std::string> forward, backward, update;
-  for (const StepTiming& timing : training->time_steps({3, 16}, 2)) {
+  for (const OpTiming& timing : training->time_ops({3, 16}, 2)) {
     (timing.pass == StepPass::forward    ? forward
      : timing.pass == StepPass::backward ? backward
                                          : update)
@@ -39,17 +39,18 @@ TEST_P(TimingTest, ListsThePartsInTheOrderOfTheStep) {
                                    "7 fc8", "8-9 bn+relu", "10 fc4", "loss"));
   EXPECT_THAT(backward, ElementsAre("10 fc4", "8-9 bn+relu", "7 fc8", "5 relu", "4 conv3x2",
                                     "1-3 bn+relu+maxpool2", "0 conv4x3"));
-  EXPECT_THAT(update, ElementsAre("sgd"));
+  EXPECT_THAT(update, ElementsAre("update"));
 }
 
 TEST_P(TimingTest, ListsThePartsWhoseCostsAreKnown) {
   for (const char* text :
-       {"conv4x3,bn,relu,maxpool2,conv3x2,relu,fc8,bn,relu,fc4", "bn,conv3x3,flatten,bn,fc4", "fc4"}) {
+       {"conv4x3,bn,relu,maxpool2,conv3x2,relu,fc8,bn,relu,fc4", "bn,conv3x3,flatten,bn,fc4", "fc4",
+        "conv3x3p1,res(conv3x3p1,bn|conv3x1),relu,fc4"}) {
     TrainingSetup s = setup();
     s.text = text;
     SmallTraining training(s);
-    const std::vector<StepTiming> timings = training->time_steps({0, 16}, 1);
-    const std::vector<StepCost> costs = plan_costs(make_plan(training.network(), {}, 16, {true, true}), 16);
+    const std::vector<OpTiming> timings = training->time_ops({0, 16}, 1);
+    const std::vector<OpCost> costs = plan_costs(training->plan(), 16);
     ASSERT_EQ(timings.size(), costs.size());
     for (std::size_t i = 0; i < costs.size(); ++i) {
       EXPECT_EQ(timings[i].name, costs[i].name);
@@ -59,7 +60,7 @@ TEST_P(TimingTest, ListsThePartsWhoseCostsAreKnown) {
 }
 
 TEST_P(TimingTest, ChangesNothing) {
-  const StepParams params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
+  const SgdStep params{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-3};
   for (const int threads : {1, 2}) {
     SmallTraining timed(setup(threads)), other(setup(threads));
     for (SmallTraining* training : {&timed, &other}) {
@@ -68,7 +69,7 @@ TEST_P(TimingTest, ChangesNothing) {
       (*training)->load(state);
       (*training)->train_step({0, 16}, params);
     }
-    timed->time_steps({16, 9}, 3);
+    timed->time_ops({16, 9}, 3);
     EXPECT_TRUE(same_bits(timed->save(), other->save()));
     EXPECT_TRUE(same_bits(timed->save_gradients(), other->save_gradients()));
     for (SmallTraining* training : {&timed, &other}) (*training)->train_step({16, 16}, params);
@@ -88,7 +89,7 @@ TEST_P(TimingTest, ANegativeZeroKeepsItsSign) {
   for (Tensor& tensor : state.tensors)
     if (tensor.name == "0.weight") tensor.floats().at(0) = -0.0f;
   training->load(state);
-  training->time_steps({0, 16}, 1);
+  training->time_ops({0, 16}, 1);
   EXPECT_TRUE(same_bits(training->save(), state));
 }
 
@@ -97,7 +98,7 @@ TEST_P(TimingTest, NumbersThatAreNotFiniteStayAsTheyAre) {
   ModelState state = training->save();
   state.tensors.at(0).floats().at(0) = std::nanf("");
   training->load(state);
-  training->time_steps({0, 16}, 1);
+  training->time_ops({0, 16}, 1);
   EXPECT_TRUE(same_bits(training->save(), state));
 }
 
@@ -119,7 +120,7 @@ TEST_P(TimingTest, GradientsBeyondFloatHarmNoLaterStep) {
   const auto wrong =
       std::find_if(labels.begin(), labels.end(), [](std::uint8_t label) { return label != 0; });
   ASSERT_NE(wrong, labels.end());
-  training->time_steps({wrong - labels.begin(), 1}, 1);
+  training->time_ops({wrong - labels.begin(), 1}, 1);
   EXPECT_TRUE(same_bits(training->save(), state));
   training->eval_step({0, 16});
   EXPECT_TRUE(std::isfinite(training->drain_metrics().at(0).loss_sum));
@@ -127,14 +128,14 @@ TEST_P(TimingTest, GradientsBeyondFloatHarmNoLaterStep) {
 
 TEST_P(TimingTest, NeedsARepetitionAndABatch) {
   SmallTraining training(setup());
-  EXPECT_THROW(training->time_steps({0, 16}, 0), std::logic_error);
-  EXPECT_THROW(training->time_steps({0, 17}, 1), std::logic_error);
+  EXPECT_THROW(training->time_ops({0, 16}, 0), std::logic_error);
+  EXPECT_THROW(training->time_ops({0, 17}, 1), std::logic_error);
 }
 
-TEST_P(TimingTest, CeilingsAreMeasured) {
-  const DeviceCeilings ceilings = GetParam().make(2)->measure_ceilings();
-  EXPECT_GT(ceilings.copy_bytes_per_second, 0);
-  EXPECT_GT(ceilings.fma_flops_per_second, 0);
+TEST_P(TimingTest, PeaksAreMeasured) {
+  const DevicePeaks peaks = GetParam().make(2)->measure_peaks();
+  EXPECT_GT(peaks.copy_bytes_per_second, 0);
+  EXPECT_GT(peaks.fma_flops_per_second, 0);
 }
 
 BNTRAIN_FOR_EVERY_BACKEND(TimingTest);

@@ -47,7 +47,7 @@ reference::Values logits(const Network& network, const ModelState& state, const 
   reference::Values x = images;
   for (const Layer& layer : network.layers()) {
     const auto tensor = [&](const char* name) {
-      return reference::widen(state.find(std::to_string(layer.index) + name)->floats());
+      return reference::widen(state.find(layer.name + name)->floats());
     };
     const Shape &in = layer.input, &out = layer.output;
     const auto bias = [&] {

@@ -58,13 +58,13 @@ TEST(Network, TheReferenceParameters) {
   EXPECT_EQ(conv.fan_out, 450);
   EXPECT_EQ(conv.ordinal, 1);
   EXPECT_EQ(conv.layer, 4);
-  EXPECT_EQ(conv.role, ParameterRole::weight);
+  EXPECT_EQ(conv.role, TensorRole::weight);
   const Parameter& beta = network.parameters()[7];
-  EXPECT_EQ(beta.role, ParameterRole::beta);
+  EXPECT_EQ(beta.role, TensorRole::beta);
   EXPECT_EQ(beta.ordinal, 1);
   EXPECT_EQ(beta.fan_in, 1);
   const Parameter& bias = network.parameters()[9];
-  EXPECT_EQ(bias.role, ParameterRole::bias);
+  EXPECT_EQ(bias.role, TensorRole::bias);
   EXPECT_EQ(bias.shape, std::vector<std::int64_t>{128});
   EXPECT_EQ(bias.fan_in, 1250);
   EXPECT_EQ(network.parameters()[8].fan_out, 128);

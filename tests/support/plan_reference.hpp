@@ -44,13 +44,13 @@ enum class Rounding { none, to_float };
 Step train_step(const Network& network, const BatchNormOptions& norm, const SgdOptions& sgd,
                 const Batch& batch, State& state, State& momentum, Rounding rounding = Rounding::none);
 
-/// What a layer reads, and the gradient of loss_sum * gradient_scale by that.
-struct LayerInput {
+/// A value between layers, and the gradient of loss_sum * gradient_scale by it.
+struct LayerValue {
   Values value, gradient;
 };
 
-/// The same step without its update: every layer's input, and one more for the logits.
-std::vector<LayerInput> layer_inputs(const Network& network, const BatchNormOptions& norm,
+/// The same step without its update: the images, then every layer's output.
+std::vector<LayerValue> layer_values(const Network& network, const BatchNormOptions& norm,
                                      double gradient_scale, const Batch& batch, const State& state,
                                      Rounding rounding = Rounding::none);
 

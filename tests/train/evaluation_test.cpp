@@ -32,7 +32,7 @@ class EvaluationTest : public BackendTest {
     network_ = Network::parse(text, images_.shape, kClasses);
     state_ = initial_state(network_, Init::torch, 1);
     for (const Parameter& p : network_.parameters()) {
-      if (p.role != ParameterRole::gamma) continue;
+      if (p.role != TensorRole::gamma) continue;
       float value = -0.5f;  // of both signs: a pool in front of them changes its mind
       for (float& gamma : tensor(p.name)) gamma = value = value > 1 ? -0.5f : value + 0.75f;
     }

@@ -16,7 +16,7 @@
 namespace bntrain::test {
 namespace {
 
-using reference::LayerInput;
+using reference::LayerValue;
 using reference::Values;
 using testing::DoubleNear;
 using testing::Each;
@@ -103,8 +103,8 @@ class ProbeTest : public BackendTest {
     const reference::Batch batch = reference::read_batch(
         data.train,
         std::span(order).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
-    const std::vector<LayerInput> inputs =
-        reference::layer_inputs(network, config.batch_norm, 1 / static_cast<double>(config.batch_size), batch,
+    const std::vector<LayerValue> inputs =
+        reference::layer_values(network, config.batch_norm, 1 / static_cast<double>(config.batch_size), batch,
                                 reference::widen(state));
     for (const NormRecord& norm : record.norms) {
       SCOPED_TRACE("step " + std::to_string(record.step) + ", " + norm.layer);
@@ -122,7 +122,7 @@ class ProbeTest : public BackendTest {
       const reference::NormForward forward =
           reference::norm_forward(inputs[at].value, ones, ones, shape, config.batch_norm.eps);
       const auto tensor = [&](const char* name) {
-        return state.find(std::to_string(layer.index) + "." + name)->floats();
+        return state.find(layer.name + "." + name)->floats();
       };
       for (std::size_t c = 0; c < norm.channels.size(); ++c) {
         const NormChannel& actual = norm.channels[c];

@@ -62,7 +62,7 @@ class FakeExecutable : public Executable {
     recording_.diagnosed_ranges.emplace_back(range.first, range.count);
     return "0 fc3 (output)";
   }
-  std::vector<StepTiming> time_steps(BatchRange, int) override { return {}; }
+  std::vector<OpTiming> time_ops(BatchRange, int) override { return {}; }
   std::vector<float> read_value(int, StepPass, std::int64_t) const override { return {}; }
   ModelState save() const override { return recording_.loaded; }
   ModelState save_gradients() const override { return {}; }
@@ -85,7 +85,7 @@ class FakeBackend : public Backend {
   std::unique_ptr<Executable> compile(const Plan&, const Dataset&) override {
     return std::make_unique<FakeExecutable>(recording, script, test_loss, evaluation_time);
   }
-  DeviceCeilings measure_ceilings() override { return {}; }
+  DeviceCeilings measure_peaks() override { return {}; }
   std::string description() const override { return "fake"; }
 
   Recording recording;

@@ -20,8 +20,8 @@ class CpuTimingTest : public testing::TestWithParam<CpuIsa> {
 
 TEST_P(CpuTimingTest, VariantsTellWhatFusionMoved) {
   test::SmallTraining training(setup());
-  const auto variant = [timings = training->time_steps({0, 16}, 1)](const std::string& name, StepPass pass) {
-    for (const StepTiming& timing : timings)
+  const auto variant = [timings = training->time_ops({0, 16}, 1)](const std::string& name, StepPass pass) {
+    for (const OpTiming& timing : timings)
       if (timing.name == name && timing.pass == pass) return timing.variant;
     return std::string("absent");
   };

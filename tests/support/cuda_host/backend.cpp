@@ -12,7 +12,7 @@ class HostBackend final : public Backend {
   std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
     return std::make_unique<CudaExecutable>(plan, dataset, Precision::fp32);
   }
-  DeviceCeilings measure_ceilings() override {
+  DeviceCeilings measure_peaks() override {
     DeviceStream stream;
     return cuda::measure_ceilings(stream, 1 << 20);
   }

@@ -46,8 +46,8 @@ class FaultyExecutable final : public Executable {
     return drained;
   }
   std::string first_non_finite(BatchRange range) override { return inner_->first_non_finite(range); }
-  std::vector<StepTiming> time_steps(BatchRange range, int repetitions) override {
-    return inner_->time_steps(range, repetitions);
+  std::vector<OpTiming> time_ops(BatchRange range, int repetitions) override {
+    return inner_->time_ops(range, repetitions);
   }
   std::vector<float> read_value(int value, StepPass pass, std::int64_t images) const override {
     return inner_->read_value(value, pass, images);
@@ -84,7 +84,7 @@ class FaultyBackend final : public Backend {
     if (fault_.plan) fault_.plan(changed);
     return std::make_unique<FaultyExecutable>(inner_->compile(changed, dataset), fault_);
   }
-  DeviceCeilings measure_ceilings() override { return inner_->measure_ceilings(); }
+  DeviceCeilings measure_peaks() override { return inner_->measure_peaks(); }
   std::string description() const override { return "faulty"; }
 
  private:

@@ -1,11 +1,11 @@
-#include "backend/step_comparison.hpp"
+#include "backend/check/step_comparison.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <limits>
 
-#include "backend/faulty_backend.hpp"
+#include "backend/check/faulty_backend.hpp"
 
 namespace bntrain {
 namespace {
@@ -32,7 +32,7 @@ class StepComparisonTest : public testing::Test {
   }
 
   Network network = Network::parse("conv2x2,bn,relu,fc3", {1, 4, 4, false}, 3);
-  StepParams params{.lr = 0.5, .momentum = 0.9};
+  SgdStep params{.lr = 0.5, .momentum = 0.9};
   StepOutcome outcome;
 };
 

@@ -1,5 +1,5 @@
 // Costs against figures worked out by hand from the shapes.
-#include "network/plan_cost.hpp"
+#include "plan/cost.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,32 +13,33 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr PlanOptions kRebuild{.training = true, .rebuild_conv_gradients = true};
+constexpr FusionRules kRebuild{.rebuild_conv_gradients = true};
 
 class CostsOf {
  public:
-  explicit CostsOf(const char* text, const PlanOptions& options = {}, std::int64_t images = 256,
-                   Norm norm = Norm::batch)
-      : costs_(plan_costs(make_plan(Network::parse(text, {1, 28, 28, false}, 10, norm), {}, 256, options),
-                          images)) {}
+  explicit CostsOf(const char* text, const FusionRules& rules = {}, std::int64_t images = 256,
+                   Norm norm = Norm::batch, UpdateRule update = UpdateRule::sgd) {
+    const Network network = Network::parse(text, {1, 28, 28, false}, 10, norm);
+    costs_ = plan_costs(make_plan({network, {}, 256, Purpose::training, update}, rules), images);
+  }
 
   std::vector<std::string> names() const {
     std::vector<std::string> result;
-    for (const StepCost& cost : costs_)
+    for (const OpCost& cost : costs_)
       result.push_back((cost.pass == StepPass::forward    ? "f "
                         : cost.pass == StepPass::backward ? "b "
                                                           : "u ") +
                        cost.name);
     return result;
   }
-  // The gather stands before all steps, the update behind all gradients.
-  const StepCost& forward(std::size_t step) const { return costs_.at(step + 1); }
-  const StepCost& backward(std::size_t step) const { return costs_.at(costs_.size() - 2 - step); }
-  const StepCost& gather() const { return costs_.front(); }
-  const StepCost& sgd() const { return costs_.back(); }
+  // The gather is before all ops, the update after all gradients.
+  const OpCost& forward(std::size_t op) const { return costs_.at(op + 1); }
+  const OpCost& backward(std::size_t op) const { return costs_.at(costs_.size() - 2 - op); }
+  const OpCost& gather() const { return costs_.front(); }
+  const OpCost& update() const { return costs_.back(); }
 
  private:
-  std::vector<StepCost> costs_;
+  std::vector<OpCost> costs_;
 };
 
 // lenet-bn at a batch of 256: 784 -> conv 20x24x24 = 11520 -> block 20x12x12 = 2880 -> conv 50x10x10 = 5000
@@ -48,7 +49,7 @@ constexpr std::int64_t kN = 256;
 TEST(PlanCost, ListsThePartsInTheOrderOfTheStep) {
   EXPECT_THAT(CostsOf("conv4x3,bn,relu,fc10").names(),
               ElementsAre("f gather", "f 0 conv4x3", "f 1-2 bn+relu", "f 4 fc10", "f loss", "b 4 fc10",
-                          "b 1-2 bn+relu", "b 0 conv4x3", "u sgd"));
+                          "b 1-2 bn+relu", "b 0 conv4x3", "u update"));
 }
 
 TEST(PlanCost, GatherReadsBytesAndWritesFloats) {
@@ -153,8 +154,8 @@ TEST(PlanCost, LossAndUpdate) {
   EXPECT_EQ(lenet.forward(6).flops, kN * 6 * 10);
   EXPECT_EQ(lenet.forward(6).bytes, 4 * kN * 20);
   const std::int64_t parameters = 520 + 40 + 9050 + 100 + 160'128 + 1290;
-  EXPECT_EQ(lenet.sgd().flops, 2 * parameters);
-  EXPECT_EQ(lenet.sgd().bytes, 12 * parameters);
+  EXPECT_EQ(lenet.update().flops, 2 * parameters);
+  EXPECT_EQ(lenet.update().bytes, 12 * parameters);
 }
 
 TEST(PlanCost, RebuiltGradientsMoveWorkIntoTheConvolution) {
@@ -190,17 +191,37 @@ TEST(PlanCost, RebuiltGradientsOfABlockThatOnlyComparesAndOfNone) {
   EXPECT_EQ(flat.backward(0).flops, 2 * kN * 36 * 26 * 26);
 }
 
+TEST(PlanCost, ResidualBlocks) {
+  const CostsOf costs("conv8x3p1,res(conv8x3p1,bn),relu,fc10");  // 8x28x28 = 6272
+  EXPECT_EQ(costs.forward(3).name, "1-2 add+relu");
+  EXPECT_EQ(costs.forward(3).flops, kN * 6272);
+  EXPECT_EQ(costs.forward(3).bytes, 4 * kN * 3 * 6272);
+  EXPECT_EQ(costs.backward(3).flops, 0);
+  EXPECT_EQ(costs.backward(3).bytes, 4 * kN * (3 + 2) * 6272);  // the mask, and a copy for the identity
+  const std::int64_t products = 2 * kN * 8 * 8 * 9 * 28 * 28;
+  EXPECT_EQ(costs.backward(1).flops, 2 * products + kN * 6272);  // added to the gradient of the identity
+  EXPECT_EQ(costs.backward(1).bytes, 4 * (kN * 6272 * 4 + 2 * 576));
+}
+
+TEST(PlanCost, OptimizersMoveWhatTheyKeep) {
+  const std::int64_t parameters = 784 * 10 + 10;
+  const OpCost momentum = CostsOf("fc10", {}, 256, Norm::batch, UpdateRule::sgd_momentum).update();
+  EXPECT_EQ(momentum.flops, 4 * parameters);
+  EXPECT_EQ(momentum.bytes, 20 * parameters);
+  EXPECT_EQ(CostsOf("fc10", {}, 256, Norm::batch, UpdateRule::adamw).update().bytes, 28 * parameters);
+}
+
 TEST(PlanCost, FollowsTheNumberOfImages) {
   const CostsOf one("lenet-bn", {}, 1);
   EXPECT_EQ(one.forward(0).flops, 2 * 20 * 24 * 24 * 25);
   EXPECT_EQ(one.forward(0).bytes, 4 * (784 + 500 + 11520));
-  EXPECT_EQ(one.sgd().flops, CostsOf("lenet-bn").sgd().flops);
+  EXPECT_EQ(one.update().flops, CostsOf("lenet-bn").update().flops);
 }
 
 TEST(PlanCost, NeedsATrainingPlanAndAnImage) {
   const Network network = Network::parse("lenet-bn", {1, 28, 28, false}, 10);
-  EXPECT_THROW(plan_costs(make_plan(network, {}, 256, {.training = false}), 256), std::logic_error);
-  EXPECT_THROW(plan_costs(make_plan(network, {}, 256, {}), 0), std::logic_error);
+  EXPECT_THROW(plan_costs(make_plan({network, {}, 256, Purpose::inference}, {}), 256), std::logic_error);
+  EXPECT_THROW(plan_costs(make_plan({network, {}, 256}, {}), 0), std::logic_error);
 }
 
 }  // namespace

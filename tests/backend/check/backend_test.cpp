@@ -1,5 +1,5 @@
 // Two devices side by side: those that agree pass, and what is not judged is not.
-#include "backend/check_backend.hpp"
+#include "backend/check/backend.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/checked_training.hpp"
+#include "backend/check/checked_training.hpp"
 #include "support/error_message.hpp"
 
 namespace bntrain::test {

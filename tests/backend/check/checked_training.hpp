@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "backend/check_backend.hpp"
+#include "backend/check/backend.hpp"
 #include "backend/cpu/backend.hpp"
-#include "backend/faulty_backend.hpp"
+#include "backend/check/faulty_backend.hpp"
 #include "bntrain/random.hpp"
 #include "support/small_training.hpp"
 

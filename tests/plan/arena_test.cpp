@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bntrain/plan.hpp"
+#include "plan/plan.hpp"
 #include "bntrain/random.hpp"
 
 namespace bntrain {

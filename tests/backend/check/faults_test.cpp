@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backend/checked_training.hpp"
+#include "backend/check/checked_training.hpp"
 #include "support/error_message.hpp"
 
 namespace bntrain::test {

@@ -1,4 +1,4 @@
-// Plans that fuse nothing: every activation and gradient can be read, and is that of the reference.
+// Plans for inspection fuse nothing: every activation and gradient can be read, and is that of the reference.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace bntrain::test {
 namespace {
 
-using reference::LayerInput;
+using reference::LayerValue;
 using reference::Rounding;
 using support::bound;
 using support::kFloatEps;
@@ -22,13 +22,15 @@ std::vector<TrainingSetup> setups() {
   for (const char* text :
        {"conv4x3,bn,relu,maxpool2,conv5x3,bn,relu,fc8,relu,fc4", "fc9,bn,relu,fc7,bn,relu,fc4",
         "conv4x3p1,relu,maxpool2,bn,fc4", "bn,relu,conv3x3,flatten,bn,fc4", "conv3x3s2,bn,maxpool2,fc4",
-        "conv4x3nobias,bn,fc5nobias,fc4", "relu,fc4"}) {
+        "conv4x3nobias,bn,fc5nobias,fc4", "relu,fc4",
+        "conv4x3p1,res(conv4x3p1,bn,relu,conv4x3p1,bn),relu,fc4",
+        "conv4x3,gelu,maxpool2,res(conv4x1,silu|conv4x1,bn),leakyrelu0.3,fc4"}) {
     TrainingSetup setup;
     setup.text = text;
     setup.shape = {2, 9, 8, false};
     setup.batch = 19;  // no multiple of any number of lanes
     setup.train = 19 + 6;
-    setup.every_value = true;
+    setup.purpose = Purpose::inspection;
     all.push_back(setup);
   }
   all.push_back(all[0]);
@@ -44,15 +46,15 @@ testing::AssertionResult is_near(const std::vector<float>& actual, const referen
   return support::close(actual, exact, 10 * moved + bound(kFloatEps, 64, largest(exact)));
 }
 
-class EveryValueTest : public BackendTest {};
+class InspectionTest : public BackendTest {};
 
-TEST_P(EveryValueTest, IsThatOfTheReferenceForwardAndBackward) {
+TEST_P(InspectionTest, IsThatOfTheReferenceForwardAndBackward) {
   for (TrainingSetup setup : setups()) {
     SCOPED_TRACE(setup.text + (setup.norm == Norm::none ? " without norm" : ""));
     setup.backend = GetParam();
     SmallTraining training(setup);
     const Network& network = training.network();
-    const Plan plan = make_plan(network, setup.batch_norm, setup.batch, {.every_value = true});
+    const Plan& plan = training->plan();
     const std::vector<std::int64_t> order = epoch_order(setup.train, 3, 0, true);
     training->set_order(order);
     const double scale = 1 / static_cast<double>(setup.batch);
@@ -62,17 +64,17 @@ TEST_P(EveryValueTest, IsThatOfTheReferenceForwardAndBackward) {
           training.data().train, std::span(order).subspan(static_cast<std::size_t>(range.first),
                                                           static_cast<std::size_t>(range.count)));
       const auto inputs = [&](Rounding rounding) {
-        return reference::layer_inputs(network, setup.batch_norm, scale, batch, state, rounding);
+        return reference::layer_values(network, setup.batch_norm, scale, batch, state, rounding);
       };
-      const std::vector<LayerInput> exact = inputs(Rounding::none), rounded = inputs(Rounding::to_float);
-      training->train_step(range, {.lr = 0.05, .gradient_scale = scale});
-      for (const PlanStep& step : plan.steps) {
-        if (step.kind == StepKind::loss) continue;
-        SCOPED_TRACE("output of " + step.name + ", " + std::to_string(range.count) + " images");
-        const auto output = static_cast<std::size_t>(step.last_layer) + 1;
-        EXPECT_TRUE(is_near(training->read_value(step.output, StepPass::forward, range.count),
+      const std::vector<LayerValue> exact = inputs(Rounding::none), rounded = inputs(Rounding::to_float);
+      training->train_step(range, SgdStep{.lr = 0.05, .gradient_scale = scale});
+      for (const PlanOp& op : plan.ops) {
+        if (op.kind == OpKind::loss) continue;
+        SCOPED_TRACE("output of " + op.name + ", " + std::to_string(range.count) + " images");
+        const auto output = static_cast<std::size_t>(op.last_layer) + 1;
+        EXPECT_TRUE(is_near(training->read_value(op.output, StepPass::forward, range.count),
                             exact[output].value, rounded[output].value));
-        EXPECT_TRUE(is_near(training->read_value(step.output, StepPass::backward, range.count),
+        EXPECT_TRUE(is_near(training->read_value(op.output, StepPass::backward, range.count),
                             exact[output].gradient, rounded[output].gradient))
             << "the gradient";
       }
@@ -81,14 +83,14 @@ TEST_P(EveryValueTest, IsThatOfTheReferenceForwardAndBackward) {
   }
 }
 
-TEST_P(EveryValueTest, TheStepItselfIsTheFusedOne) {
+TEST_P(InspectionTest, TheStepItselfIsTheFusedOne) {
   TrainingSetup setup = setups()[0];
   setup.backend = GetParam();
   SmallTraining whole(setup);
-  setup.every_value = false;
+  setup.purpose = Purpose::training;
   SmallTraining fused(setup);
   for (SmallTraining* training : {&whole, &fused})
-    (*training)->train_step({0, 19}, {.lr = 0.05, .gradient_scale = 1 / 19.0});
+    (*training)->train_step({0, 19}, SgdStep{.lr = 0.05, .gradient_scale = 1 / 19.0});
   const double loss = fused->drain_metrics().at(0).loss_sum;
   EXPECT_NEAR(whole->drain_metrics().at(0).loss_sum, loss, bound(kFloatEps, 64, loss));
   const ModelState state = whole->save(), expected = fused->save();
@@ -100,7 +102,7 @@ TEST_P(EveryValueTest, TheStepItselfIsTheFusedOne) {
   }
 }
 
-BNTRAIN_FOR_EVERY_BACKEND(EveryValueTest);
+BNTRAIN_FOR_EVERY_BACKEND(InspectionTest);
 
 }  // namespace
 }  // namespace bntrain::test
