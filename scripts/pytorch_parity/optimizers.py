@@ -26,7 +26,7 @@ class Optimizer:
 
     @staticmethod
     def add_arguments(group):
-        group.add_argument("--lr", type=float, metavar="X", help="default: the check's own")
+        group.add_argument("--lr", type=float, metavar="X", help="default: the check's own, for AdamW 1e-3")
         group.add_argument("--optimizer", choices=["sgd", "adamw"], default="sgd")
         group.add_argument("--momentum", type=float, default=0.0, metavar="X")
         group.add_argument("--nesterov", action="store_true")
@@ -41,9 +41,10 @@ class Optimizer:
 
     @staticmethod
     def of(arguments, lr):
-        """Those that add_arguments() added; `lr` where none was given."""
+        """Those that add_arguments() added; `lr` where none was given, or AdamW's default."""
         given = {name: getattr(arguments, name) for name in Optimizer.__dataclass_fields__}
-        return Optimizer(**given | {"lr": lr if arguments.lr is None else arguments.lr})
+        default = 1e-3 if arguments.optimizer == "adamw" else lr
+        return Optimizer(**given | {"lr": default if arguments.lr is None else arguments.lr})
 
     def flags(self):
         """bntrain's, but for those that have their default values."""

@@ -1,6 +1,6 @@
 """PyTorch's learning rates against formulas, and the check of them against a program that errs.
 
-usage: schedules_test.py SCRIPTS_FOLDER"""
+usage: learning_rates_test.py SCRIPTS_FOLDER"""
 import contextlib
 import io
 import math
