@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Compares bntrain with PyTorch on Fashion-MNIST.
 
-  step     one step from the same state, at states of a float64 run of PyTorch at lr 0.2
-  free     50 free steps at lr 0.002, losses against float64
-  drift    50 free steps at lr 0.2 beside PyTorch's own float32: shown, not judged
-  layers   one step from the same state of networks with sigmoids and average pooling
-  planted  errors planted in the reference must be noticed by `step` or `free`
-  speed    training images per second of both, once both have reached the same loss; with --device cuda the training
-           time beside PyTorch's eager mode, torch.compile and CUDA graphs, in float32 and TF32
+  step       one step from the same state, at states of a float64 run of PyTorch; with an optimizer that remembers, three
+  free       50 free steps at lr 0.002, losses against float64
+  drift      50 free steps at lr 0.2 beside PyTorch's own float32: shown, not judged
+  planted    errors planted in the reference must be noticed by `step` or `free`
+  schedules  the learning rate of every step under every kind of schedule
+  speed      training images per second of both, once both have reached the same loss; with --device cuda the training
+             time beside PyTorch's eager mode, torch.compile and CUDA graphs, in float32 and TF32
 
 PyTorch's side of the other checks runs in float64 on the CPU. Exit code 0 when every check passed, 1 otherwise. Needs
 Debian's python3-torch and python3-numpy, or any newer ones; `speed` on a GPU one that was built for it.
@@ -16,23 +16,25 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from pytorch_parity import cuda_speed, free_check, layer_check, speed, step_check
+from pytorch_parity import cuda_speed, free_check, schedule_check, speed, step_check
 from pytorch_parity.files import read_dataset
-from pytorch_parity.network import CORRECT, PLANTED
+from pytorch_parity.network import CORRECT, PLANTED, REFERENCE, WITHOUT_NORM, Setting
+from pytorch_parity.optimizers import Optimizer
 from pytorch_parity.program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKS = ["step", "free", "drift", "planted", "layers", "speed"]
+CHECKS = ["step", "free", "drift", "planted", "schedules", "speed"]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", nargs="+", choices=CHECKS, default=CHECKS[:5], metavar="CHECK",
-                        help="default: all but speed")
+    parser.add_argument("--check", nargs="+", choices=CHECKS, default=CHECKS[:4], metavar="CHECK",
+                        help="default: step free drift planted")
     parser.add_argument("--bntrain", type=Path, default=ROOT / "build/release/bntrain", metavar="PROGRAM")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what bntrain runs on (default cpu)")
     parser.add_argument("--flags", default="", help="added to every call of bntrain, e.g. '--cpu-isa v3'")
@@ -44,6 +46,10 @@ def parse_arguments():
     step.add_argument("--states", type=int, default=50, metavar="N")
     step.add_argument("--every", type=int, default=5, metavar="N", help="steps from state to state (default 5)")
     step.add_argument("--init", choices=["tutorial", "torch"], default="tutorial")
+    training = parser.add_argument_group("step, free, drift: bntrain's flags, and the texts of one or more networks")
+    training.add_argument("--network", nargs="+", type=Setting.of, default=[REFERENCE, WITHOUT_NORM], metavar="TEXT",
+                          help="default: the tutorial's, with batch norms and without; `free` takes the first")
+    Optimizer.add_arguments(training)
     speed.add_arguments(parser.add_argument_group("speed"))
     return parser.parse_args()
 
@@ -53,55 +59,36 @@ def verdict(passed):
 
 
 def check_steps(program, data, arguments, figures, planted):
-    """One table for each of BN and no BN, over all states of all seeds. Also what the planted errors' measures are."""
+    """One table for each network, over all states of all seeds. Also what the planted errors' measures are."""
     passed, noticed = True, {}
-    for norm in (True, False):
+    optimizer = Optimizer.of(arguments, step_check.LR)
+    for setting in arguments.network:
         tables = {}
         for seed in arguments.seeds:
-            errors = planted if norm and seed == arguments.seeds[0] else ()
-            measured = step_check.run(program, *data[:2], norm, arguments.init, seed, arguments.states,
+            errors = planted if setting == arguments.network[0] and seed == arguments.seeds[0] else ()
+            measured = step_check.run(program, *data[:2], setting, optimizer, arguments.init, seed, arguments.states,
                                       arguments.every, errors)
-            tables[seed] = measured.pop(CORRECT[norm].name)
+            tables[seed] = measured.pop(CORRECT.name)
             noticed |= {name: measures.failures() for name, measures in measured.items()}
-        print(f"\nstep, {CORRECT[norm].name}, init {arguments.init}, lr {step_check.LR}, {arguments.states} states, "
-              f"one in {arguments.every} steps")
+        print(f"\nstep, {setting.name}, init {arguments.init}, {' '.join(map(str, optimizer.flags()))}, "
+              f"{arguments.states} states, one in {arguments.every} steps")
         print(f"{'seed':>4} {'quantity':34} {'median':>9} {'allowed':>9} {'maximum':>9} {'allowed':>9} {'at':>4}")
         for seed, measures in tables.items():
             for quantity, median, median_bound, largest, bound, worst, fine in measures.rows():
                 print(f"{seed:4} {quantity:34} {median:9.2e} {median_bound:9.2e} {largest:9.2e} {bound:9.2e} "
                       f"{worst:4} {verdict(fine)}")
                 passed &= fine
-            figures[f"step {CORRECT[norm].name} seed {seed}"] = dict(measures.errors)
+            figures[f"step {setting.name} seed {seed}"] = dict(measures.errors)
     return passed, noticed
 
 
-def check_layers(program, data, arguments, figures):
-    """The worst gradient and the worst of everything else, a row for each network and seed."""
-    passed = True
-    print(f"\nlayers, init torch, lr {layer_check.LR}, {arguments.states} states, one in {arguments.every} steps: the "
-          "largest error of each kind in units of what is allowed")
-    for text in layer_check.NETWORKS:
-        for seed in arguments.seeds:
-            measures = layer_check.run(program, *data[:2], text, seed, arguments.states, arguments.every)
-            worst = {}
-            for quantity, _, _, largest, bound, _, fine in measures.rows():
-                kind = quantity.split(" ")[0]
-                share = largest / bound if bound > 0 else float(largest > 0)
-                worst[kind] = share if not share <= worst.get(kind, 0) else worst[kind]
-                passed &= fine
-            kinds = ", ".join(f"{kind} {share:.2f}" for kind, share in worst.items())
-            print(f"seed {seed} {text}: {kinds} {verdict(not measures.failures())}")
-            for row in measures.failures():
-                print(f"  {row[0]}: {row[3]:.2e}, allowed {row[4]:.0e}, at state {row[5]}")
-            figures[f"layers {text} seed {seed}"] = dict(measures.errors)
-    return passed
-
-
 def check_free(runs, figures):
-    print(f"\nfree, BN, init torch, lr {free_check.LR}, {free_check.STEPS} steps: largest difference of a step's loss")
+    run = next(iter(runs.values()))
+    print(f"\nfree, {run.setting.name}, init torch, {' '.join(map(str, run.optimizer.flags()))}, {free_check.STEPS} steps: "
+          "largest difference of a step's loss")
     passed = True
     for seed, run in runs.items():
-        error = run.error(CORRECT[True])
+        error = run.error()
         fine = error <= free_check.LOSS_BOUND
         print(f"seed {seed}: {error:.2e}, allowed {free_check.LOSS_BOUND:.0e} {verdict(fine)}")
         figures[f"free seed {seed}"] = error
@@ -127,17 +114,18 @@ def check_planted(noticed, run, figures):
     return passed
 
 
-def show_drift(program, data, seeds, figures):
+def show_drift(program, data, arguments, figures):
+    optimizer = replace(Optimizer.of(arguments, 0), lr=free_check.DRIFT_LR)
     print(f"\ndrift, init torch, lr {free_check.DRIFT_LR}: loss of float64, relative distance of bntrain and of "
           "PyTorch's float32 (not judged)")
-    print(f"{'':12} {'step':>4} {'loss':>9} {'bntrain':>9} {'float32':>9}")
-    for norm in (True, False):
-        for seed in seeds:
-            exact, ours, single = free_check.FreeRun(program, *data[:2], norm, seed, free_check.DRIFT_LR).drift()
+    print(f"{'':28} {'step':>4} {'loss':>9} {'bntrain':>9} {'float32':>9}")
+    for setting in arguments.network:
+        for seed in arguments.seeds:
+            exact, ours, single = free_check.FreeRun(program, *data[:2], setting, seed, optimizer).drift()
             for step in (0, 9, 19, 29, 39, 49):
-                print(f"{CORRECT[norm].name:5} seed {seed} {step + 1:4} {exact[step]:9.6f} {ours[step]:9.1e} "
+                print(f"{setting.name:21} seed {seed} {step + 1:4} {exact[step]:9.6f} {ours[step]:9.1e} "
                       f"{single[step]:9.1e}")
-            figures[f"drift {CORRECT[norm].name} seed {seed}"] = {
+            figures[f"drift {setting.name} seed {seed}"] = {
                 "float64": exact.tolist(), "bntrain": ours.tolist(), "float32": single.tolist()}
 
 
@@ -153,14 +141,16 @@ def main():
         fine, noticed = check_steps(program, data, arguments, figures, PLANTED if "planted" in checks else ())
         passed &= fine
     if "free" in checks or "planted" in checks:
-        runs = {seed: free_check.FreeRun(program, *data[:2], True, seed, free_check.LR) for seed in arguments.seeds}
+        optimizer = Optimizer.of(arguments, free_check.LR)
+        runs = {seed: free_check.FreeRun(program, *data[:2], arguments.network[0], seed, optimizer)
+                for seed in arguments.seeds}
         passed &= check_free(runs, figures)
         if "planted" in checks:
             passed &= check_planted(noticed, runs[arguments.seeds[0]], figures)
-    if "layers" in checks:
-        passed &= check_layers(program, data, arguments, figures)
+    if "schedules" in checks:
+        passed &= schedule_check.check(program, figures)
     if "drift" in checks:
-        show_drift(program, data, arguments.seeds, figures)
+        show_drift(program, data, arguments, figures)
     if "speed" in checks:
         passed &= (cuda_speed if arguments.device == "cuda" else speed).check(program, arguments, figures)
     if arguments.json:

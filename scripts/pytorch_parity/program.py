@@ -34,7 +34,15 @@ class Program:
             raise SystemExit(f"exit code {done.returncode} of: {' '.join(command)}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def train(self, state, images, labels, norm, lr, steps):
+    def step_records(self, arguments):
+        """Those that a training run with `arguments` writes to its metrics, one a step."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "metrics.jsonl"
+            self.call([*arguments, "--metrics", path, "--log-every", 1, "--quiet"])
+            records = [json.loads(line) for line in path.read_text().splitlines()]
+        return [record for record in records if record.get("event") == "step"]
+
+    def train(self, state, images, labels, setting, optimizer, steps):
         """`steps` steps from `state` through the images in their order, again and again."""
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
@@ -42,19 +50,11 @@ class Program:
             write_safetensors(folder / "state.safetensors", {
                 name: values.float().numpy() if values.is_floating_point() else values.numpy().astype(np.int64)
                 for name, values in state.items()})
-            self.call(["--data", folder, "--init-from", folder / "state.safetensors", "--lr", repr(lr),
-                       "--steps", steps, "--shuffle", "none", "--batch-size", BATCH_SIZE,
-                       "--norm", "batch" if norm else "none", "--save", folder / "after.safetensors",
-                       "--save-gradients", folder / "gradients.safetensors", "--metrics", folder / "m.jsonl",
-                       "--log-every", 1, "--quiet"])
-            losses = step_losses(folder / "m.jsonl")
-            if len(losses) != steps:
-                raise SystemExit(f"{len(losses)} step losses in the metrics of {steps} steps")
-            return Outcome(losses, read_safetensors(folder / "after.safetensors"),
+            records = self.step_records([
+                "--data", folder, "--init-from", folder / "state.safetensors", *setting.flags, *optimizer.flags(),
+                "--steps", steps, "--shuffle", "none", "--batch-size", BATCH_SIZE, "--save", folder / "after.safetensors",
+                "--save-gradients", folder / "gradients.safetensors"])
+            if len(records) != steps:
+                raise SystemExit(f"{len(records)} step records in the metrics of {steps} steps")
+            return Outcome([record["loss"] for record in records], read_safetensors(folder / "after.safetensors"),
                            read_safetensors(folder / "gradients.safetensors"))
-
-
-def step_losses(path):
-    """The step losses of a metrics file in their order."""
-    records = [json.loads(line) for line in Path(path).read_text().splitlines()]
-    return [record["loss"] for record in records if record.get("event") == "step"]

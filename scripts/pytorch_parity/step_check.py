@@ -2,127 +2,135 @@
 from collections import defaultdict
 
 import numpy as np
+import torch
 
-from .network import BATCH_SIZE, CORRECT, initial_state, is_parameter, layer_names, rounded, train_step
+from torch_network import build
 
+from .measures import Measures, largest_ratio, relative_norm
+from .network import BATCH_SIZE, CORRECT, Network, initial_state, is_parameter, rounded
+from .optimizers import expected_updates
+
+LR = 0.2
 LOSS_BOUND = 1e-6
-LINEAR_BOUND = 5e-6
-CONV_MEDIAN_BOUND, CONV_MAX_BOUND = 1e-4, 1e-2  # a ReLU or a pool's winner may flip
-RUNNING_BOUND = 1e-6
-# The gradient of a conv bias in front of BN is 0; what remains is the rounding of the terms of its sum, in units of
+# Of gradients. An activation's own error is a few roundings of an element, and what the sums of a layer make of it is no
+# larger than what they make of the roundings of its input: a new activation needs no bound of its own.
+LINEAR_BOUND = 5e-6  # relative norm
+# Layers of images, in units of |gradient| + SHARE_OF_TERMS * |sums of |terms||: a batch norm after a convolution takes most
+# of its gradient away where its inputs hardly differ, or all but eps where a kernel has one weight, and leaves rounding.
+IMAGE_BOUND, SHARE_OF_TERMS = 2e-5, 0.1
+EXPOSED_BOUND = 2e-3  # in a state where a ReLU of images or the argmax of a pooling window flips; the median is not exposed
+RUNNING_BOUND = 1e-6  # of the variance, and of the mean in units of sqrt(mean^2 + variance)
+# The gradient of a bias before a batch norm is 0; what remains is the rounding of the terms of its sum, in units of
 # sum |terms|. PyTorch in float32 gives 1.1e-5, a BN backward without its sums 0.1.
 CANCELLED_BOUND = 3e-5
+CANCELLED = 1e-10  # of sum |terms| is 0 in float64
 # A hidden ReLU whose input is 0 but for float32's rounding may take either side. One such image changes the gradients
 # of the first linear layer by 1e-3, so the reference takes bntrain's side.
 TIE = 2e-6  # of the inputs' root mean square; float32's own error is about 5e-7
 TIES_BOUND = 2  # a state
-LR = 0.2
 PLANTED_STATES = 3  # enough to notice an error, and each costs a step in float64
 
 
-class Measures:
-    """Errors by quantity, one a state, with the bounds of their median and of their maximum."""
-
-    def __init__(self):
-        self.errors = defaultdict(list)
-        self.bounds = {}
-
-    def add(self, quantity, error, bound, median_bound=None):
-        self.errors[quantity].append(float(error))
-        self.bounds[quantity] = (bound if median_bound is None else median_bound, bound)
-
-    def rows(self):
-        """(quantity, median, bound, maximum, bound, state of the maximum, passed); NaN never passes."""
-        for quantity, errors in self.errors.items():
-            median, largest = np.median(errors), np.max(errors)
-            median_bound, bound = self.bounds[quantity]
-            worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-            passed = bool(median <= median_bound and largest <= bound)
-            yield quantity, median, median_bound, largest, bound, worst, passed
-
-    def failures(self):
-        return [row for row in self.rows() if not row[-1]]
+def is_cancelled(step, name):
+    """Whether the gradient is 0 but for rounding, as that of a bias before a batch norm."""
+    return bool((step.gradients[name].abs() <= CANCELLED * step.terms(name)).all())
 
 
-def relative_norm(actual, expected):
-    difference, norm = np.linalg.norm(actual - expected), np.linalg.norm(expected)
-    return 0.0 if difference == 0 else difference / norm if norm > 0 else np.inf
-
-
-def largest_ratio(errors, allowed):
-    """The largest error in units of what is allowed; where nothing is allowed (a dead channel) 0 is right."""
-    return np.max(np.divide(errors, allowed, out=np.where(errors == 0, 0.0, np.inf), where=allowed > 0))
-
-
-def compare(measures, state, expected, outcome, rules):
-    """Adds the errors of one step from `state`."""
-    convs, norms, _ = layer_names(rules.norm)
-    measures.add("loss", abs(outcome.losses[0] - expected.loss) / abs(expected.loss), LOSS_BOUND)
-    if set(outcome.after) != set(state) or set(outcome.gradients) != set(expected.gradients):
-        raise SystemExit(f"tensor names: saved {sorted(outcome.after)}, gradients {sorted(outcome.gradients)}")
+def compare_gradients(measures, expected, gradients):
     for name, gradient in expected.gradients.items():
-        gradient, actual = gradient.numpy(), outcome.gradients[name].astype(np.float64)
-        if rules.norm and name in expected.conv_gradient_sums:
-            measures.add(f"gradient {name} / sum |terms|",
-                         largest_ratio(np.abs(actual), expected.conv_gradient_sums[name].numpy()), CANCELLED_BOUND)
-        elif name.split(".")[0] in convs + norms:
-            measures.add(f"gradient {name}", relative_norm(actual, gradient), CONV_MAX_BOUND, CONV_MEDIAN_BOUND)
-        else:
+        gradient, actual = gradient.numpy(), gradients[name].astype(np.float64)
+        layer = name.rpartition(".")[0]
+        if is_cancelled(expected, name):
+            measures.add(f"gradient {name} / sum |terms|", largest_ratio(np.abs(actual), expected.terms(name).numpy()),
+                         CANCELLED_BOUND)
+        elif expected.is_flat(layer):
             measures.add(f"gradient {name}", relative_norm(actual, gradient), LINEAR_BOUND)
-    update_error = 0.0
-    for name, after in outcome.after.items():
-        if name.endswith("num_batches_tracked"):
-            measures.add(f"after {name}", abs(int(after) - int(expected.after[name])), 0)
-        elif not is_parameter(name):
-            measures.add(f"after {name}", relative_norm(after.astype(np.float64), expected.after[name].numpy()),
-                         RUNNING_BOUND)
         else:
-            # Judged with bntrain's own gradient, so that the update's error is not drowned in the gradient's.
-            before, gradient = state[name].numpy(), outcome.gradients[name].astype(np.float64)
-            rounding = 2.0 ** -23 * (np.abs(before) + 2 * LR * np.abs(gradient))
-            error = largest_ratio(np.abs(after - rules.updated(before, gradient, LR)), rounding)
-            update_error = np.maximum(update_error, error)  # unlike max() it keeps NaN
-    measures.add("update w - lr g / rounding", update_error, 1)
+            scale = np.linalg.norm(gradient) + SHARE_OF_TERMS * np.linalg.norm(expected.terms(name).numpy())
+            measures.add(f"gradient {name}", np.linalg.norm(actual - gradient) / scale,
+                         EXPOSED_BOUND if layer in expected.exposed else IMAGE_BOUND, IMAGE_BOUND)
 
 
-def ties_taken_otherwise(expected, outcome, take_step, norm):
-    """(image, unit) of the hidden ReLUs that are 0 but for rounding and that bntrain saw on the other side."""
-    bias = f"{layer_names(norm)[2][0]}.bias"
+def compare_statistics(measures, expected, after):
+    for name, values in after.items():
+        if name.endswith("num_batches_tracked"):
+            measures.add(f"after {name}", abs(int(values) - int(expected[name])), 0)
+        elif name.endswith("running_var"):
+            measures.add(f"after {name}", relative_norm(values.astype(np.float64), expected[name].numpy()), RUNNING_BOUND)
+        elif name.endswith("running_mean"):
+            mean, var = expected[name].numpy(), expected[name.replace("running_mean", "running_var")].numpy()
+            measures.add(f"after {name}", np.linalg.norm(values - mean) / np.linalg.norm(np.hypot(mean, np.sqrt(var))),
+                         RUNNING_BOUND)
 
-    def error(step):
-        return relative_norm(outcome.gradients[bias], step.gradients[bias].numpy())
+
+def compare_updates(measures, module, optimizer, state, outcomes, rules):
+    """Each update from bntrain's own state by its own gradients, in units of what rounding explains."""
+    states = [state, *({name: torch.from_numpy(values.astype(np.float64 if values.dtype == np.float32 else np.int64))
+                        for name, values in outcome.after.items()} for outcome in outcomes)]
+    rates = optimizer.learning_rates(len(outcomes), 1)
+    error = 0.0
+    updates = expected_updates(module, optimizer, states, [outcome.gradients for outcome in outcomes], rates)
+    for before, outcome, (after, allowed) in zip(states, outcomes, updates):
+        for name in after:
+            expected = after[name] if rules.update else before[name].numpy()
+            # Unlike max() it keeps NaN.
+            error = np.maximum(error, largest_ratio(np.abs(outcome.after[name] - expected), allowed[name]))
+    measures.add("updates / rounding", error, 1)
+
+
+def ties_taken_otherwise(expected, gradients, take_step):
+    """(ReLU, image, unit) of the hidden ReLUs that are 0 but for rounding and that bntrain saw on the other side, and the
+    step that takes its side."""
+    def errors(step):
+        return [relative_norm(gradients[name], step.gradients[name].numpy()) for name in step.gradients
+                if step.is_flat(name.rpartition(".")[0]) and not is_cancelled(step, name)]
 
     taken = []
-    if error(expected) > LINEAR_BOUND:
-        smallest = TIE * expected.hidden.square().mean().sqrt()
-        for tie in (expected.hidden.abs() < smallest).nonzero().tolist():
+    if max(errors(expected)) > LINEAR_BOUND:
+        ties = [(name, *tie) for name, x in expected.hidden.items()
+                for tie in (x.abs() < TIE * x.square().mean().sqrt()).nonzero().tolist()]
+        for tie in ties:
             other = take_step([*taken, tie])
-            if error(other) < error(expected):
+            if sum(errors(other)) < sum(errors(expected)):
                 taken, expected = [*taken, tie], other
     return taken, expected
 
 
-def run(program, images, labels, norm, init, seed, states, every, planted=()):
+def run(program, images, labels, setting, optimizer, init, seed, states, every, planted=()):
     """Every `every`th state of a float64 run of PyTorch, rounded to float32. Measures by the name of the rules."""
+    if optimizer.schedule.startswith(("cosine", "onecycle")):
+        raise SystemExit(f"the rates of '{optimizer.schedule}' depend on the number of steps: --check free compares them")
     measures = defaultdict(Measures)
-    rules = CORRECT[norm]
-    state = initial_state(norm, init, seed)
+    networks = {rules: Network(setting.text, rules) for rules in (CORRECT, *planted)}
+    network, module = networks[CORRECT], build(setting.text)
+    network.load(initial_state(setting.text, init, seed))
+    twin = optimizer.twin(network.module)
     order = np.random.default_rng(1000 + seed).permutation(len(images))
     for step in range((states - 1) * every + 1):
         batch = order[step * BATCH_SIZE % len(order):][:BATCH_SIZE]
         batch = batch if len(batch) == BATCH_SIZE else order[:BATCH_SIZE]
         checked = step % every == 0
+        state = rounded(network.state()) if checked else network.state()
+
+        def take_step(flips=(), rules=CORRECT):
+            networks[rules].load(state)
+            return networks[rules].step(images[batch], labels[batch], flips)
+
+        expected = take_step()
         if checked:
-            state = rounded(state)
-        expected = train_step(state, images[batch], labels[batch], rules, LR)
-        if checked:
-            outcome = program.train(state, images[batch], labels[batch], norm, LR, 1)
-            ties, same_side = ties_taken_otherwise(
-                expected, outcome, lambda flips: train_step(state, images[batch], labels[batch], rules, LR, flips), norm)
-            compare(measures[rules.name], state, same_side, outcome, rules)
-            measures[rules.name].add("hidden ReLUs at 0 that differ", len(ties), TIES_BOUND)
-            for error in planted if step < PLANTED_STATES * every else ():
-                wrong = train_step(state, images[batch], labels[batch], error, LR)
-                compare(measures[error.name], state, wrong, outcome, error)
-        state = expected.after
+            outcomes = [program.train(state, images[batch], labels[batch], setting, optimizer, steps)
+                        for steps in range(1, optimizer.updates + 1)]
+            first = outcomes[0]
+            if set(first.after) != set(state) or set(first.gradients) != set(expected.gradients):
+                raise SystemExit(f"tensor names: saved {sorted(first.after)}, gradients {sorted(first.gradients)}")
+            ties, same_side = ties_taken_otherwise(expected, first.gradients, take_step)
+            wrong = {rules: take_step(rules=rules) for rules in planted[:len(planted) * (step < PLANTED_STATES * every)]}
+            for rules, reference in ({CORRECT: same_side} | wrong).items():
+                of = measures[rules.name]
+                of.add("loss", abs(first.losses[0] - reference.loss) / abs(reference.loss), LOSS_BOUND)
+                compare_gradients(of, reference, first.gradients)
+                compare_statistics(of, reference.after, first.after)
+                compare_updates(of, module, optimizer, state, outcomes, rules)
+            measures[CORRECT.name].add("hidden ReLUs at 0 that differ", len(ties), TIES_BOUND)
+        network.update(twin, optimizer.lr)
     return measures

@@ -14,17 +14,13 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pytorch_parity.files import read_dataset  # noqa: E402
 from pytorch_parity.network import BATCH_SIZE, EPS, MOMENTUM  # noqa: E402
+from torch_network import build  # noqa: E402
 
 
 def make_network(pool_first):
     """`pool_first` swaps ReLU and pooling: the same values from a quarter of the comparisons."""
-    def block(inputs, outputs, kernel):
-        tail = [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
-        return [nn.Conv2d(inputs, outputs, kernel), nn.BatchNorm2d(outputs, eps=EPS, momentum=1 - MOMENTUM),
-                *(reversed(tail) if pool_first else tail)]
-
-    network = nn.Sequential(*block(1, 20, 5), *block(20, 50, 3), nn.Flatten(), nn.Linear(1250, 128),
-                            nn.ReLU(inplace=True), nn.Linear(128, 10))
+    tail = "maxpool2,relu" if pool_first else "relu,maxpool2"
+    network = build(f"conv20x5,bn,{tail},conv50x3,bn,{tail},fc128,relu,fc10", bn_eps=EPS, bn_momentum=MOMENTUM)
     with torch.no_grad():  # init `tutorial`
         for module in network:
             if hasattr(module, "weight"):
@@ -33,6 +29,8 @@ def make_network(pool_first):
             if isinstance(module, nn.BatchNorm2d):
                 module.bias.normal_(0, 0.01)
                 module.running_var.zero_()
+            if isinstance(module, nn.ReLU):
+                module.inplace = True
     return network
 
 

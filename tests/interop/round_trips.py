@@ -30,6 +30,7 @@ import torch_model  # noqa: E402
 from agreement import accuracy, expect_same  # noqa: E402
 from pytorch_parity.files import read_dataset  # noqa: E402
 from pytorch_parity.program import Program  # noqa: E402
+from torch_network import build  # noqa: E402
 
 EPS = 1e-5
 SINGLE_IMAGES = 300
@@ -49,9 +50,6 @@ class RoundTrips:
     def file(self, name):
         return self.folder / name
 
-    def torch_network(self, text):
-        return torch_model.make(text, 1, 28, 28, EPS)
-
     def evaluate(self, model, *flags):
         """bntrain's logits and the record of `bntrain eval`."""
         record = json.loads(self.program.call(["eval", model, "--data", self.data, "--json", "--logits",
@@ -59,7 +57,7 @@ class RoundTrips:
         return load_file(self.file("logits.safetensors"))["logits"], record
 
     def load_in_torch(self, model, text):
-        network = self.torch_network(text)
+        network = build(text, bn_eps=EPS)
         network.load_state_dict(load_torch(model), strict=True)
         return torch_model.logits(network, self.images)
 
@@ -77,7 +75,7 @@ class RoundTrips:
     def from_torch(self):
         model, back = self.file("torch.safetensors"), self.file("back.safetensors")
         torch.manual_seed(1)
-        network = self.torch_network(self.text)
+        network = build(self.text, bn_eps=EPS)
         torch_model.train(network, self.train_images, self.train_labels, self.steps, self.lr)
         save_torch(network.state_dict(), model)
         ours, _ = self.evaluate(model, "--network", self.text, *(["--bn-eps", EPS] if "bn" in self.text else []))

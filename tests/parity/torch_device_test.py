@@ -18,7 +18,7 @@ SCRIPTS = Path(sys.argv.pop(1)).resolve()
 sys.path.insert(0, str(SCRIPTS))
 from pytorch_parity import cuda_speed  # noqa: E402
 from pytorch_parity.files import write_dataset  # noqa: E402
-from pytorch_parity.network import BATCH_SIZE, CORRECT, initial_state, train_step  # noqa: E402
+from pytorch_parity.network import BATCH_SIZE, REFERENCE, Network, initial_state  # noqa: E402
 from pytorch_parity.speed import epochs_of  # noqa: E402
 from pytorch_parity.torch_device_training import Training, on_device  # noqa: E402
 from pytorch_parity.torch_training import make_network  # noqa: E402
@@ -41,31 +41,33 @@ def network_with(state):
 
 
 def training(mode="eager", network=None):
-    return Training(CPU, mode, *on_device(*problem(), CPU), LR, network or network_with(initial_state(True, "torch", 0)))
+    return Training(CPU, mode, *on_device(*problem(), CPU), LR, network or network_with(initial_state(REFERENCE.text, "torch", 0)))
 
 
 class TrainingOnADevice(unittest.TestCase):
     def test_is_the_reference_experiment(self):
         images, labels = problem()
-        state = initial_state(True, "torch", 0)
+        reference = Network(REFERENCE.text)
+        reference.load(initial_state(REFERENCE.text, "torch", 0))
+        twin = torch.optim.SGD(reference.module.parameters(), LR)
         ours = training()
         for _ in range(2):
             losses = []
             for first in (0, BATCH_SIZE):
                 batch = slice(first, first + BATCH_SIZE)
-                step = train_step(state, images[batch], labels[batch], CORRECT[True], LR)
-                losses.append(step.loss * len(labels[batch]))
-                state = step.after
+                losses.append(reference.step(images[batch], labels[batch]).loss * len(labels[batch]))
+                reference.update(twin, LR)
             loss, _, count, seconds = ours.epoch(shuffle=False)
             self.assertEqual(count, IMAGES)
             self.assertGreater(seconds, 0)
             self.assertAlmostEqual(loss, sum(losses) / IMAGES, delta=2e-5)
+        state = reference.state()
         for name, values in ours.network.state_dict().items():
             if not name.endswith("running_var"):  # unbiased in PyTorch, biased in the experiment
                 torch.testing.assert_close(values.double(), state[name].double(), rtol=1e-4, atol=1e-5)
 
     def test_building_first_changes_nothing(self):
-        state = initial_state(True, "torch", 3)
+        state = initial_state(REFERENCE.text, "torch", 3)
         trained = training(network=network_with(state))
         for name, values in trained.network.state_dict().items():
             torch.testing.assert_close(values.double(), state[name].float().double(), rtol=0, atol=0)

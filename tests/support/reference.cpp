@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numbers>
 
 namespace bntrain::reference {
 namespace {
@@ -203,6 +204,48 @@ Values sigmoid_backward(const Values& x, const Values& dy) {
   return dx;
 }
 
+Values gelu_forward(const Values& x) {
+  Values y = x;
+  // erfc keeps the small values for negative x, where 1 + erf would cancel.
+  for (double& value : y) value *= std::erfc(-value / std::numbers::sqrt2) / 2;
+  return y;
+}
+
+Values gelu_backward(const Values& x, const Values& dy) {
+  Values dx = dy;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double density = std::exp(-x[i] * x[i] / 2) / std::sqrt(2 * std::numbers::pi);
+    dx[i] *= std::erfc(-x[i] / std::numbers::sqrt2) / 2 + x[i] * density;
+  }
+  return dx;
+}
+
+Values silu_forward(const Values& x) {
+  Values y = x;
+  for (double& value : y) value /= 1 + std::exp(-value);
+  return y;
+}
+
+Values silu_backward(const Values& x, const Values& dy) {
+  Values dx = dy;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double sigmoid = 1 / (1 + std::exp(-x[i]));
+    dx[i] *= sigmoid * (1 + x[i] / (1 + std::exp(x[i])));
+  }
+  return dx;
+}
+
+Values leaky_relu_forward(const Values& x, double slope) {
+  return leaky_relu_backward(x, x, slope);
+}
+
+Values leaky_relu_backward(const Values& x, const Values& dy, double slope) {
+  Values dx = dy;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (x[i] <= 0) dx[i] *= slope;
+  return dx;
+}
+
 PoolForward maxpool_forward(const Values& x, const PoolShape& shape) {
   PoolForward result;
   for (std::int64_t plane = 0; plane < shape.batch * shape.channels; ++plane)
@@ -276,7 +319,25 @@ void sgd_step(Values& weight, const Values& gradient, Values& buffer, const SgdO
   for (std::size_t i = 0; i < weight.size(); ++i) {
     const double g = gradient[i] * options.gradient_scale + options.weight_decay * weight[i];
     buffer[i] = first ? g : options.momentum * buffer[i] + g;
-    weight[i] -= options.lr * buffer[i];
+    weight[i] -= options.lr * (options.nesterov ? g + options.momentum * buffer[i] : buffer[i]);
+  }
+}
+
+void adamw_step(Values& weight, const Values& gradient, AdamWState& state, const AdamWOptions& options) {
+  ++state.steps;
+  state.first.resize(weight.size());
+  state.second.resize(weight.size());
+  const double steps = static_cast<double>(state.steps);
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    const double g = gradient[i] * options.gradient_scale;
+    double& first = state.first[i];
+    double& second = state.second[i];
+    first = options.beta1 * first + (1 - options.beta1) * g;
+    second = options.beta2 * second + (1 - options.beta2) * g * g;
+    const double mean = first / (1 - std::pow(options.beta1, steps));
+    const double square = second / (1 - std::pow(options.beta2, steps));
+    weight[i] -= options.lr * options.weight_decay * weight[i];
+    weight[i] -= options.lr * mean / (std::sqrt(square) + options.eps);
   }
 }
 

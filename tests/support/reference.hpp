@@ -91,6 +91,21 @@ Values sigmoid_forward(const Values& x);
 /// dy * y * (1 - y) with y the sigmoid of x.
 Values sigmoid_backward(const Values& x, const Values& dy);
 
+/// x * Phi(x), Phi the normal distribution's integral; as torch.nn.GELU().
+Values gelu_forward(const Values& x);
+/// dy * (Phi(x) + x * phi(x)), phi the normal density.
+Values gelu_backward(const Values& x, const Values& dy);
+
+/// x / (1 + exp(-x))
+Values silu_forward(const Values& x);
+/// dy * s * (1 + x * (1 - s)) with s the sigmoid of x.
+Values silu_backward(const Values& x, const Values& dy);
+
+/// x where x > 0 (or is NaN), else slope * x.
+Values leaky_relu_forward(const Values& x, double slope);
+/// dy where x > 0 (or is NaN), else slope * dy.
+Values leaky_relu_backward(const Values& x, const Values& dy, double slope);
+
 /// Square windows that do not overlap; a rest of rows or columns is dropped.
 struct PoolShape {
   std::int64_t batch = 1, channels = 1, height = 1, width = 1, window = 2;
@@ -127,10 +142,33 @@ Loss softmax_cross_entropy(const Values& logits, const std::vector<std::int64_t>
 struct SgdOptions {
   double lr = 0.2, momentum = 0, weight_decay = 0;
   double gradient_scale = 1;  ///< 1 / 256 where gradients are summed over the batch
+  bool nesterov = false;
 };
 
 /// g = gradient * scale + weight_decay * w; buffer = momentum * buffer + g (g itself when `buffer` is empty);
-/// w -= lr * buffer. As torch.optim.SGD with dampening 0.
+/// w -= lr * buffer, with `nesterov` w -= lr * (g + momentum * buffer). As torch.optim.SGD with dampening 0.
 void sgd_step(Values& weight, const Values& gradient, Values& buffer, const SgdOptions& options);
+
+struct AdamWOptions {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01;
+  double gradient_scale = 1;  ///< 1 / 256 where gradients are summed over the batch
+};
+
+struct AdamWState {
+  std::int64_t steps = 0;
+  Values first, second;  ///< moments of the gradient; empty before the first step
+};
+
+/// g = gradient * scale; w -= lr * weight_decay * w; first = beta1 * first + (1 - beta1) * g;
+/// second = beta2 * second + (1 - beta2) * g^2; in step t, from 1,
+/// w -= lr * first / (1 - beta1^t) / (sqrt(second / (1 - beta2^t)) + eps). As torch.optim.AdamW.
+void adamw_step(Values& weight, const Values& gradient, AdamWState& state, const AdamWOptions& options);
+
+/// What `--decay weights` makes of the options of one tensor: only the weights of conv and fc layers decay.
+template <typename Options>
+Options decay_weights(Options options, bool is_weight) {
+  if (!is_weight) options.weight_decay = 0;
+  return options;
+}
 
 }  // namespace bntrain::reference

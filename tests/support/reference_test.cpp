@@ -186,6 +186,75 @@ TEST(ReferenceSigmoid, ForwardBackwardAndTheEnds) {
   EXPECT_TRUE(std::isnan(dx[5]));
 }
 
+struct ActivationCase {
+  const char* name;
+  Values (*forward)(const Values&);
+  Values (*backward)(const Values&, const Values&);
+  Values y, dx;  ///< at kActivationInputs, dx for dy = 1
+};
+
+const Values kActivationInputs{-5, -1.5, -0.1, 0, 0.3, 2, 6};
+
+class ReferenceActivation : public testing::TestWithParam<ActivationCase> {};
+
+TEST_P(ReferenceActivation, MatchesPyTorch) {
+  const ActivationCase& activation = GetParam();
+  const Values ones(kActivationInputs.size(), 1.0);
+  EXPECT_THAT(activation.forward(kActivationInputs), Pointwise(DoubleNear(2e-15), activation.y));
+  EXPECT_THAT(activation.backward(kActivationInputs, ones), Pointwise(DoubleNear(2e-15), activation.dx));
+}
+
+TEST_P(ReferenceActivation, GradientMatchesDifferences) {
+  const ActivationCase& activation = GetParam();
+  const Values x = numbers(40, 10), dy = numbers(40, 11);
+  EXPECT_TRUE(support::is_gradient(
+      activation.backward(x, dy), [&](const Values& v) { return dot(dy, activation.forward(v)); }, x));
+}
+
+TEST_P(ReferenceActivation, NanPassesThrough) {
+  EXPECT_TRUE(std::isnan(GetParam().forward({kNan})[0]));
+  EXPECT_TRUE(std::isnan(GetParam().backward({1}, {kNan})[0]));
+}
+
+// import torch; from torch.nn.functional import gelu, silu, leaky_relu
+// x = torch.tensor([-5, -1.5, -0.1, 0, 0.3, 2, 6], dtype=torch.float64, requires_grad=True)
+// for y in (gelu(x), silu(x), leaky_relu(x, 0.2)): print(y.tolist(), torch.autograd.grad(y.sum(),
+// x)[0].tolist())
+INSTANTIATE_TEST_SUITE_P(
+    All, ReferenceActivation,
+    testing::Values(ActivationCase{"gelu",
+                                   gelu_forward,
+                                   gelu_backward,
+                                   {-1.4332578593401202e-06, -0.10021080190328704, -0.046017216272297101, 0,
+                                    0.1853734266566858, 1.9544997361036416, 5.9999999940804738},
+                                   {-7.1469460018034646e-06, -0.1274691922299796, 0.42047690797526982, 0.5,
+                                    0.73232776682710987, 1.0852318010781969, 1.0000000354687093}},
+                    ActivationCase{"silu",
+                                   silu_forward,
+                                   silu_backward,
+                                   {-0.033464254621424279, -0.27363828570953452, -0.047502081252106004, 0,
+                                    0.17233275504349771, 1.7615941559557646, 5.9851642610601923},
+                                   {-0.026547432429665917, -0.041294154299142946, 0.4500832085017708, 0.5,
+                                    0.64778001031888288, 1.0907842487848955, 1.0123264325915249}},
+                    ActivationCase{
+                        "leakyrelu",
+                        [](const Values& x) { return leaky_relu_forward(x, 0.2); },
+                        [](const Values& x, const Values& dy) { return leaky_relu_backward(x, dy, 0.2); },
+                        {-1, -0.3, -0.02, 0, 0.3, 2, 6},
+                        {0.2, 0.2, 0.2, 0.2, 1, 1, 1}}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(ReferenceActivations, TheEnds) {
+  // Phi(-30) is 4.906713927148187e-198; 1 + erf would be 0.
+  EXPECT_NEAR(gelu_forward({-30})[0] / (-30 * 4.906713927148187e-198), 1, 1e-12);
+  EXPECT_THAT(gelu_forward({-1000, 1000}), ElementsAre(0, 1000));
+  EXPECT_THAT(gelu_backward({-1000, 1000}, {2, 2}), ElementsAre(0, 2));
+  EXPECT_THAT(silu_forward({-1000, 1000}), ElementsAre(0, 1000));
+  EXPECT_THAT(silu_backward({-1000, 1000}, {2, 2}), ElementsAre(0, 2));
+  EXPECT_TRUE(std::isnan(leaky_relu_forward({kNan}, 0.2)[0]));
+  EXPECT_EQ(leaky_relu_backward({kNan}, {3}, 0.2)[0], 3);
+}
+
 TEST(ReferencePool, AveragesAndDropsTheRest) {
   const PoolShape shape{.height = 3, .width = 5};
   EXPECT_THAT(avgpool_forward({1, 2, -4, -3, 9,  //
@@ -233,6 +302,71 @@ TEST(ReferenceSgd, TwoStepsByHand) {
   EXPECT_NEAR(weight[0], 3.6, 1e-15);
   sgd_step(weight, {2}, buffer, options);  // g = 1 + 0.9, buffer = 2 + 1.9
   EXPECT_NEAR(weight[0], 3.21, 1e-15);
+}
+
+// The parameters w and b after three steps of PyTorch, for the updates below:
+//   w = torch.tensor([1.5, -0.25, 0.0], dtype=torch.float64, requires_grad=True)
+//   b = torch.tensor([0.5, -2.0], dtype=torch.float64, requires_grad=True)
+//   for g in ([0.5, -1.0, 1e-9], [-0.25, 2.0, 3e-9], [1.0, 0.75, 0.0]):
+//     w.grad = torch.tensor(g, dtype=torch.float64); b.grad = w.grad[:2].clone(); optimizer.step()
+const std::vector<Values> kGradients{{0.5, -1, 1e-9}, {-0.25, 2, 3e-9}, {1, 0.75, 0}};
+
+/// w and b after steps by `take_step(tensor, gradient, state, is_weight)`.
+template <typename State, typename Step>
+Values after_three_steps(Step take_step, double gradient_scale = 1) {
+  Values w{1.5, -0.25, 0}, b{0.5, -2};
+  State w_state, b_state;
+  for (Values gradient : kGradients) {
+    for (double& g : gradient) g /= gradient_scale;
+    take_step(w, gradient, w_state, true);
+    gradient.resize(2);
+    take_step(b, gradient, b_state, false);
+  }
+  w.insert(w.end(), b.begin(), b.end());
+  return w;
+}
+
+auto is_near(const Values& expected) {
+  return Pointwise(DoubleNear(1e-15), expected);
+}
+
+TEST(ReferenceAdamW, MatchesPyTorch) {
+  const auto after = [](const AdamWOptions& options) {
+    return after_three_steps<AdamWState>(
+        [&](Values& w, const Values& g, AdamWState& state, bool) { adamw_step(w, g, state, options); },
+        options.gradient_scale);
+  };
+  // torch.optim.AdamW([w, b], lr=0.01)
+  const Values expected{1.4803078252032016, -0.2483031218174484, -0.0036814543201976065, 0.48060779520420194,
+                        -1.9977781743156986};
+  EXPECT_THAT(after({.lr = 0.01}), is_near(expected));
+  EXPECT_THAT(after({.lr = 0.01, .gradient_scale = 0.25}), is_near(expected));
+  // torch.optim.AdamW([w, b], lr=0.01, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1)
+  EXPECT_THAT(after({.lr = 0.01, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1}),
+              is_near({1.4765985631072975, -0.24861287372838142, -4.3528946093630547e-08, 0.47959556410729753,
+                       -1.9933681219783812}));
+}
+
+TEST(ReferenceAdamW, DecayOfTheWeights) {
+  // torch.optim.AdamW([{"params": [w], "weight_decay": 0.1}, {"params": [b], "weight_decay": 0}], lr=0.01)
+  const AdamWOptions options{.lr = 0.01, .weight_decay = 0.1};
+  const auto take_step = [&](Values& w, const Values& g, AdamWState& state, bool is_weight) {
+    adamw_step(w, g, state, decay_weights(options, is_weight));
+  };
+  EXPECT_THAT(after_three_steps<AdamWState>(take_step),
+              is_near({1.4762826658376382, -0.24764355923579601, -0.0036783091388310025, 0.48075551396770899,
+                       -1.9983764805212432}));
+}
+
+TEST(ReferenceSgd, NesterovAndDecayOfTheWeights) {
+  // torch.optim.SGD([{"params": [w], "weight_decay": 0.1}, {"params": [b]}], lr=0.1, momentum=0.9,
+  // nesterov=True)
+  const SgdOptions options{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = true};
+  const auto take_step = [&](Values& w, const Values& g, Values& buffer, bool is_weight) {
+    sgd_step(w, g, buffer, decay_weights(options, is_weight));
+  };
+  EXPECT_THAT(after_three_steps<Values>(take_step),
+              is_near({1.0913531165000001, -0.57383289525000014, -1.13584059e-09, 0.2058, -2.3406}));
 }
 
 TEST(Gradcheck, NoticesAWrongGradient) {
