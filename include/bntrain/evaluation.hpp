@@ -33,6 +33,7 @@ class Evaluator {
   std::string report() const;
   /// Expects check_state() to have passed.
   void load(const ModelState& state);
+  ModelState save() const;
 
   /// With running statistics: what an epoch of training ends with.
   ModelEvaluation evaluate();

@@ -76,6 +76,10 @@ void Evaluator::load(const ModelState& state) {
   load_state(*executable_, state);
 }
 
+ModelState Evaluator::save() const {
+  return save_state(*executable_);
+}
+
 template <typename Step>
 ModelEvaluation Evaluator::evaluate_with(const Step& step) {
   ModelEvaluation result;

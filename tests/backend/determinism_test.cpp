@@ -60,7 +60,7 @@ TEST_P(DeterminismTest, TheOrderIsTheOneThatWasSet) {
   SmallTraining ordered(setup), plain(setup);
   ordered->set_order(order);
   for (SmallTraining* training : {&ordered, &plain})
-    for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}}) (*training)->train_step(range, {});
+    for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}}) (*training)->train_step(range, SgdStep{});
   EXPECT_FALSE(same_bits(ordered->save(), plain->save()));
 
   // The same images one batch at a time, each brought to the front by an order of its own.
@@ -68,7 +68,7 @@ TEST_P(DeterminismTest, TheOrderIsTheOneThatWasSet) {
   for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}}) {
     moved->set_order(
         std::vector<std::int64_t>(order.begin() + range.first, order.begin() + range.first + range.count));
-    moved->train_step({0, range.count}, {});
+    moved->train_step({0, range.count}, SgdStep{});
   }
   EXPECT_TRUE(same_bits(ordered->save(), moved->save()));
 }
@@ -78,8 +78,8 @@ TEST_P(DeterminismTest, AnOrderThatLeavesTheSetIsRefused) {
   setup.backend = GetParam();
   SmallTraining training(setup);
   EXPECT_THROW(training->set_order(std::vector<std::int64_t>{0, setup.train}), std::logic_error);
-  EXPECT_THROW(training->train_step({setup.train - 1, 2}, {}), std::logic_error);
-  EXPECT_THROW(training->train_step({0, setup.batch + 1}, {}), std::logic_error);
+  EXPECT_THROW(training->train_step({setup.train - 1, 2}, SgdStep{}), std::logic_error);
+  EXPECT_THROW(training->train_step({0, setup.batch + 1}, SgdStep{}), std::logic_error);
 }
 
 TEST_P(DeterminismTest, WithoutNormTheWeightsStartTheSame) {
@@ -155,13 +155,10 @@ TEST_P(DeterminismTest, TheMomentumIsZeroThenTheFirstGradientThenTorchsBuffer) {
     EXPECT_EQ(zeros.tensors[i].shape, p.shape);
     EXPECT_EQ(zeros.tensors[i].floats(), std::vector<float>(static_cast<std::size_t>(p.size), 0.0f));
   }
-  training->train_step({0, 16}, {.momentum = 0});
-  EXPECT_TRUE(same_bits(training->save_momentum(), zeros)) << "a step without momentum keeps no buffer";
-
-  training->train_step({0, 16}, {.momentum = 0.9});
+  training->train_step({0, 16}, SgdStep{.momentum = 0.9});
   const ModelState first = training->save_gradients();
   EXPECT_TRUE(same_bits(training->save_momentum(), first));
-  training->train_step({16, 16}, {.momentum = 0.5});
+  training->train_step({16, 16}, SgdStep{.momentum = 0.5});
   const ModelState second = training->save_gradients();
   for (const Tensor& g : second.tensors) {
     const std::vector<float> buffer = momentum(g.name);
@@ -183,6 +180,32 @@ TEST_P(DeterminismTest, MomentumOfAnotherNetworkIsRefused) {
   ModelState momentum = training->save_momentum();
   momentum.tensors.pop_back();
   EXPECT_THROW(training->load_momentum(momentum), std::logic_error);
+}
+
+TEST_P(DeterminismTest, EveryRuleContinuesFromItsState) {
+  for (const UpdateRule rule :
+       {UpdateRule::sgd, UpdateRule::sgd_momentum, UpdateRule::sgd_nesterov, UpdateRule::adamw}) {
+    TrainingSetup setup;
+    setup.backend = GetParam();
+    setup.update = rule;
+    setup.decay_weights_only = true;
+    const OptimizerOptions options{.kind = rule == UpdateRule::adamw ? OptimizerKind::adamw : OptimizerKind::sgd,
+                                   .weight_decay = 0.01,
+                                   .momentum = 0.9,
+                                   .nesterov = rule == UpdateRule::sgd_nesterov};
+    SmallTraining whole(setup), resumed(setup);
+    const auto steps = [&](SmallTraining& training, std::int64_t first, std::int64_t end) {
+      for (std::int64_t step = first; step < end; ++step)
+        training->train_step({0, 16}, StepParams{update_scalars(options, 0.01, step), 1.0 / 16});
+    };
+    steps(whole, 0, 3);
+    EXPECT_EQ(whole->save_optimizer().size(), static_cast<std::size_t>(state_count(rule)));
+    resumed->load(whole->save());
+    resumed->load_optimizer(whole->save_optimizer());
+    steps(whole, 3, 6);
+    steps(resumed, 3, 6);
+    EXPECT_TRUE(same_bits(whole->save(), resumed->save())) << static_cast<int>(rule);
+  }
 }
 
 BNTRAIN_FOR_EVERY_BACKEND(DeterminismTest);

@@ -26,7 +26,7 @@ class ExhaustedDevice : public testing::Test {
     training->load(initial_state(training.network(), Init::torch, 1));
     for (int epoch = 0; epoch < 3; ++epoch) {
       for (const BatchRange range : {BatchRange{0, 16}, BatchRange{16, 16}, BatchRange{32, 8}})
-        training->train_step(range, {.lr = 0.1, .momentum = 0.9});
+        training->train_step(range, SgdStep{.lr = 0.1, .momentum = 0.9});
       training->eval_step({0, 16});
     }
     return training->drain_metrics();
@@ -85,7 +85,7 @@ TEST_F(ExhaustedDevice, AStepThatFailsLeavesAnExecutableThatTrainsAsIfNothingHad
 
 TEST_F(ExhaustedDevice, TimingHalfwayLeavesNothingBehind) {
   SmallTraining training(setup());
-  training->train_step({0, 16}, {.lr = 0.1});
+  training->train_step({0, 16}, SgdStep{.lr = 0.1});
   const std::int64_t before = resources.live;
   std::int64_t left = 0;
   for (; runs_out(left, [&] { training->time_ops({0, 16}, 2); }); ++left) {

@@ -49,7 +49,7 @@ TEST_P(HaltingTest, AStepWithoutAFiniteLossChangesNothingAndNoneFollows) {
     }
     EXPECT_GT(steps, 1);
     EXPECT_TRUE(same_bits(before, training->save()));
-    for (int later = 0; later < 3; ++later) training->train_step({16, 8}, {.lr = 0.1});
+    for (int later = 0; later < 3; ++later) training->train_step({16, 8}, SgdStep{.lr = 0.1});
     for (const StepMetrics& metrics : training->drain_metrics()) {
       EXPECT_TRUE(std::isnan(metrics.loss_sum));
       EXPECT_EQ(metrics.correct, 0);
@@ -63,11 +63,11 @@ TEST_P(HaltingTest, AStepWithoutAFiniteLossChangesNothingAndNoneFollows) {
 TEST_P(HaltingTest, LoadingStartsAgain) {
   SmallTraining training(setup());
   training->load(with(training, "0.weight", std::nanf("")));
-  training->train_step({0, 16}, {});
+  training->train_step({0, 16}, SgdStep{});
   EXPECT_TRUE(std::isnan(training->drain_metrics().at(0).loss_sum));
   const ModelState start = initial_state(training.network(), Init::torch, 1);
   training->load(start);
-  training->train_step({0, 16}, {});
+  training->train_step({0, 16}, SgdStep{});
   EXPECT_TRUE(std::isfinite(training->drain_metrics().at(0).loss_sum));
   EXPECT_TRUE(finite(training->save()));
   EXPECT_FALSE(same_bits(start, training->save()));
@@ -91,12 +91,12 @@ TEST_P(HaltingTest, FirstNonFiniteNamesTheStep) {
 
 TEST_P(HaltingTest, FirstNonFiniteChangesNothing) {
   SmallTraining training(setup()), other(setup());
-  training->train_step({0, 16}, {});
-  other->train_step({0, 16}, {});
+  training->train_step({0, 16}, SgdStep{});
+  other->train_step({0, 16}, SgdStep{});
   EXPECT_EQ(training->first_non_finite({16, 9}), "");
   EXPECT_EQ(training->drain_metrics().size(), 1u);
-  training->train_step({16, 16}, {.momentum = 0.9});
-  other->train_step({16, 16}, {.momentum = 0.9});
+  training->train_step({16, 16}, SgdStep{.momentum = 0.9});
+  other->train_step({16, 16}, SgdStep{.momentum = 0.9});
   EXPECT_TRUE(same_bits(training->save(), other->save()));
 }
 

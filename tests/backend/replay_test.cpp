@@ -18,7 +18,7 @@ class ReplayTest : public BackendTest {
     return result;
   }
   /// Step number `i` of a run in which everything changes that may.
-  static void step(Executable& executable, std::int64_t i) {
+  static void step(TestedExecutable& executable, std::int64_t i) {
     if (i % 4 == 0) executable.set_order(epoch_order(40, 3, static_cast<std::uint64_t>(i), true));
     const SgdStep params{.lr = 0.05 / static_cast<double>(i + 1),
                             .momentum = i % 5 < 3 ? 0.9 : 0.0,
@@ -39,8 +39,8 @@ TEST_P(ReplayTest, ReplayedStepsHaveTheBitsOfStepsThatRunForTheFirstTime) {
     fresh->set_order(epoch_order(40, 3, static_cast<std::uint64_t>(i / 4 * 4), true));
     fresh->load(state);
     fresh->load_momentum(momentum);
-    step(*fresh, i);
-    step(*replayed, i);
+    step(*fresh.operator->(), i);
+    step(*replayed.operator->(), i);
     state = replayed->save();
     momentum = replayed->save_momentum();
     ASSERT_TRUE(same_bits(fresh->save(), state));
@@ -70,7 +70,7 @@ TEST_P(ReplayTest, DrainingSeldomLosesNoMetrics) {
       if (i % 3 == 2)
         (*training)->eval_step({i % 16, 1});
       else
-        (*training)->train_step({i % 40, 1}, {.lr = 0.01});
+        (*training)->train_step({i % 40, 1}, SgdStep{.lr = 0.01});
     }
     const std::vector<StepMetrics> one = often->drain_metrics();
     each.insert(each.end(), one.begin(), one.end());

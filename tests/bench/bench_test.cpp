@@ -42,7 +42,7 @@ class BenchTest : public ::testing::Test {
     return make_backends(config.train.backend, jobs, 100, note);
   }
   std::string variant() const {
-    return Trainer(config.train, dataset, *backends(1).front()).executable().variant();
+    return Trainer(config.train, dataset, *backends(1).front()).variant();
   }
   std::string run_file(const std::string& name, std::size_t run) const {
     return folder.file(name + "/runs/" + run_name(runs_of(config)[run]) + ".jsonl");

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "support/error_message.hpp"
-#include "support/reference.hpp"
+#include "support/plan_reference.hpp"
 
 namespace bntrain {
 namespace {
@@ -33,60 +33,25 @@ ModelState random_state(const Network& network, unsigned seed) {
   std::mt19937 engine(seed);
   std::normal_distribution<float> normal;
   for (const RunningStatistics& norm : network.running()) {
-    for (float& value : values(state, norm.name + ".weight")) value = normal(engine);
-    for (float& value : values(state, norm.name + ".bias")) value = normal(engine);
-    for (float& value : values(state, norm.name + ".running_mean")) value = normal(engine);
-    for (float& value : values(state, norm.name + ".running_var")) value = std::exp(3 * normal(engine));
+    const std::string& name = network.layer(norm.layer).name;
+    for (float& value : values(state, name + ".weight")) value = normal(engine);
+    for (float& value : values(state, name + ".bias")) value = normal(engine);
+    for (float& value : values(state, name + ".running_mean")) value = normal(engine);
+    for (float& value : values(state, name + ".running_var")) value = std::exp(3 * normal(engine));
   }
   return state;
 }
 
-/// The logits of inference in double precision.
-reference::Values logits(const Network& network, const ModelState& state, const reference::Values& images,
-                         std::int64_t count) {
-  reference::Values x = images;
-  for (const Layer& layer : network.layers()) {
-    const auto tensor = [&](const char* name) {
-      return reference::widen(state.find(layer.name + name)->floats());
-    };
-    const Shape &in = layer.input, &out = layer.output;
-    const auto bias = [&] {
-      return layer.bias ? tensor(".bias") : reference::Values(static_cast<std::size_t>(out.channels));
-    };
-    switch (layer.kind) {
-      case LayerKind::conv:
-        x = reference::conv_forward(x, tensor(".weight"), bias(),
-                                    {count, in.channels, in.height, in.width, out.channels, layer.kernel,
-                                     layer.stride, layer.padding});
-        break;
-      case LayerKind::linear:
-        x = reference::linear_forward(x, tensor(".weight"), bias(), {count, in.channels, out.channels});
-        break;
-      case LayerKind::batch_norm:
-        x = reference::norm_inference(x, tensor(".weight"), tensor(".bias"), tensor(".running_mean"),
-                                      tensor(".running_var"), {count, in.channels, in.spatial()}, eps);
-        break;
-      case LayerKind::relu:
-        x = reference::relu_forward(x);
-        break;
-      case LayerKind::flatten:
-        break;
-      default:
-        ADD_FAILURE() << "not in these networks: " << layer.text;
-    }
-  }
-  return x;
-}
-
-/// The largest difference of a logit, and what rounding the folded numbers to float32 explains: 2^-24 of
+/// The largest difference of a logit, and what rounding the folded values to float32 explains: 2^-24 of
 /// each, through at most three layers, with room for the sums.
 void expect_same_logits(const Network& network, const ModelState& state, const FoldedNetwork& folded) {
   std::mt19937 engine(5);
   std::uniform_real_distribution<double> pixel(0, 1);
-  reference::Values images(static_cast<std::size_t>(3 * image.size()));
-  for (double& value : images) value = pixel(engine);
-  const auto before = logits(network, state, images, 3);
-  const auto after = logits(folded.network, folded.state, images, 3);
+  reference::Batch batch{reference::Values(static_cast<std::size_t>(3 * image.size())), {0, 0, 0}};
+  for (double& value : batch.images) value = pixel(engine);
+  const auto before = reference::inference_logits(network, {.eps = eps}, batch, reference::widen(state));
+  const auto after =
+      reference::inference_logits(folded.network, {.eps = eps}, batch, reference::widen(folded.state));
   ASSERT_EQ(before.size(), after.size());
   double largest = 0, difference = 0;
   for (std::size_t i = 0; i < before.size(); ++i) {

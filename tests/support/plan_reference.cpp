@@ -38,42 +38,6 @@ Values rounded(const Values& values, Rounding rounding) {
   return rounding == Rounding::none ? values : widen(narrow(values));
 }
 
-Values activation_forward(const Activation& a, const Values& x) {
-  switch (a.kind) {
-    case ActivationKind::none:
-      break;
-    case ActivationKind::relu:
-      return relu_forward(x);
-    case ActivationKind::sigmoid:
-      return sigmoid_forward(x);
-    case ActivationKind::gelu:
-      return gelu_forward(x);
-    case ActivationKind::silu:
-      return silu_forward(x);
-    case ActivationKind::leaky_relu:
-      return leaky_relu_forward(x, a.slope);
-  }
-  return x;
-}
-
-Values activation_backward(const Activation& a, const Values& x, const Values& dy) {
-  switch (a.kind) {
-    case ActivationKind::none:
-      break;
-    case ActivationKind::relu:
-      return relu_backward(x, dy);
-    case ActivationKind::sigmoid:
-      return sigmoid_backward(x, dy);
-    case ActivationKind::gelu:
-      return gelu_backward(x, dy);
-    case ActivationKind::silu:
-      return silu_backward(x, dy);
-    case ActivationKind::leaky_relu:
-      return leaky_relu_backward(x, dy, a.slope);
-  }
-  return dy;
-}
-
 Values sum(Values a, const Values& b) {
   for (std::size_t i = 0; i < b.size(); ++i) a[i] += b[i];
   return a;
@@ -193,6 +157,42 @@ void backward(const Network& network, const BatchNormOptions& options, std::int6
 
 }  // namespace
 
+Values activation_forward(const Activation& a, const Values& x) {
+  switch (a.kind) {
+    case ActivationKind::none:
+      break;
+    case ActivationKind::relu:
+      return relu_forward(x);
+    case ActivationKind::sigmoid:
+      return sigmoid_forward(x);
+    case ActivationKind::gelu:
+      return gelu_forward(x);
+    case ActivationKind::silu:
+      return silu_forward(x);
+    case ActivationKind::leaky_relu:
+      return leaky_relu_forward(x, a.slope);
+  }
+  return x;
+}
+
+Values activation_backward(const Activation& a, const Values& x, const Values& dy) {
+  switch (a.kind) {
+    case ActivationKind::none:
+      break;
+    case ActivationKind::relu:
+      return relu_backward(x, dy);
+    case ActivationKind::sigmoid:
+      return sigmoid_backward(x, dy);
+    case ActivationKind::gelu:
+      return gelu_backward(x, dy);
+    case ActivationKind::silu:
+      return silu_backward(x, dy);
+    case ActivationKind::leaky_relu:
+      return leaky_relu_backward(x, dy, a.slope);
+  }
+  return dy;
+}
+
 State widen(const ModelState& state) {
   State result;
   for (const Tensor& tensor : state.tensors)
@@ -252,9 +252,14 @@ double training_loss(const Network& network, const BatchNormOptions& norm, const
   return softmax_cross_entropy(traces.back().output, batch.labels, network.classes()).sum;
 }
 
+Values inference_logits(const Network& network, const BatchNormOptions& norm, const Batch& batch,
+                        const State& state) {
+  return forward(network, norm, batch, state, Rounding::none, false).back().output;
+}
+
 Loss evaluate(const Network& network, const BatchNormOptions& norm, const Batch& batch, const State& state) {
-  const std::vector<Trace> traces = forward(network, norm, batch, state, Rounding::none, false);
-  return softmax_cross_entropy(traces.back().output, batch.labels, network.classes());
+  return softmax_cross_entropy(inference_logits(network, norm, batch, state), batch.labels,
+                               network.classes());
 }
 
 }  // namespace bntrain::reference

@@ -15,6 +15,10 @@
 
 namespace bntrain::reference {
 
+/// The activation of that kind, and from its input and the gradient of its output that of its input.
+Values activation_forward(const Activation& activation, const Values& x);
+Values activation_backward(const Activation& activation, const Values& x, const Values& dy);
+
 /// Parameters and running statistics, or gradients, by PyTorch's names.
 using State = std::map<std::string, Values>;
 
@@ -59,6 +63,8 @@ double training_loss(const Network& network, const BatchNormOptions& norm, const
                      const State& state);
 
 /// Forward with running statistics.
+Values inference_logits(const Network& network, const BatchNormOptions& norm, const Batch& batch,
+                        const State& state);
 Loss evaluate(const Network& network, const BatchNormOptions& norm, const Batch& batch, const State& state);
 
 }  // namespace bntrain::reference

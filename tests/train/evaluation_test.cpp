@@ -37,8 +37,8 @@ class EvaluationTest : public BackendTest {
       for (float& gamma : tensor(p.name)) gamma = value = value > 1 ? -0.5f : value + 0.75f;
     }
     for (const RunningStatistics& norm : network_.running()) {
-      std::ranges::fill(tensor(norm.name + ".running_mean"), 0.25f);
-      std::ranges::fill(tensor(norm.name + ".running_var"), 0.75f);
+      std::ranges::fill(tensor(tensor_name(network_.layer(norm.layer), TensorRole::running_mean)), 0.25f);
+      std::ranges::fill(tensor(tensor_name(network_.layer(norm.layer), TensorRole::running_var)), 0.75f);
     }
   }
 
@@ -123,7 +123,7 @@ TEST_P(EvaluationTest, ByBatchIsATrainingPassOverEachBatch) {
     const ModelEvaluation found = by_batch.evaluate_by_batch();
     EXPECT_NEAR(found.metrics.loss, expected / kImages, kTolerance);
     expect_consistent(found);
-    EXPECT_TRUE(same_bits(by_batch.executable().save(), state_));
+    EXPECT_TRUE(same_bits(by_batch.save(), state_));
   }
 }
 
@@ -145,7 +145,7 @@ TEST_P(EvaluationTest, RecomputedStatisticsAreThoseOfAllImages) {
                       kTolerance * std::max(1.0, std::abs(expected.at(moved.name)[c])))
               << moved.name << " channel " << c;
       }
-      EXPECT_TRUE(same_bits(recomputing.executable().save(), found));  // they are loaded
+      EXPECT_TRUE(same_bits(recomputing.save(), found));  // they are loaded
     }
   }
 }

@@ -1,6 +1,7 @@
 // What a training run records of its inside, judged by the reference in double.
 #include "bntrain/probe.hpp"
 
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 
 #include "bntrain/random.hpp"
 #include "bntrain/trainer.hpp"
+#include "backend/state.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"
 
@@ -108,9 +110,9 @@ class ProbeTest : public BackendTest {
                                 reference::widen(state));
     for (const NormRecord& norm : record.norms) {
       SCOPED_TRACE("step " + std::to_string(record.step) + ", " + norm.layer);
-      const Layer& layer = network.layers()[static_cast<std::size_t>(std::stoi(norm.layer))];
+      const auto at = static_cast<std::size_t>(std::stoi(norm.layer));
+      const Layer& layer = network.layers()[at];
       ASSERT_EQ(layer.kind, LayerKind::batch_norm);
-      const auto at = static_cast<std::size_t>(layer.index);
       expect_percentiles(norm.input, inputs[at].value);
       // Relative: behind a batch norm the gradients of 16 images cancel.
       const double out = norm_of(inputs[at + 1].gradient), in = norm_of(inputs[at].gradient);
@@ -136,8 +138,9 @@ class ProbeTest : public BackendTest {
     }
     for (const ActivationRecord& activation : record.activations) {
       SCOPED_TRACE("step " + std::to_string(record.step) + ", " + activation.layer);
-      const Layer& layer = network.layers()[static_cast<std::size_t>(std::stoi(activation.layer))];
-      const Values& input = inputs[static_cast<std::size_t>(layer.index)].value;
+      const auto at = static_cast<std::size_t>(std::stoi(activation.layer));
+      const Layer& layer = network.layers()[at];
+      const Values& input = inputs[at].value;
       expect_percentiles(activation.all, input);
       expect_percentiles(activation.unit, channel(input, layer.input.channels, layer.input.spatial(), 0));
     }
@@ -206,7 +209,7 @@ TEST_P(ProbeTest, NanInTheNetworkIsNanInTheRecord) {
   state.tensors.at(0).floats().at(0) = std::numeric_limits<float>::quiet_NaN();
   const auto backend = GetParam().make(1);
   Trainer trainer(config, data, *backend);
-  trainer.executable().load(state);
+  load_state(trainer.executable(), state);
   Records observer;
   EXPECT_EQ(trainer.run(observer, stop).end, TrainEnd::diverged);
   ASSERT_EQ(observer.steps.size(), 1u);

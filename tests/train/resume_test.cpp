@@ -85,7 +85,8 @@ class ResumeTest : public BackendTest {
   Ended run(Recorder& recorder, const Checkpoint* from = nullptr, int threads = 1) {
     Trainer trainer = make(from, threads);
     const TrainResult result = trainer.run(recorder, recorder.stop);
-    return {result, trainer.save(), trainer.executable().save_momentum()};
+    const std::vector<OptimizerState> optimizer = save_optimizer(trainer.executable());
+    return {result, trainer.save(), optimizer.empty() ? ModelState() : optimizer[0].state};
   }
   /// As a new process would read it.
   Checkpoint through_a_file(const Checkpoint& checkpoint) const {

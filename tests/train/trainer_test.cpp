@@ -28,18 +28,30 @@ struct Recording {
   std::vector<std::pair<std::int64_t, std::int64_t>> train_ranges, eval_ranges, diagnosed_ranges;
   std::vector<StepParams> params;
   std::vector<std::size_t> drained;  // number of steps of each drain
-  ModelState loaded;
+  std::vector<std::vector<StepParams>> prepared;
+  std::vector<float> parameters, running;  ///< as they were written
 };
 
 /// The loss of training step i (from 0), a sum over its images.
 using Script = std::function<double(std::int64_t step)>;
 
-class FakeExecutable : public Executable {
+class FakeExecutable : public Executable, public Diagnostics {
  public:
-  FakeExecutable(Recording& recording, Script script, double test_loss, std::chrono::milliseconds eval_time)
-      : recording_(recording), script_(std::move(script)), test_loss_(test_loss), eval_time_(eval_time) {}
+  FakeExecutable(const PlanRequest& request, Recording& recording, Script script, double test_loss,
+                 std::chrono::milliseconds eval_time)
+      : plan_(make_plan(request, {})),
+        recording_(recording),
+        script_(std::move(script)),
+        test_loss_(test_loss),
+        eval_time_(eval_time) {}
+  const Plan& plan() const override { return plan_; }
+  void bind_training_images(const ImageSet&) override {}
+  void bind_evaluation_images(const ImageSet&) override {}
   void set_order(std::span<const std::int64_t> order) override {
     recording_.orders.emplace_back(order.begin(), order.end());
+  }
+  void prepare(std::span<const StepParams> next) override {
+    recording_.prepared.emplace_back(next.begin(), next.end());
   }
   void train_step(BatchRange range, const StepParams& params) override {
     const auto step = static_cast<std::int64_t>(recording_.train_ranges.size());
@@ -52,26 +64,37 @@ class FakeExecutable : public Executable {
     if (range.first == 0) std::this_thread::sleep_for(eval_time_);
     pending_.push_back({test_loss_, 2, range.count});
   }
-  std::vector<BatchStatistics> eval_step_by_batch(BatchRange, int) override { return {}; }
   std::vector<float> logits() override { return {}; }
   std::vector<StepMetrics> drain_metrics() override {
     recording_.drained.push_back(pending_.size());
     return std::exchange(pending_, {});
   }
+  std::vector<float> read(StateBuffer buffer) const override {
+    const bool running = buffer == StateBuffer::running_statistics;
+    const std::vector<float>& written = running ? recording_.running : recording_.parameters;
+    return written.empty() ? std::vector<float>(static_cast<std::size_t>(
+                                 running ? plan_.network.running_floats() : plan_.network.parameter_floats()))
+                           : written;
+  }
+  void write(StateBuffer buffer, std::span<const float> values) override {
+    if (buffer == StateBuffer::parameters) recording_.parameters.assign(values.begin(), values.end());
+    if (buffer == StateBuffer::running_statistics) recording_.running.assign(values.begin(), values.end());
+  }
+  std::int64_t updates() const override { return 0; }
+  void restart(std::int64_t) override {}
+  std::string variant() const override { return "fake"; }
+
+  Diagnostics& diagnostics() override { return *this; }
+  std::vector<BatchStatistics> eval_step_by_batch(BatchRange, int) override { return {}; }
   std::string first_non_finite(BatchRange range) override {
     recording_.diagnosed_ranges.emplace_back(range.first, range.count);
     return "0 fc3 (output)";
   }
   std::vector<OpTiming> time_ops(BatchRange, int) override { return {}; }
   std::vector<float> read_value(int, StepPass, std::int64_t) const override { return {}; }
-  ModelState save() const override { return recording_.loaded; }
-  ModelState save_gradients() const override { return {}; }
-  ModelState save_momentum() const override { return {}; }
-  void load(const ModelState& state) override { recording_.loaded = state; }
-  void load_momentum(const ModelState&) override {}
-  std::string variant() const override { return "fake"; }
 
  private:
+  const Plan plan_;
   Recording& recording_;
   Script script_;
   double test_loss_;
@@ -81,11 +104,10 @@ class FakeExecutable : public Executable {
 
 class FakeBackend : public Backend {
  public:
-  PlanOptions plan_options() const override { return {}; }
-  std::unique_ptr<Executable> compile(const Plan&, const Dataset&) override {
-    return std::make_unique<FakeExecutable>(recording, script, test_loss, evaluation_time);
+  std::unique_ptr<Executable> compile(const PlanRequest& request) override {
+    return std::make_unique<FakeExecutable>(request, recording, script, test_loss, evaluation_time);
   }
-  DeviceCeilings measure_peaks() override { return {}; }
+  DevicePeaks measure_peaks() override { return {}; }
   std::string description() const override { return "fake"; }
 
   Recording recording;

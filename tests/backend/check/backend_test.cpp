@@ -26,6 +26,8 @@ std::vector<std::string> networks() {
           "conv4x3nobias,bn,relu,conv3x2nobias,fc6nobias,relu,fc4nobias",
           "flatten,bn,fc4",
           "conv4x3,bn,sigmoid,avgpool2,conv3x2,sigmoid,avgpool2,fc7,bn,sigmoid,fc4",
+          "conv4x3p1,res(conv4x3p1,bn,relu,conv4x3p1,bn),relu,maxpool2,fc4",
+          "res(conv4x3s2p1,bn,gelu|conv4x1s2),silu,res(conv4x1,leakyrelu),bn,fc4",
           "fc4"};
 }
 
@@ -71,7 +73,7 @@ TEST(CheckBackendTest, ItNamesBothDevicesAndReportsTheLargestDistances) {
   EXPECT_THAT(run->report(),
               testing::AllOf(HasSubstr(other->variant()), HasSubstr("4 training and 1 evaluation steps"),
                              HasSubstr("loss "), HasSubstr("gradient "), HasSubstr("parameter "),
-                             HasSubstr("running statistics "), HasSubstr("momentum ")));
+                             HasSubstr("running statistics "), HasSubstr("optimizer state ")));
   EXPECT_EQ(alone->report(), "");
 }
 
@@ -164,7 +166,7 @@ TEST(CheckBackendTest, ADecisionWithinRoundingIsNoFaultButAWrongOneIs) {
       sum += run.data().train.pixels[pixel] / 255.0 * weight[pixel];
     bias = {static_cast<float>(input - sum), 4, 4};
     run->load(state);
-    run->train_step({0, 1}, {.lr = 0.1, .gradient_scale = 1});
+    run->train_step({0, 1}, SgdStep{.lr = 0.1, .gradient_scale = 1});
     return run->report();
   };
   const auto lowered = [](int, ModelState& state) { floats_of(state, "1.bias")[0] -= 1e-6f; };
@@ -177,19 +179,20 @@ TEST(CheckBackendTest, ADecisionWithinRoundingIsNoFaultButAWrongOneIs) {
               HasSubstr("gradient 1.weight"));
 }
 
-// Looking judges nothing, and must not count as steps.
-TEST(CheckBackend, APlanOfEveryValueIsTheReferencesAlone) {
+// Inspection judges nothing, and must not count as steps.
+TEST(CheckBackend, APlanForInspectionIsTheReferencesAlone) {
   const auto backend = make_check_backend(
-      cpu_backend().make(1), std::make_unique<FaultyBackend>(cpu_backend().make(1), Fault{.plan = [](Plan&) {
-                                                               ADD_FAILURE() << "compiled twice";
-                                                             }}));
+      cpu_backend().make(1),
+      std::make_unique<FaultyBackend>(cpu_backend().make(1), Fault{.batch_norm = [](BatchNormOptions&) {
+                                        ADD_FAILURE() << "compiled twice";
+                                      }}));
   const Dataset data = make_synthetic({{1, 6, 6, false}, 4, 8, 8, 7, 0.5});
   const Network network = Network::parse("conv2x3,bn,relu,fc4", data.train.shape, 4);
-  const auto looking = backend->compile(make_plan(network, {}, 8, {.every_value = true}), data);
-  looking->load(initial_state(network, Init::torch, 1));
-  looking->train_step({0, 8}, {});
-  EXPECT_EQ(looking->read_value(1, StepPass::forward, 8).size(), 8u * 2 * 4 * 4);
-  EXPECT_EQ(looking->report(), "");
+  TestedExecutable inspected = bound(backend->compile({network, {}, 8, Purpose::inspection}), data);
+  inspected.load(initial_state(network, Init::torch, 1));
+  inspected.train_step({0, 8}, SgdStep{});
+  EXPECT_EQ(inspected.read_value(1, StepPass::forward, 8).size(), 8u * 2 * 4 * 4);
+  EXPECT_EQ(inspected.report(), "");
 }
 
 }  // namespace

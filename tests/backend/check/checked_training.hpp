@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -15,7 +16,7 @@ namespace bntrain::test {
 
 inline constexpr const char* kNetwork = "conv4x3,bn,relu,maxpool2,conv6x2,bn,relu,fc8,relu,fc4";
 inline constexpr std::int64_t kBatch = 16, kTrain = 40;  // two full batches and one of 8
-inline const StepParams kParams{
+inline const SgdStep kParams{
     .lr = 0.05, .momentum = 0.9, .weight_decay = 1e-3, .gradient_scale = 1.0 / kBatch};
 
 inline std::unique_ptr<Backend> make_reference() {
@@ -34,23 +35,24 @@ class CheckedTraining {
       : data_(make_synthetic({{1, 10, 9, false}, 4, kTrain, 20, 7, 0.5})),
         network_(Network::parse(text, data_.train.shape, 4)),
         backend_(std::move(backend)) {
-    PlanOptions options = backend_->plan_options();
-    options.training = training;
-    executable_ = backend_->compile(make_plan(network_, {}, kBatch, options), data_);
+    executable_.emplace(bound(
+        backend_->compile({network_, {}, kBatch, training ? Purpose::training : Purpose::inference,
+                           UpdateRule::sgd_momentum}),
+        data_));
     executable_->load(initial_state(network_, init, 1));
   }
 
   /// Makes training step `number`: the three batches again and again, each epoch in another order.
-  void step(int number, const StepParams& params = kParams) {
+  void step(int number, const SgdStep& params = kParams) {
     const int in_epoch = number % 3;
     if (in_epoch == 0) executable_->set_order(epoch_order(kTrain, 3, number / 3, true));
     executable_->train_step({in_epoch * kBatch, in_epoch == 2 ? kTrain - 2 * kBatch : kBatch}, params);
   }
-  void steps(int count, const StepParams& params = kParams) {
+  void steps(int count, const SgdStep& params = kParams) {
     for (int number = 0; number < count; ++number) step(number, params);
   }
 
-  Executable* operator->() { return executable_.get(); }
+  TestedExecutable* operator->() { return &*executable_; }
   const Network& network() const { return network_; }
   const Dataset& data() const { return data_; }
 
@@ -58,7 +60,7 @@ class CheckedTraining {
   Dataset data_;
   Network network_;
   std::unique_ptr<Backend> backend_;
-  std::unique_ptr<Executable> executable_;
+  std::optional<TestedExecutable> executable_;
 };
 
 inline std::unique_ptr<Backend> checked(std::unique_ptr<Backend> judged) {

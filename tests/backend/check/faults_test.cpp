@@ -39,7 +39,7 @@ std::vector<PlantedFault> planted_faults() {
                    {.gradients = scaled(tensor, 1.01f, 4)},
                    4,
                    {"gradient " + std::string(tensor)}});
-  all.push_back({"gradient_of_a_bias_in_front_of_a_norm",
+  all.push_back({"gradient_of_a_bias_before_a_norm",
                  {.gradients = [](int, ModelState& g) { floats_of(g, "4.bias")[2] += 0.1f; }},
                  0,
                  {"gradient 4.bias", "'4 conv6x2'"}});
@@ -48,15 +48,15 @@ std::vector<PlantedFault> planted_faults() {
                  0,
                  {"gradient 5.weight", "inf off"}});
   all.push_back({"unbiased_running_var",
-                 {.plan = [](Plan& plan) { plan.batch_norm.unbiased = true; }},
+                 {.batch_norm = [](BatchNormOptions& options) { options.unbiased = true; }},
                  0,
                  {"running statistics 1.running_var", "'1-3 bn+relu+maxpool2'"}});
   all.push_back({"running_momentum",
-                 {.plan = [](Plan& plan) { plan.batch_norm.momentum = 0.1; }},
+                 {.batch_norm = [](BatchNormOptions& options) { options.momentum = 0.1; }},
                  0,
                  {"running statistics 1.running_mean"}});
   all.push_back(
-      {"eps", {.plan = [](Plan& plan) { plan.batch_norm.eps = 1e-3; }}, 0, {"running statistics 5."}});
+      {"eps", {.batch_norm = [](BatchNormOptions& options) { options.eps = 1e-3; }}, 0, {"running statistics 5."}});
   all.push_back({"running_var_moves_twice",
                  {.state = scaled("5.running_var", 1.00001f, 7)},
                  7,
@@ -73,7 +73,7 @@ std::vector<PlantedFault> planted_faults() {
   all.push_back({"a_step_that_is_not_applied",
                  {.params =
                       [](int step, BatchRange, StepParams& params) {
-                        if (step == 5) params.lr = 0;
+                        if (step == 5) params.update.lr = 0;
                       }},
                  5,
                  {"parameter 0.weight", "'0 conv4x3'"}});
@@ -84,28 +84,28 @@ std::vector<PlantedFault> planted_faults() {
                       }},
                  6,
                  {": loss is "}});
-  all.push_back({"hits",
+  all.push_back({"correct_predictions",
                  {.metrics =
                       [](int step, StepMetrics& metrics) {
                         if (step == 6) metrics.correct += metrics.correct < metrics.count ? 1 : -1;
                       }},
                  6,
-                 {": images classified right is "}});
+                 {": correct predictions is "}});
   all.push_back({"momentum_lost",
                  {.momentum_loaded =
                       [](int, ModelState& momentum) {
                         for (Tensor& tensor : momentum.tensors) std::ranges::fill(tensor.floats(), 0.0f);
                       }},
                  1,
-                 {"momentum 0.weight"}});
+                 {"optimizer state 0.weight"}});
   all.push_back({"momentum_of_the_wrong_size",
-                 {.params = [](int, BatchRange, StepParams& params) { params.momentum = 0.8; }},
+                 {.params = [](int, BatchRange, StepParams& params) { params.update.momentum = 0.8f; }},
                  1,
-                 {"momentum 0.weight"}});
+                 {"optimizer state 0.weight"}});
   all.push_back({"no_weight_decay",
-                 {.params = [](int, BatchRange, StepParams& params) { params.weight_decay = 0; }},
+                 {.params = [](int, BatchRange, StepParams& params) { params.update.weight_decay = 0; }},
                  0,
-                 {"momentum 0.weight"}});
+                 {"optimizer state 0.weight"}});
   all.push_back(
       {"short_batch_divided_by_its_own_size",
        {.params = [](int, BatchRange range,
@@ -153,8 +153,8 @@ TEST(PlantedFaults, AreCaughtInTheTutorialsInitialState) {
   std::vector<Fault> faults;
   for (const char* tensor : {"0.weight", "1.weight", "4.weight", "5.bias", "8.weight", "10.weight"})
     faults.push_back({.gradients = scaled(tensor, 1.01f, 0)});
-  faults.push_back({.plan = [](Plan& plan) { plan.batch_norm.unbiased = true; }});
-  faults.push_back({.params = [](int, BatchRange, StepParams& params) { params.lr *= 0.99; }});
+  faults.push_back({.batch_norm = [](BatchNormOptions& options) { options.unbiased = true; }});
+  faults.push_back({.params = [](int, BatchRange, StepParams& params) { params.update.lr *= 0.99f; }});
   faults.push_back({.params = [](int, BatchRange, StepParams& params) { params.gradient_scale *= 1.001; }});
   for (std::size_t i = 0; i < faults.size(); ++i) {
     CheckedTraining run(with_fault(faults[i]), kNetwork, Init::tutorial);

@@ -46,7 +46,7 @@ TEST_P(AllocationTest, NoStepAllocates) {
     std::int64_t before = allocations;
     test::SmallTraining training(setup);
     EXPECT_GT(allocations, before);  // it does count
-    const SgdStep params{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
+    const test::SgdStep params{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
     training->train_step({0, 16}, params);
     training->eval_step({0, 16});
     before = allocations;

@@ -1,40 +1,57 @@
-// One block over one group: its numbers, its reference, its kernels called in the order of a training step.
+// One block over one group: its values, its reference, its kernels called in the order of a training step.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "backend/cpu/kernel_test.hpp"
+#include "support/plan_reference.hpp"
 
 namespace bntrain::cpu {
 
 struct BlockCase {
   std::int64_t height, width, pool;
   bool norm;
-  Activation activation = Activation::none;
-  Pooling pooling = Pooling::maximum;
+  Activation activation = {};
+  bool average = false;
 
   std::string name() const {
-    return std::to_string(height) + "x" + std::to_string(width) + (norm ? ", norm" : "") +
-           (activation == Activation::relu      ? ", relu"
-            : activation == Activation::sigmoid ? ", sigmoid"
-                                                : "") +
-           (pooling == Pooling::maximum ? ", maximum of " : ", average of ") + std::to_string(pool);
+    const std::string keyword =
+        activation.kind == ActivationKind::none ? "" : ", " + std::string(activation_type(activation.kind).keyword);
+    return std::to_string(height) + "x" + std::to_string(width) + (norm ? ", norm" : "") + keyword +
+           (average ? ", average of " : ", maximum of ") + std::to_string(pool);
   }
 };
 
+inline constexpr Activation kNoActivation{}, kRelu{ActivationKind::relu}, kSigmoid{ActivationKind::sigmoid};
+
+/// Whether its values and derivatives are rounded.
+inline bool is_smooth(const Activation& activation) {
+  return activation != kNoActivation && activation != kRelu;
+}
+
 /// All combinations of the three parts on even and odd planes; the last is longer than a chunk.
 inline std::vector<BlockCase> block_cases() {
+  const Activation activations[] = {kNoActivation,
+                                    kRelu,
+                                    kSigmoid,
+                                    {ActivationKind::gelu},
+                                    {ActivationKind::silu},
+                                    {ActivationKind::leaky_relu, 0.25f}};
   std::vector<BlockCase> cases;
   for (const auto& [height, width] : {std::pair<std::int64_t, std::int64_t>{6, 6}, {7, 5}, {3, 40}, {12, 13}})
     for (std::int64_t pool = 1; pool <= 3; ++pool)
       for (const bool norm : {false, true})
-        for (const Activation activation : {Activation::none, Activation::relu, Activation::sigmoid})
-          for (const Pooling pooling : {Pooling::maximum, Pooling::average})
-            if (pool > 1 || pooling == Pooling::maximum)
-              cases.push_back({height, width, pool, norm, activation, pooling});
-  cases.push_back({1, 1, 1, true, Activation::relu});
-  cases.push_back({1, 1, 1, true, Activation::sigmoid});
+        for (const Activation& activation : activations)
+          for (const bool average : {false, true}) {
+            // A maximum is taken before the activation, which must keep the order.
+            const bool monotone =
+                activation == kNoActivation || activation_type(activation.kind).monotone;
+            if (pool > 1 ? average || monotone : !average)
+              cases.push_back({height, width, pool, norm, activation, average});
+          }
+  for (const Activation& activation : activations)
+    if (activation != kNoActivation) cases.push_back({1, 1, 1, true, activation});
   return cases;
 }
 
@@ -43,7 +60,7 @@ struct BlockReference {
   reference::Values mean, var, y, dx, dgamma, dbeta;
   reference::Values activation_dy;   ///< gradient of the activation's output
   reference::Values norm_dy;         ///< gradient of its input
-  std::vector<std::int64_t> winner;  ///< per output: index into x; empty where averages are taken
+  std::vector<std::int64_t> argmax;  ///< per output: index into x; empty where averages are taken
 };
 
 struct BlockProblem {
@@ -67,9 +84,7 @@ struct BlockProblem {
     const Values wide = widen(x);
     const NormForward n = norm_forward(wide, widen(gamma), widen(beta), norm, eps);
     const Values normed = shape.norm ? n.y : wide;
-    const Values active = shape.activation == Activation::relu      ? relu_forward(normed)
-                          : shape.activation == Activation::sigmoid ? sigmoid_forward(normed)
-                                                                    : normed;
+    const Values active = activation_forward(shape.activation, normed);
     BlockReference r;
     r.mean = n.mean;
     r.var = n.var;
@@ -79,12 +94,10 @@ struct BlockProblem {
     } else {
       const PoolForward pooled = maxpool_forward(active, pool);
       r.y = pooled.y;
-      r.winner = pooled.winner;
+      r.argmax = pooled.winner;
       r.activation_dy = maxpool_backward(pooled, widen(dy), pool);
     }
-    r.norm_dy = shape.activation == Activation::relu      ? relu_backward(normed, r.activation_dy)
-                : shape.activation == Activation::sigmoid ? sigmoid_backward(normed, r.activation_dy)
-                                                          : r.activation_dy;
+    r.norm_dy = activation_backward(shape.activation, normed, r.activation_dy);
     r.dx = r.norm_dy;
     if (!shape.norm) return r;
     NormGradients g = norm_backward(wide, r.norm_dy, widen(gamma), norm, eps);
@@ -96,19 +109,19 @@ struct BlockProblem {
 };
 
 inline BlockShape block_shape(std::int64_t channels, const BlockCase& c) {
-  return {channels, c.height, c.width,      c.height / c.pool, c.width / c.pool,
-          c.pool,   c.norm,   c.activation, c.pooling};
+  return {channels, c.height, c.width,   c.height / c.pool, c.width / c.pool,
+          c.pool,   c.norm,   c.average, c.activation};
 }
 
 /// The kernels of a whole training step, one after the other.
 struct BlockRun {
   std::vector<Moments> moments;
-  std::vector<float> mean, invstd, dbeta_mean, dgamma_mean;
+  std::vector<float> mean, inv_std, dbeta_mean, dgamma_mean;
   std::vector<double> sums;
   std::vector<float> y, dx;    ///< dense (valid, channels, ...)
   std::vector<float> dead_dx;  ///< dx in the lanes without an image
 
-  /// `statistics`: another run whose mean and invstd are used instead of the block's own.
+  /// `statistics`: another run whose mean and inv_std are used instead of the block's own.
   BlockRun(const Kernels& k, const BlockProblem& p, const BlockRun* statistics = nullptr) {
     using support::Guarded;
     const auto channels = at(p.shape.channels);
@@ -126,12 +139,12 @@ struct BlockRun {
     const auto n = static_cast<double>(p.values_per_channel());
     for (const Moments& m : moments) {
       mean.push_back(static_cast<float>(m.mean));
-      invstd.push_back(static_cast<float>(1 / std::sqrt(m.m2 / n + p.eps)));
+      inv_std.push_back(static_cast<float>(1 / std::sqrt(m.m2 / n + p.eps)));
     }
-    if (statistics != nullptr) mean = statistics->mean, invstd = statistics->invstd;
+    if (statistics != nullptr) mean = statistics->mean, inv_std = statistics->inv_std;
     dbeta_mean.assign(channels, 0);
     dgamma_mean.assign(channels, 0);
-    const NormCoefficients coefficients{mean.data(),   invstd.data(),     p.gamma.data(),
+    const NormCoefficients coefficients{mean.data(),   inv_std.data(),     p.gamma.data(),
                                         p.beta.data(), dbeta_mean.data(), dgamma_mean.data()};
     k.block_forward(p.shape, raw.data(), coefficients, out.data());
     EXPECT_TRUE(out.complete());

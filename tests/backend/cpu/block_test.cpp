@@ -23,7 +23,7 @@ class BlockTest : public KernelTest {
     p.shape = block_shape(5, c);
     p.gamma = {1.5f, -0.7f, 0.0f, 1e-20f, 0.9f};
     p.beta = {0.3f, -0.2f, 0.4f, 0.0f, 0.1f};  // beside 1e-20 a beta would make every y tie
-    if (c.activation == Activation::sigmoid) p.gamma[3] = 0.05f;  // so would the 0.5 of a sigmoid
+    if (is_smooth(c.activation)) p.gamma[3] = 0.05f;  // so would the 0.5 of a sigmoid
     p.x = random(valid * p.input().size(), 0.5f);
     for (std::size_t i = 0; i < p.x.size(); ++i)
       if (p.channel_of(i) == 4) p.x[i] += 100;
@@ -102,19 +102,19 @@ reference::Values normed_magnitudes(const BlockProblem& p, const BlockReference&
 TEST_P(BlockTest, ForwardIsNormThenActivationThenPool) {
   for_each_case([this](const BlockProblem& p, const BlockReference& r) {
     const BlockRun run(k, p);
-    const bool sigmoid = p.shape.activation == Activation::sigmoid;
+    const bool smooth = is_smooth(p.shape.activation);
     reference::Values magnitudes = normed_magnitudes(p, r), allowed;
     if (averages(p.shape)) {
       magnitudes = reference::avgpool_forward(
           magnitudes, {p.valid, p.shape.channels, p.shape.in_height, p.shape.in_width, p.shape.pool});
     } else {
-      reference::Values winners;
-      for (const std::int64_t winner : r.winner) winners.push_back(magnitudes[at(winner)]);
-      magnitudes = winners;
+      reference::Values chosen;
+      for (const std::int64_t index : r.argmax) chosen.push_back(magnitudes[at(index)]);
+      magnitudes = chosen;
     }
-    const bool rounds = p.shape.norm || sigmoid || averages(p.shape);
+    const bool rounds = p.shape.norm || smooth || averages(p.shape);
     for (const double magnitude : magnitudes)
-      allowed.push_back(rounds ? bound(kFloatEps, p.shape.pool * p.shape.pool, magnitude + (sigmoid ? 1 : 0))
+      allowed.push_back(rounds ? bound(kFloatEps, p.shape.pool * p.shape.pool, magnitude + (smooth ? 1 : 0))
                                : 0);
     EXPECT_TRUE(close(run.y, r.y, allowed));
   });
@@ -124,15 +124,15 @@ TEST_P(BlockTest, BackwardSumsAndInputGradient) {
   for_each_case([this](const BlockProblem& p, const BlockReference& r) {
     const BlockRun run(k, p);
     for (const float value : run.dead_dx) ASSERT_EQ(value, 0);
-    // A sigmoid's slope feels the rounding of what it is taken at.
+    // The derivative of a smooth activation feels the rounding of what it is taken at.
     const reference::Values normed = normed_magnitudes(p, r);
     reference::Values through_activation(p.x.size());
     for (std::size_t i = 0; i < p.x.size(); ++i)
-      through_activation[i] = p.shape.activation == Activation::sigmoid
-                                  ? std::abs(r.activation_dy[i]) * (1 + (p.shape.norm ? normed[i] : 0))
+      through_activation[i] = is_smooth(p.shape.activation)
+                                  ? std::abs(r.activation_dy[i]) * (1 + (p.shape.norm || p.shape.activation != kSigmoid ? normed[i] : 0))
                                   : std::abs(r.norm_dy[i]);
     if (!p.shape.norm) {
-      const bool rounds = p.shape.activation == Activation::sigmoid || averages(p.shape);
+      const bool rounds = is_smooth(p.shape.activation) || averages(p.shape);
       EXPECT_TRUE(
           close(run.dx, r.dx, rounds ? bounds(1, through_activation) : reference::Values(p.x.size())));
       return;
@@ -140,10 +140,10 @@ TEST_P(BlockTest, BackwardSumsAndInputGradient) {
     const std::int64_t n = p.values_per_channel();
     const auto channels = at(p.shape.channels);
     reference::Values sum(channels), sum_xhat(channels), gain(channels);
-    const auto invstd = [&](std::size_t c) { return 1 / std::sqrt(r.var[c] + p.eps); };
+    const auto inv_std = [&](std::size_t c) { return 1 / std::sqrt(r.var[c] + p.eps); };
     // How far xhat reaches, the rounding of the mean included.
     const auto reach = [&](std::size_t i, std::size_t c) {
-      return (std::abs(p.x[i] - r.mean[c]) + std::abs(r.mean[c])) * invstd(c);
+      return (std::abs(p.x[i] - r.mean[c]) + std::abs(r.mean[c])) * inv_std(c);
     };
     for (std::size_t i = 0; i < p.x.size(); ++i) {
       const std::size_t c = at(p.channel_of(i));
@@ -159,7 +159,7 @@ TEST_P(BlockTest, BackwardSumsAndInputGradient) {
       const std::size_t c = at(p.channel_of(i));
       const double through_statistics = (sum[c] + reach(i, c) * sum_xhat[c]) / static_cast<double>(n);
       allowed.push_back(bound(
-          kFloatEps, 64, std::abs(p.gamma[c]) * invstd(c) * (through_activation[i] + through_statistics)));
+          kFloatEps, 64, std::abs(p.gamma[c]) * inv_std(c) * (through_activation[i] + through_statistics)));
     }
     EXPECT_TRUE(close(run.dx, r.dx, allowed));
   });
@@ -174,7 +174,7 @@ TEST_P(BlockTest, FusedIsUnfused) {
     norm.dy.assign(p.x.size(), 0);
     activation.shape = block_shape(5, {height, width, 1, false, p.shape.activation});
     activation.dy.assign(p.x.size(), 0);
-    pool.shape = block_shape(5, {height, width, p.shape.pool, false, Activation::none, p.shape.pooling});
+    pool.shape = block_shape(5, {height, width, p.shape.pool, false, kNoActivation, p.shape.average});
     activation.x = BlockRun(k, norm, &fused).y;  // the chunks of the statistics differ, and their last bits
     pool.x = BlockRun(k, activation).y;
     const BlockRun pooled(k, pool);
@@ -185,8 +185,8 @@ TEST_P(BlockTest, FusedIsUnfused) {
     // The sums run in another order. With few values per channel what is left of dy is next to nothing.
     const reference::Values expected = reference::widen(unfused.dx);
     double gain = 0;
-    for (std::size_t c = 0; c < fused.invstd.size(); ++c)
-      gain = std::max(gain, static_cast<double>(std::abs(p.gamma[c]) * fused.invstd[c]));
+    for (std::size_t c = 0; c < fused.inv_std.size(); ++c)
+      gain = std::max(gain, static_cast<double>(std::abs(p.gamma[c]) * fused.inv_std[c]));
     const double magnitude =
         std::max(100 * support::largest(expected), gain * support::largest(reference::widen(p.dy)));
     EXPECT_TRUE(close(fused.dx, expected, p.shape.norm ? bound(kFloatEps, 64, magnitude) : 0));
@@ -196,7 +196,7 @@ TEST_P(BlockTest, FusedIsUnfused) {
 TEST_P(BlockTest, AnAverageIsSharedEvenlyAndADroppedPixelGetsNothing) {
   BlockProblem p;
   p.valid = 1;
-  p.shape = block_shape(1, {3, 5, 2, false, Activation::none, Pooling::average});
+  p.shape = block_shape(1, {3, 5, 2, false, kNoActivation, true});
   p.x = {1, 2, -4, -3, 9,  //
          3, 4, -2, 7,  9,  //
          9, 9, 9,  9,  9};
@@ -224,7 +224,7 @@ TEST_P(BlockTest, TiesGoToTheFirst) {
         BlockRun run(k, p);
         std::vector<std::int64_t> winners;
         for (std::size_t o = 0; o < r.winner.size(); ++o) winners.push_back(r.winner[o]);
-        const float scale = norm ? gamma * run.invstd[0] : 1;
+        const float scale = norm ? gamma * run.inv_std[0] : 1;
         reference::Values allowed(p.x.size(), 0.0);
         if (norm)
           allowed.assign(p.x.size(), bound(kFloatEps, 64, 8 * std::abs(scale) * support::largest(r.norm_dy)));
@@ -236,7 +236,7 @@ TEST_P(BlockTest, WindowsWithoutAPositiveValueGiveZeroAndNoGradient) {
   for (const std::int64_t pool : {1, 2, 3}) {
     BlockProblem p;
     p.valid = k.lanes;
-    p.shape = block_shape(2, {6, 6, pool, false, Activation::relu});
+    p.shape = block_shape(2, {6, 6, pool, false, kRelu});
     p.x = random(p.valid * p.input().size());
     for (float& value : p.x) value = -std::abs(value);
     p.x[0] = 0;
@@ -252,7 +252,7 @@ TEST_P(BlockTest, NanPassesActivationAndPoolWherever) {
     if (c.height != 6 || c.norm) continue;
     SCOPED_TRACE(c.name());
     for (std::int64_t i = 0; i < c.pool * c.pool; ++i) {
-      BlockShape shape = block_shape(1, {c.pool, 2 * c.pool, c.pool, false, c.activation, c.pooling});
+      BlockShape shape = block_shape(1, {c.pool, 2 * c.pool, c.pool, false, c.activation, c.average});
       std::vector<float> x(at(2 * c.pool * c.pool * k.lanes), 3.0f);
       const int lane = static_cast<int>(i) % k.lanes;
       x[at((i / c.pool * 2 * c.pool + i % c.pool) * k.lanes + lane)] = kNan;
@@ -260,21 +260,21 @@ TEST_P(BlockTest, NanPassesActivationAndPoolWherever) {
       Guarded pooled(at(2 * k.lanes)), y(at(shape.out_height * shape.out_width * k.lanes));
       k.block_reduce(shape, in.data(), nullptr, k.lanes, nullptr, pooled.data());
       k.block_forward(shape, pools_raw(shape) ? pooled.data() : in.data(), {}, y.data());
-      const double expected = c.activation == Activation::sigmoid ? 1 / (1 + std::exp(-3.0)) : 3;
+      const double expected = reference::activation_forward(c.activation, {3.0})[0];
       for (std::int64_t o = 0; o < 2; ++o)
         for (int l = 0; l < k.lanes; ++l) {
           const float value = y.data()[o * k.lanes + l];
           if (o == 0 && l == lane)
             EXPECT_TRUE(std::isnan(value)) << "position " << i;
           else
-            EXPECT_NEAR(value, expected, 3 * kFloatEps * expected) << "position " << i;
+            EXPECT_NEAR(value, expected, 4 * kFloatEps * expected) << "position " << i;
         }
     }
   }
 }
 
 TEST_P(BlockTest, NanStaysInItsChannel) {
-  const BlockCase c{6, 6, 2, true, Activation::relu};
+  const BlockCase c{6, 6, 2, true, kRelu};
   BlockProblem clean = problem(c, k.lanes), spoiled = clean;
   for (std::size_t i = 0; i < spoiled.x.size(); ++i)
     if (spoiled.channel_of(i) == 1) {
@@ -297,21 +297,21 @@ TEST_P(BlockTest, ADegenerateChannelIsBetaWithoutGradient) {
     if (c.height != 6 || !c.norm) continue;
     SCOPED_TRACE(c.name());
     const BlockShape shape = block_shape(1, c);
-    const float mean = 1, invstd = 0, gamma = 2, beta = 0.25f, dbeta_mean = 1, dgamma_mean = kNan;
-    const NormCoefficients n{&mean, &invstd, &gamma, &beta, &dbeta_mean, &dgamma_mean};
+    const float mean = 1, inv_std = 0, gamma = 2, beta = 0.25f, dbeta_mean = 1, dgamma_mean = kNan;
+    const NormCoefficients n{&mean, &inv_std, &gamma, &beta, &dbeta_mean, &dgamma_mean};
     std::vector<float> x(at(36 * k.lanes), std::numeric_limits<float>::max());
     const auto outputs = at(shape.out_height * shape.out_width * k.lanes);
     const Guarded in(x), dy(std::vector<float>(outputs, 1.0f));
     Guarded y(outputs), dx(x.size());
     k.block_forward(shape, in.data(), n, y.data());
-    const bool sigmoid = c.activation == Activation::sigmoid;
-    const double active = sigmoid ? 1 / (1 + std::exp(-0.25)) : 0.25;
-    for (const float value : y.values()) ASSERT_NEAR(value, active, sigmoid ? 3 * kFloatEps : 0);
+    const double active = reference::activation_forward(c.activation, {0.25})[0];
+    for (const float value : y.values())
+      ASSERT_NEAR(value, active, is_smooth(c.activation) ? 3 * kFloatEps : 0);
     double sums[2];
     k.block_backward_sums(shape, in.data(), y.data(), dy.data(), n, sums);
-    const double slope = sigmoid ? active * (1 - active) : 1;
+    const double slope = reference::activation_backward(c.activation, {0.25}, {1.0})[0];
     EXPECT_NEAR(sums[0], slope * static_cast<double>(outputs),
-                c.activation == Activation::none && c.pooling == Pooling::maximum
+                c.activation == kNoActivation && !c.average
                     ? 0
                     : 4 * kFloatEps * static_cast<double>(outputs));
     EXPECT_EQ(sums[1], 0);
@@ -328,7 +328,7 @@ TEST_P(BlockTest, TheGapsOfASpreadGradientAreLeftAlone) {
     const Guarded x = to_lanes(p.x, planes.size(), k.lanes, 1e3f);
     const Guarded dy = to_lanes(p.dy, p.output().size(), k.lanes);
     Guarded pooled(at(p.output().size() * k.lanes)), y(at(p.output().size() * k.lanes));
-    const NormCoefficients n{run.mean.data(), run.invstd.data(),     p.gamma.data(),
+    const NormCoefficients n{run.mean.data(), run.inv_std.data(),     p.gamma.data(),
                              p.beta.data(),   run.dbeta_mean.data(), run.dgamma_mean.data()};
     k.block_reduce(p.shape, x.data(), p.gamma.data(), p.valid, nullptr, pooled.data());
     const float* raw = pools_raw(p.shape) ? pooled.data() : x.data();

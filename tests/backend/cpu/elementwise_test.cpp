@@ -1,8 +1,9 @@
-// Gathering, borders, layouts, merging, the update.
+// Gathering, borders, layouts, merging, sums, the updates.
 #include <algorithm>
 #include <numeric>
 
 #include "backend/cpu/kernel_test.hpp"
+#include "support/plan_reference.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -76,29 +77,72 @@ TEST_P(ElementwiseTest, MergeAddsInOrder) {
   }
 }
 
-TEST_P(ElementwiseTest, SgdWithMomentumAndWeightDecay) {
-  for (const double momentum : {0.0, 0.9})
+TEST_P(ElementwiseTest, AddsAndActivates) {
+  for (const Activation activation : {Activation{}, {ActivationKind::relu}, {ActivationKind::leaky_relu, 0.5f}}) {
+    const auto a = random(13 * k.lanes), b = random(13 * k.lanes);
+    reference::Values sum;
+    for (std::size_t i = 0; i < a.size(); ++i) sum.push_back(a[i] + b[i]);
+    Guarded out(a.size());
+    k.add(activation, 13, Guarded(a).data(), Guarded(b).data(), out.data());
+    const reference::Values expected = reference::activation_forward(activation, sum);
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(out.data()[i], static_cast<float>(expected[i]));
+    EXPECT_TRUE(out.intact());
+  }
+}
+
+TEST_P(ElementwiseTest, SgdIsThatOfTheReference) {
+  for (const UpdateRule rule : {UpdateRule::sgd, UpdateRule::sgd_momentum, UpdateRule::sgd_nesterov})
     for (const double decay : {0.0, 0.01})
       for (const std::int64_t size : {1, 5, 64, 131}) {
         const auto start = random(size);
-        Guarded weights(start), velocity(std::vector<float>(at(size), 0.0f));
+        const double momentum = rule == UpdateRule::sgd ? 0.0 : 0.9;
+        Guarded weights(start), m(std::vector<float>(at(size), 0.0f));
         reference::Values expected = reference::widen(start), buffer;
         for (int step = 0; step < 3; ++step) {
           const auto gradient = random(size);
-          k.sgd(size, gradient.data(), 0.1f, static_cast<float>(momentum), static_cast<float>(decay),
-                weights.data(), momentum != 0 ? velocity.data() : nullptr);
+          const UpdateScalars scalars{.lr = 0.1f,
+                                      .weight_decay = static_cast<float>(decay),
+                                      .momentum = static_cast<float>(momentum)};
+          k.update(rule, scalars, size, gradient.data(), weights.data(), m.data(), nullptr);
           reference::sgd_step(expected, reference::widen(gradient), buffer,
-                              {.lr = 0.1, .momentum = momentum, .weight_decay = decay, .gradient_scale = 1});
+                              {.lr = 0.1,
+                               .momentum = momentum,
+                               .weight_decay = decay,
+                               .gradient_scale = 1,
+                               .nesterov = rule == UpdateRule::sgd_nesterov});
           EXPECT_TRUE(support::close(weights.values(), expected,
                                      support::bound(support::kFloatEps, 9, support::largest(expected))));
         }
-        if (momentum != 0) {
-          EXPECT_TRUE(support::close(velocity.values(), buffer,
+        if (rule != UpdateRule::sgd) {
+          EXPECT_TRUE(support::close(m.values(), buffer,
                                      support::bound(support::kFloatEps, 9, support::largest(buffer))));
         }
         EXPECT_TRUE(weights.intact());
-        EXPECT_TRUE(velocity.intact());
+        EXPECT_TRUE(m.intact());
       }
+}
+
+TEST_P(ElementwiseTest, AdamWIsThatOfTheReference) {
+  for (const std::int64_t size : {1, 5, 64, 131}) {
+    const auto start = random(size);
+    Guarded weights(start), m(std::vector<float>(at(size), 0.0f)), v(std::vector<float>(at(size), 0.0f));
+    reference::Values expected = reference::widen(start);
+    reference::AdamWState state;
+    const OptimizerOptions options{.kind = OptimizerKind::adamw, .lr = 0.01, .weight_decay = 0.1};
+    for (int step = 0; step < 5; ++step) {
+      const auto gradient = random(size);
+      k.update(UpdateRule::adamw, update_scalars(options, options.lr, step), size, gradient.data(),
+               weights.data(), m.data(), v.data());
+      reference::adamw_step(expected, reference::widen(gradient), state, {.lr = 0.01, .weight_decay = 0.1});
+      EXPECT_TRUE(support::close(weights.values(), expected,
+                                 support::bound(support::kFloatEps, 16, support::largest(expected))));
+    }
+    EXPECT_TRUE(support::close(m.values(), state.first,
+                               support::bound(support::kFloatEps, 16, support::largest(state.first))));
+    EXPECT_TRUE(support::close(v.values(), state.second,
+                               support::bound(support::kFloatEps, 16, support::largest(state.second))));
+    EXPECT_TRUE(weights.intact() && m.intact() && v.intact());
+  }
 }
 
 BNTRAIN_FOR_EVERY_ISA(ElementwiseTest);

@@ -85,7 +85,7 @@ TEST_P(LinearTest, ReluBackwardMasksWhereTheOutputIsZero) {
   const std::vector<float> dy = random(size * k.lanes);
   const Guarded output(y);
   Guarded gradient(dy);
-  k.relu_backward(size, output.data(), gradient.data());
+  k.activation_backward({ActivationKind::relu}, size, output.data(), gradient.data());
   for (std::size_t i = 0; i < dy.size(); ++i) EXPECT_EQ(gradient.data()[i], y[i] == 0 ? 0 : dy[i]) << i;
   EXPECT_TRUE(gradient.intact());
 }

@@ -1,6 +1,6 @@
 #include "support/cuda_host/backend.hpp"
 
-#include "backend/cuda/ceilings.hpp"
+#include "backend/cuda/peaks.hpp"
 #include "backend/cuda/executable.hpp"
 
 namespace bntrain::cuda {
@@ -8,13 +8,12 @@ namespace {
 
 class HostBackend final : public Backend {
  public:
-  PlanOptions plan_options() const override { return {}; }
-  std::unique_ptr<Executable> compile(const Plan& plan, const Dataset& dataset) override {
-    return std::make_unique<CudaExecutable>(plan, dataset, Precision::fp32);
+  std::unique_ptr<Executable> compile(const PlanRequest& request) override {
+    return std::make_unique<CudaExecutable>(make_plan(request, {}), Precision::fp32);
   }
-  DeviceCeilings measure_peaks() override {
+  DevicePeaks measure_peaks() override {
     DeviceStream stream;
-    return cuda::measure_ceilings(stream, 1 << 20);
+    return cuda::measure_peaks(stream, 1 << 20);
   }
   std::string description() const override { return "CUDA kernels on the host"; }
 };
