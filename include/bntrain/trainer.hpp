@@ -75,20 +75,20 @@ class TrainObserver {
 /// A compiled run: data, network, plan and executable of one TrainConfig.
 class Trainer {
  public:
-  /// Loads initial values (init or init_from) and compiles. Throws Error(usage) where configuration and data
-  /// do not fit together, Error(data) for a bad init_from file, Error(runtime) from the backend. `dataset`
-  /// and `backend` must outlive the trainer.
+  /// Compiles, and begins with config.init. Throws Error(usage) where configuration and data do not fit
+  /// together, Error(runtime) from the backend. `dataset` and `backend` must outlive the trainer.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend);
-  /// Goes on where `from` was made: on the same backend with the same bits as if it had never stopped. Does
-  /// not look at init and init_from. Throws Error(data) where the checkpoint does not fit the configuration
-  /// or the data.
+  /// Begins with these values, such as those of load_model(), in place of config.init. Throws Error(data)
+  /// where they are not those of the network.
+  Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const ModelState& initial);
+  /// Goes on where `from` was made: on the same backend with the same bits as if it had never stopped.
+  /// Ignores config.init. Throws Error(data) where the checkpoint does not fit the configuration or the data.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from);
 
   /// What is trained on and evaluated with: the data set, or with validation its split.
   const Dataset& data() const { return split_ ? *split_ : dataset_; }
+  const TrainConfig& config() const { return config_; }
   const Network& network() const { return network_; }
-  /// What the user should know about the initial values; usually nothing.
-  const std::vector<std::string>& notes() const { return notes_; }
   const Executable& executable() const { return *executable_; }
   Executable& executable() { return *executable_; }
   std::int64_t steps_per_epoch() const;
@@ -130,7 +130,6 @@ class Trainer {
   Backend& backend_;
   std::unique_ptr<const Dataset> split_;  ///< with validation; its address must last
   Network network_;
-  std::vector<std::string> notes_;
   std::unique_ptr<Executable> executable_;
   TrainProgress progress_;
   ModelState best_;               ///< with validation: the model after the best epoch

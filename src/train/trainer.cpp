@@ -15,7 +15,7 @@ namespace {
 
 // Often enough for a progress bar, seldom enough that the synchronisation costs nothing.
 constexpr std::int64_t default_drain_interval = 50;
-// Where --log-every does not say: five looks an epoch of the reference, which cost as many more steps.
+// Where log_every does not say: five looks an epoch of the reference, which cost as many more steps.
 constexpr std::int64_t default_record_interval = 50;
 // A backend keeps the metrics of undrained steps, so their number must have a bound.
 constexpr std::int64_t longest_drain_interval = 1000;
@@ -39,10 +39,10 @@ void check_fit(const TrainConfig& config, const Dataset& dataset) {
   BNTRAIN_EXPECTS(config.epochs >= 0 && config.steps >= 0 && config.log_every >= 0 && config.eval_every >= 0);
   BNTRAIN_EXPECTS(config.save_every >= 0 && config.patience >= 0);
   if (config.batch_size < 1 || config.batch_size > dataset.train.count) {
-    throw Error(ErrorKind::usage, "--batch-size " + std::to_string(config.batch_size) +
-                                      " does not fit the data set " + dataset.name + ": allowed are 1 to " +
-                                      std::to_string(dataset.train.count) +
-                                      ", the number of its training images");
+    throw Error(ErrorKind::usage, "batch_size",
+                std::to_string(config.batch_size) + " does not fit the data set " + dataset.name +
+                    ": allowed are 1 to " + std::to_string(dataset.train.count) +
+                    ", the number of its training images");
   }
 }
 
@@ -138,7 +138,8 @@ TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop)
       best_ = executable_->save();
       observer.on_best(part, best_);
     }
-    if (!whole) break;  // --steps ends here; a run that goes on from the checkpoint finishes the epoch
+    if (!whole)
+      break;  // the number of steps ends here; a run that goes on from the checkpoint finishes the epoch
     progress_.epochs.push_back(part);
     progress_.measured.clear();
     progress_.train_seconds = 0;

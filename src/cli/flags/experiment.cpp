@@ -8,7 +8,6 @@
 #include "bntrain/error.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
-#include "train/records.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -122,19 +121,19 @@ void add_validation(CLI::App& app, TrainConfig& config) {
 }
 
 void add_run(CLI::App& app, TrainOptions& options) {
-  TrainConfig& config = options.config;
-  add_text(app, "--out", config.out, "RUN",
+  add_text(app, "--out", options.out, "RUN",
            "folder for checkpoints, metrics and configuration of the run; it is created");
   add_text(app, "--resume", options.resume, "RUN",
            "go on with the run in that folder, with its settings, as if it had never stopped");
-  add_integer(app, "--save-every", config.save_every, {0, most},
+  add_integer(app, "--save-every", options.config.save_every, {0, most},
               "write a checkpoint every N steps too; 0: only after epochs");
-  add_integer(app, "--keep", config.keep, {0, most}, "keep the last N checkpoints under numbered names too");
+  add_integer(app, "--keep", options.keep, {0, most}, "keep the last N checkpoints under numbered names too");
 }
 
-void check_run_options(const TrainConfig& config) {
-  expect(config.save_every == 0 || !config.out.empty(), "--save-every", "--out RUN, where checkpoints go");
-  expect(config.keep == 0 || !config.out.empty(), "--keep", "--out RUN, where checkpoints go");
+void check_run_options(const TrainOptions& options) {
+  const TrainConfig& config = options.config;
+  expect(config.save_every == 0 || !options.out.empty(), "--save-every", "--out RUN, where checkpoints go");
+  expect(options.keep == 0 || !options.out.empty(), "--keep", "--out RUN, where checkpoints go");
   expect(config.patience == 0 || config.valid > 0, "--patience",
          "--valid FRACTION: without validation images there is nothing to wait for");
 }

@@ -9,7 +9,7 @@
 
 #include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/config.hpp"
-#include "cli/commands/train_options.hpp"
+#include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 
 namespace bntrain::cli {
@@ -46,6 +46,6 @@ void add_validation(CLI::App& app, TrainConfig& config);
 void add_run(CLI::App& app, TrainOptions& options);
 
 /// Throws Error(usage) for one of these flags without the one that it needs.
-void check_run_options(const TrainConfig& config);
+void check_run_options(const TrainOptions& options);
 
 }  // namespace bntrain::cli

@@ -8,7 +8,6 @@
 
 #include "bntrain/error.hpp"
 #include "cli/flags/values.hpp"
-#include "train/records.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -70,7 +69,7 @@ void resume_options(CLI::App& train, TrainOptions& options) {
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
 
-  const Json given = config_record(options.config);
+  const Json given = settings_record(options);
   const bool by_convention = train.get_option("--bn-convention")->count() > 0;
   for (const auto& [key, value] : stored.items()) {
     CLI::Option& option = option_of(train, key);
@@ -87,7 +86,7 @@ void resume_options(CLI::App& train, TrainOptions& options) {
                                       " (--resume " + options.resume +
                                       "); leave it away, or begin another run with --out");
   }
-  options.config.out = options.resume;
+  options.out = options.resume;
 }
 
 }  // namespace bntrain::cli
