@@ -51,6 +51,7 @@ struct TrainResult {
 };
 
 class Trainer;
+class TrainingClock;
 
 /// Is told what happens, in order. The trainer itself prints nothing.
 class TrainObserver {
@@ -111,18 +112,19 @@ class Trainer {
   /// Splits, parses and compiles; the executable has no state yet.
   void compile();
   void check_resumable(const Checkpoint& from) const;
-  std::int64_t drain_interval() const;
-  /// Whether that step (from 0 since the start of the run) is looked at.
-  bool is_recorded(std::int64_t step) const;
   EvaluatedSet evaluated() const { return config_.valid > 0 ? EvaluatedSet::validation : EvaluatedSet::test; }
   bool out_of_patience() const;
 
-  /// Trains epoch `part.epoch` from where it is and fills `part.train_seconds`. False when a loss was not
-  /// finite: that of step `progress_.steps`.
-  bool train_epoch(EpochResult& part, TrainObserver& observer, const std::atomic<bool>& stop);
+  TrainEnd run_epochs(TrainResult& result, TrainObserver& observer, const std::atomic<bool>& stop);
+  /// Trains that epoch from where it is. False when a loss was not finite: that of step `progress_.steps`.
+  bool train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop);
+  void set_order(std::int64_t epoch);
   /// False when one of the new steps diverged.
   bool drain(std::int64_t epoch, TrainObserver& observer);
-  AverageMetrics evaluate(Executable& executable, const ImageSet& images) const;
+  /// With the first layer that is not finite on that batch of the epoch.
+  Divergence divergence(std::int64_t batch);
+  AverageMetrics evaluate();
+  void evaluate_within(std::int64_t epoch, TrainingClock& clock, TrainObserver& observer);
   AverageMetrics test_best_epoch();
 
   TrainConfig config_;

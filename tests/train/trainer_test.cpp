@@ -191,6 +191,14 @@ TEST_F(TrainerTest, DrainsEveryFiftyStepsWhenNothingIsLogged) {
   EXPECT_THAT(backend.recording.drained, ElementsAre(50, 50, 20, 6));
 }
 
+TEST_F(TrainerTest, DrainsLongEvaluationsOnTheWay) {
+  dataset.test = images(2500);
+  config.epochs = 1;
+  config.batch_size = 1;
+  EXPECT_EQ(run().epochs.at(0).test.count, 2500);
+  EXPECT_THAT(backend.recording.drained, ElementsAre(10, 1000, 1000, 500));
+}
+
 TEST_F(TrainerTest, AveragesBySampleAndByBatch) {
   config.epochs = 1;
   backend.script = [](std::int64_t step) { return step == 2 ? 8.0 : 4.0; };  // losses 1, 1 and 4
