@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "bntrain/network.hpp"
 
 namespace bntrain {
+
+struct BatchRange;
 
 struct ModelEvaluation {
   AverageMetrics metrics;
@@ -50,8 +53,7 @@ class Evaluator {
   ModelState recompute_statistics(ModelState state);
 
  private:
-  template <typename Step>
-  ModelEvaluation evaluate_with(const Step& step);
+  ModelEvaluation evaluate_with(const std::function<void(BatchRange)>& step);
 
   ImageSet images_;
   Network network_;

@@ -11,6 +11,7 @@ struct StepMetrics {
   double loss_sum = 0;
   std::int64_t correct = 0;
   std::int64_t count = 0;
+  double lr = 0;  ///< of its update, where a trainer tells
 
   double loss() const { return loss_sum / static_cast<double>(count); }
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(count); }

@@ -14,11 +14,14 @@
 #include "bntrain/dataset.hpp"
 #include "bntrain/metrics.hpp"
 #include "bntrain/model_file.hpp"
+#include "bntrain/schedule.hpp"
 
 namespace bntrain {
 
+class Agenda;
 class Executable;
 class Probe;
+struct StepParams;
 struct StepRecord;
 
 /// An evaluation within an epoch, as `eval_every` asks for it.
@@ -54,6 +57,7 @@ struct TrainResult {
 };
 
 class Trainer;
+class TrainingClock;
 
 /// Is told what happens, in order. The trainer itself prints nothing.
 class TrainObserver {
@@ -78,28 +82,29 @@ class TrainObserver {
 /// A compiled run: data, network, plan and executable of one TrainConfig.
 class Trainer {
  public:
-  /// Loads initial values (init or init_from) and compiles. Throws Error(usage) where configuration and data
-  /// do not fit together, Error(data) for a bad init_from file, Error(runtime) from the backend. `dataset`
-  /// and `backend` must outlive the trainer.
+  /// Compiles, and begins with config.init. Throws Error(usage) where configuration and data do not fit
+  /// together, Error(runtime) from the backend. `dataset` and `backend` must outlive the trainer.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend);
-  /// Goes on where `from` was made: on the same backend with the same bits as if it had never stopped. Does
-  /// not look at init and init_from. Throws Error(data) where the checkpoint does not fit the configuration
-  /// or the data.
+  /// Begins with these values, such as those of load_model(), in place of config.init. Throws Error(data)
+  /// where they are not those of the network.
+  Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const ModelState& initial);
+  /// Goes on where `from` was made: on the same backend with the same bits as if it had never stopped.
+  /// Ignores config.init. Throws Error(data) where the checkpoint does not fit the configuration or the data.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from);
 
   ~Trainer();
 
   /// What is trained on and evaluated with: the data set, or with validation its split.
   const Dataset& data() const { return split_ ? *split_ : dataset_; }
+  const TrainConfig& config() const { return config_; }
   const Network& network() const { return network_; }
-  /// What the user should know about the initial values; usually nothing.
-  const std::vector<std::string>& notes() const { return notes_; }
   /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
   std::string variant() const;
   /// One line for people about the steps so far; "" when there is nothing to say.
   std::string report() const;
   Executable& executable() { return *executable_; }
   std::int64_t steps_per_epoch() const;
+  const Schedule& schedule() const { return *schedule_; }
   /// Steps of the whole run, `config.steps` respected.
   std::int64_t total_steps() const;
 
@@ -119,18 +124,23 @@ class Trainer {
   /// Splits, parses and compiles; the executable has no state yet.
   void compile();
   void check_resumable(const Checkpoint& from) const;
-  std::int64_t drain_interval() const;
-  /// Whether that step (from 0 since the start of the run) is looked at.
-  bool is_recorded(std::int64_t step) const;
   EvaluatedSet evaluated() const { return config_.valid > 0 ? EvaluatedSet::validation : EvaluatedSet::test; }
   bool out_of_patience() const;
 
-  /// Trains epoch `part.epoch` from where it is and fills `part.train_seconds`. False when a loss was not
-  /// finite: that of step `progress_.steps`.
-  bool train_epoch(EpochResult& part, TrainObserver& observer, const std::atomic<bool>& stop);
+  TrainEnd run_epochs(TrainResult& result, TrainObserver& observer, const std::atomic<bool>& stop);
+  /// Trains that epoch from where it is. False when a loss was not finite: that of step `progress_.steps`.
+  bool train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop);
+  void set_order(std::int64_t epoch);
+  /// Of that step, from 0 since the start of the run.
+  StepParams params_of(std::int64_t step) const;
+  /// Hands the device what it will be given until the next drain; returns the step behind that.
+  std::int64_t prepare(const Agenda& agenda, std::int64_t made, std::int64_t end);
   /// False when one of the new steps diverged.
   bool drain(std::int64_t epoch, TrainObserver& observer);
-  AverageMetrics evaluate(Executable& executable, const ImageSet& images) const;
+  /// With the first layer that is not finite on that batch of the epoch.
+  Divergence divergence(std::int64_t batch);
+  AverageMetrics evaluate();
+  void evaluate_within(std::int64_t epoch, TrainingClock& clock, TrainObserver& observer);
   AverageMetrics test_best_epoch();
 
   TrainConfig config_;
@@ -138,8 +148,8 @@ class Trainer {
   Backend& backend_;
   std::unique_ptr<const Dataset> split_;  ///< with validation; its address must last
   Network network_;
-  std::vector<std::string> notes_;
   std::unique_ptr<Executable> executable_;
+  std::optional<Schedule> schedule_;
   TrainProgress progress_;
   ModelState best_;               ///< with validation: the model after the best epoch
   std::unique_ptr<Probe> probe_;  ///< null: nothing is recorded

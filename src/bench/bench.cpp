@@ -1,11 +1,12 @@
 #include "bench/bench.hpp"
 
+#include "bench/bench_config.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain::bench {
 namespace {
 
-/// Keeps what ends and passes it on under its number in the whole bench.
+/// Keeps the runs that end and passes them on under their number in the whole bench.
 class Keeper : public RunListObserver {
  public:
   Keeper(const BenchConfig& config, const std::vector<TrainConfig>& runs, std::vector<std::size_t> left,
@@ -24,8 +25,8 @@ class Keeper : public RunListObserver {
   void on_run(const EndedRun& ended) override {
     const std::size_t number = left_[ended.index];
     const TrainConfig& run = runs_[number];
-    folder_.keep(run, ended.records);
-    const auto record = folder_.find(run);
+    folder_.keep(run_name(run), ended.records);
+    const auto record = folder_.find(run_name(run), run_settings(config_, run));
     BNTRAIN_EXPECTS(record.has_value());
     observer_.on_run(number, judge(run.seed, *record, config_.target, chance_), ended.seconds);
   }
@@ -44,7 +45,7 @@ class Keeper : public RunListObserver {
 Bench::Bench(const BenchConfig& config, const Dataset& dataset, BenchFolder& folder)
     : config_(config), dataset_(dataset), folder_(folder), runs_(runs_of(config)) {
   for (std::size_t i = 0; i < runs_.size(); ++i) {
-    if (!folder_.find(runs_[i])) left_.push_back(i);
+    if (!record_of(runs_[i])) left_.push_back(i);
   }
 }
 
@@ -52,13 +53,17 @@ void Bench::run(const Backends& backends, Observer& observer, const std::atomic<
   std::vector<TrainConfig> runs;
   for (const std::size_t number : left_) runs.push_back(runs_[number]);
   Keeper keeper(config_, runs_, left_, chance_accuracy(dataset_.classes), folder_, observer);
-  run_list(runs, dataset_, backends, keeper, stop);
-  std::erase_if(left_, [&](std::size_t number) { return folder_.find(runs_[number]).has_value(); });
+  run_list(runs, config_.settings, dataset_, backends, keeper, stop);
+  std::erase_if(left_, [&](std::size_t number) { return record_of(runs_[number]).has_value(); });
+}
+
+std::optional<RunRecord> Bench::record_of(const TrainConfig& run) const {
+  return folder_.find(run_name(run), run_settings(config_, run));
 }
 
 Results Bench::results() const {
   std::vector<std::optional<RunRecord>> records;
-  for (const TrainConfig& run : runs_) records.push_back(folder_.find(run));
+  for (const TrainConfig& run : runs_) records.push_back(record_of(run));
   return summarise(config_, dataset_.classes, records);
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ class Bench {
   Results results() const;
 
  private:
+  std::optional<RunRecord> record_of(const TrainConfig& run) const;
+
   BenchConfig config_;
   const Dataset& dataset_;
   BenchFolder& folder_;

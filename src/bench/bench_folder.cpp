@@ -37,9 +37,8 @@ Json read_config(const fs::path& path) {
   Json config = parse_record(text);
   if (config.is_discarded() || !config.is_object() ||
       config.value("schema", Json()) != "bntrain-bench-config") {
-    throw Error(ErrorKind::data, path.string() +
-                                     ": this is no configuration of a bench; name another folder "
-                                     "with --out");
+    throw Error(ErrorKind::data,
+                path.string() + ": this is no configuration of a bench; name another folder");
   }
   return config;
 }
@@ -61,8 +60,7 @@ void BenchFolder::take_up() {
       throw Error(ErrorKind::data, file.string() + ": damaged: " + error.what());
     }
   } else if (holds_something(path_)) {
-    throw Error(ErrorKind::usage,
-                "--out: " + path_.string() + " holds files but no bench; name a new or empty folder");
+    throw Error(ErrorKind::usage, path_.string() + " holds files but no bench; name a new or empty folder");
   }
   remove_temporary_files(path_);
   write_file(file, config_.dump(2) + "\n");
@@ -70,11 +68,11 @@ void BenchFolder::take_up() {
   remove_temporary_files(path_ / "runs");
 }
 
-fs::path BenchFolder::run_file(const TrainConfig& run) const {
-  return path_ / "runs" / (run_name(run) + ".jsonl");
+fs::path BenchFolder::run_file(const std::string& run) const {
+  return path_ / "runs" / (run + ".jsonl");
 }
 
-std::optional<RunRecord> BenchFolder::find(const TrainConfig& run) const {
+std::optional<RunRecord> BenchFolder::find(const std::string& run, const Json& settings) const {
   const fs::path file = run_file(run);
   if (!fs::exists(file)) return std::nullopt;
   RunRecord record = read_run_record(file);
@@ -83,15 +81,14 @@ std::optional<RunRecord> BenchFolder::find(const TrainConfig& run) const {
     throw Error(ErrorKind::data, file.string() + ": line 1: this run has " + what + " " + one_line(found) +
                                      " and not " + one_line(expected) + "; remove the file to run it again");
   };
-  const Json flags = run_flags(run);
-  for (const auto& [flag, expected] : flags.items()) {
-    if (flag != "data") expect("--" + flag, record.start["config"][flag], expected);
+  for (const auto& [setting, expected] : settings.items()) {
+    if (setting != "data") expect(setting, record.start["config"][setting], expected);
   }
   expect("the variant", record.start["variant"], config_["variant"]);
   return record;
 }
 
-void BenchFolder::keep(const TrainConfig& run, const std::string& records) {
+void BenchFolder::keep(const std::string& run, const std::string& records) {
   write_file(run_file(run), records);
 }
 

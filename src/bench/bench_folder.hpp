@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "bench/grid.hpp"
 #include "bench/run_record.hpp"
 #include "core/folder_lock.hpp"
 #include "train/records.hpp"
@@ -24,16 +23,17 @@ class BenchFolder {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// The finished run's records, or none. Throws Error(data) when the file is damaged or of another run.
-  std::optional<RunRecord> find(const TrainConfig& run) const;
-  void keep(const TrainConfig& run, const std::string& records);
+  /// The records of the finished run of that run_name(), or none. Throws Error(data) when the file is damaged
+  /// or of a run with other `settings`.
+  std::optional<RunRecord> find(const std::string& run, const Json& settings) const;
+  void keep(const std::string& run, const std::string& records);
 
   /// A file of the folder, whole or not at all.
   void write(const std::string& name, const std::string& text) const;
 
  private:
   void take_up();
-  std::filesystem::path run_file(const TrainConfig& run) const;
+  std::filesystem::path run_file(const std::string& run) const;
 
   std::filesystem::path path_;
   Json config_;

@@ -86,7 +86,7 @@ Experiment larger_lr() {
     for (const double lr : rates) {
       const std::string name = std::string(norm == Norm::batch ? "BN" : "no BN") + " lr " + shortest(lr);
       experiment.arms.push_back(tutorial_arm(name, norm, Init::tutorial));
-      experiment.arms.back().config.lr = lr;
+      experiment.arms.back().config.optimizer.lr = lr;
     }
   }
   experiment.claims.push_back(
@@ -138,7 +138,7 @@ Experiment ioffe_figure_1() {
     config.init = Init::he;
     config.batch_size = 60;
     config.steps = 50'000;
-    config.lr = 0.1;
+    config.optimizer.lr = 0.1;
     config.log_every = 1000;
     config.record.activations = true;
     experiment.arms.push_back(std::move(arm));
@@ -166,7 +166,7 @@ Experiment d2l_lenet() {
   arm.config.network = "d2l-lenet";
   arm.config.init = Init::xavier;
   arm.config.epochs = 10;
-  arm.config.lr = 1;
+  arm.config.optimizer.lr = 1;
   // What three readers' committed notebooks print of the last epoch.
   arm.recordings = {{"reader 1", {{9, .267, .901, .858}}, false},
                     {"reader 2", {{9, .273, .899, .807}}, false},

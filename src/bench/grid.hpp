@@ -2,20 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "bntrain/config.hpp"
+#include "train/records.hpp"
 
 namespace bntrain::bench {
 
+/// The settings of a run by name, as the records of the run and of the bench state them.
+using SettingsRecord = std::function<Json(const TrainConfig&)>;
+
 /// One training run for every norm, init, learning rate and seed.
 struct BenchConfig {
-  TrainConfig train;  ///< what the runs share; its norm, init and lr are not looked at, its seed is the first
+  TrainConfig train;  ///< what the runs share; its norm, init and lr are ignored, its seed is the first
   std::vector<Norm> norms = {Norm::batch, Norm::none};
   std::vector<Init> inits = {Init::tutorial, Init::torch};
   std::vector<double> learning_rates = {0.05, 0.1, 0.2, 0.5, 1, 2};
   std::int64_t seeds = 3;
+  SettingsRecord settings = [](const TrainConfig&) { return Json::object(); };
   double target = 0.85;  ///< the test accuracy that a run must reach to count as trained
 };
 

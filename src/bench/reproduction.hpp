@@ -83,8 +83,8 @@ struct MeasuredEpoch {
   std::optional<Statistic> train_loss, train_accuracy, test_accuracy;  ///< over the seeds that finished it
 };
 
-/// What the first unit of the last activation layer read over the course of training; nothing without
-/// --record activations.
+/// What the first unit of the last activation layer read over the course of training; nothing where
+/// no activations were recorded.
 std::vector<ActivationRecord> last_activation_inputs(const RunRecord& run);
 
 struct Judgement {

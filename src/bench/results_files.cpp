@@ -123,7 +123,7 @@ Json results_json(const Results& results, const Dataset& dataset) {
   return {{"schema", "bntrain-bench"},
           {"schema_version", schema_version},
           {"bntrain", BNTRAIN_VERSION},
-          {"config", flags_record(results.config)},
+          {"config", settings_of(results.config)},
           {"environment", environment},
           {"dataset", dataset_record(dataset)},
           {"steps_per_epoch", start.is_null() ? Json(nullptr) : start.at("steps_per_epoch")},

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "backend/cpu/backend.hpp"
-#include "bench/grid.hpp"
 #include "bntrain/error.hpp"
 #include "train/record_writer.hpp"
 
@@ -20,9 +19,14 @@ struct Abandoned {};
 
 class RunList {
  public:
-  RunList(std::span<const TrainConfig> runs, const Dataset& dataset, const Backends& backends,
-          RunListObserver& observer, const std::atomic<bool>& stop)
-      : runs_(runs), dataset_(dataset), backends_(backends), observer_(observer), stop_(stop) {}
+  RunList(std::span<const TrainConfig> runs, const SettingsRecord& settings, const Dataset& dataset,
+          const Backends& backends, RunListObserver& observer, const std::atomic<bool>& stop)
+      : runs_(runs),
+        settings_(settings),
+        dataset_(dataset),
+        backends_(backends),
+        observer_(observer),
+        stop_(stop) {}
 
   /// Takes runs from the list until there is none left.
   void work(Backend& backend) {
@@ -55,6 +59,7 @@ class RunList {
   void train(std::size_t index, Backend& backend);
 
   std::span<const TrainConfig> runs_;
+  const SettingsRecord& settings_;
   const Dataset& dataset_;
   const Backends& backends_;
   RunListObserver& observer_;
@@ -92,7 +97,7 @@ void RunList::train(std::size_t index, Backend& backend) {
   const Clock::time_point begin = Clock::now();
   Trainer trainer(runs_[index], dataset_, backend);
   std::ostringstream records;
-  const Json start = start_record(runs_[index], dataset_, trainer, backend.description(),
+  const Json start = start_record(settings_(runs_[index]), dataset_, trainer, backend.description(),
                                   static_cast<int>(backends_.size()));
   RunObserver observer(records, runs_[index], start, *this, index, trainer.total_steps());
   EndedRun run{.index = index, .result = trainer.run(observer, stop_), .records = {}, .seconds = 0};
@@ -111,8 +116,8 @@ Backends make_backends(const BackendOptions& options, int jobs, std::size_t runs
   const bool on_cpu = options.device == Device::cpu || (options.device == Device::automatic && !note.empty());
   if (!on_cpu) {
     if (jobs > 1) {
-      throw Error(ErrorKind::usage, "--jobs " + std::to_string(jobs) +
-                                        ": a GPU trains one run at a time; allowed with it: auto and 1");
+      throw Error(ErrorKind::usage, "jobs",
+                  std::to_string(jobs) + " runs at a time on a GPU, which trains one; allowed: auto and 1");
     }
     return backends;
   }
@@ -129,10 +134,10 @@ Backends make_backends(const BackendOptions& options, int jobs, std::size_t runs
   return backends;
 }
 
-void run_list(std::span<const TrainConfig> runs, const Dataset& dataset, const Backends& backends,
-              RunListObserver& observer, const std::atomic<bool>& stop) {
+void run_list(std::span<const TrainConfig> runs, const SettingsRecord& settings, const Dataset& dataset,
+              const Backends& backends, RunListObserver& observer, const std::atomic<bool>& stop) {
   BNTRAIN_EXPECTS(!backends.empty());
-  RunList list(runs, dataset, backends, observer, stop);
+  RunList list(runs, settings, dataset, backends, observer, stop);
   {
     std::vector<std::jthread> others;
     for (std::size_t job = 1; job < backends.size(); ++job) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/config.hpp"
+#include "bench/grid.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/trainer.hpp"
 
@@ -26,7 +26,7 @@ Backends make_backends(const BackendOptions& options, int jobs, std::size_t runs
 struct EndedRun {
   std::size_t index = 0;  ///< in the list
   TrainResult result;
-  std::string records;  ///< what --metrics would have written
+  std::string records;  ///< as a RecordWriter writes them
   double seconds = 0;   ///< from its compilation to its end
 };
 
@@ -39,11 +39,11 @@ class RunListObserver {
   virtual void on_run(const EndedRun&) {}
 };
 
-/// Trains the runs, started in their order, as many at the same time as there are backends. What a run
-/// computes depends on neither the others nor their number. Returns when all have ended; or, once `stop` is
-/// true, after the steps that are being made: runs that were cut short are not reported. An Error of one run
-/// ends all and is thrown here, as is one that the observer throws.
-void run_list(std::span<const TrainConfig> runs, const Dataset& dataset, const Backends& backends,
-              RunListObserver& observer, const std::atomic<bool>& stop);
+/// Trains the runs, whose records state `settings` of each, started in their order, as many at the same time
+/// as there are backends. What a run computes depends on neither the others nor their number. Returns when
+/// all have ended; or, once `stop` is true, after the steps that are being made: runs that were cut short are
+/// not reported. An Error of one run ends all and is thrown here, as is one that the observer throws.
+void run_list(std::span<const TrainConfig> runs, const SettingsRecord& settings, const Dataset& dataset,
+              const Backends& backends, RunListObserver& observer, const std::atomic<bool>& stop);
 
 }  // namespace bntrain::bench

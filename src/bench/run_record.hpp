@@ -1,4 +1,4 @@
-// The record file of one finished run, as `bntrain train --metrics` writes it, read back.
+// The record file of one finished run, as a RecordWriter writes it, read back.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ struct RunRecord {
   Json start;  ///< the first record as it is
   std::vector<EpochRecord> epochs;
   std::vector<EvaluationRecord> evaluations;  ///< all of them, in the order of their steps
-  std::vector<ActivationRecord> activations;  ///< what --record activations wrote
+  std::vector<ActivationRecord> activations;  ///< where activations were recorded
   std::optional<DivergenceRecord> divergence;
   double train_seconds = 0;  ///< of the finished epochs
   /// The run had the machine for itself, so that its seconds mean something.

@@ -12,11 +12,11 @@ namespace {
 void check_fashion_mnist(const IdxFolder& folder) {
   for (std::size_t i = 0; i < folder.files.size(); ++i) {
     if (folder.digests[i] == fashion_mnist_digests[i]) continue;
-    throw Error(ErrorKind::data, folder.files[i].string() +
+    throw Error(ErrorKind::data, "data", folder.files[i].string() +
                                      ": this is not Fashion-MNIST: the SHA-256 of the unpacked contents is " +
                                      folder.digests[i] + ", published is " +
                                      std::string(fashion_mnist_digests[i]) +
-                                     "; to train on it all the same, name the folder: --data " +
+                                     "; to use it anyway, name its folder: " +
                                      folder.files[i].parent_path().string());
   }
 }
@@ -32,10 +32,10 @@ Dataset search_fashion_mnist(const DataSearch& search) {
     }
     looked_in += "\n  " + folder.string();
   }
-  throw Error(ErrorKind::data,
-              "no data: there is no train-images-idx3-ubyte, raw or .gz, in any of these folders:" +
+  throw Error(ErrorKind::data, "data",
+              "there is no train-images-idx3-ubyte, raw or .gz, in any of these folders:" +
                   (looked_in.empty() ? "\n  (none to search)" : looked_in) + "\n" + how_to_get_fashion_mnist +
-                  "\n(or --data FOLDER for files elsewhere, --data synthetic for no files at all)");
+                  "\n(or name another folder, or \"synthetic\" for generated images)");
 }
 
 }  // namespace

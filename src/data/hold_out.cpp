@@ -23,7 +23,7 @@ Dataset hold_out(const Dataset& dataset, double fraction, std::uint64_t seed) {
   const std::int64_t count = dataset.train.count;
   const std::int64_t held = std::llround(fraction * static_cast<double>(count));
   if (held == 0 || held == count) {
-    throw Error(ErrorKind::usage, "--valid: of the " + std::to_string(count) + " training images of " +
+    throw Error(ErrorKind::usage, "valid", "of the " + std::to_string(count) + " training images of " +
                                       dataset.name + ", " + std::to_string(held) +
                                       " would be held out for validation; both parts need at least one");
   }

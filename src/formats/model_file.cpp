@@ -48,9 +48,10 @@ class Metadata {
     throw Error(ErrorKind::data,
                 path_ + ": the metadata say " + key + " '" + *find(key) + "', which is not " + expected);
   }
-  [[noreturn]] void ask_for(const std::string& what, const std::string& flag) const {
-    throw Error(ErrorKind::usage, path_ + " does not say " + what +
-                                      ", as files of bntrain train --save do in their metadata; " + flag);
+  [[noreturn]] void ask_for(const std::string& setting, const std::string& what,
+                            const std::string& advice) const {
+    throw Error(ErrorKind::usage, setting,
+                path_ + " does not say " + what + ", as files of bntrain do in their metadata; " + advice);
   }
 
  private:
@@ -60,13 +61,14 @@ class Metadata {
 
 Network network_of(const Metadata& metadata, const std::string& path, const ModelDescription& known) {
   const std::string* text = known.network.empty() ? metadata.find("network") : &known.network;
-  if (text == nullptr) metadata.ask_for("which network it holds", "name it with --network, and --bn-eps");
+  if (text == nullptr)
+    metadata.ask_for("network", "which network it holds", "name it, and the eps of its batch norms");
   auto input = metadata.shape("input");
   if (!input) input = known.input;
-  if (!input) metadata.ask_for("the shape of its images", "give --input, such as --input 1x28x28");
+  if (!input) metadata.ask_for("input", "the shape of its images", "name it, such as 1x28x28");
   auto classes = metadata.number<std::int64_t>("classes");
   if (!classes) classes = known.classes;
-  if (!classes) metadata.ask_for("its number of classes", "give --classes, such as --classes 10");
+  if (!classes) metadata.ask_for("classes", "its number of classes", "name it, such as 10");
   if (*classes < 1) metadata.refuse("classes", "a number of classes");
   try {
     return Network::parse(*text, *input, *classes);
@@ -79,7 +81,7 @@ Network network_of(const Metadata& metadata, const std::string& path, const Mode
 double eps_of(const Metadata& metadata, const ModelDescription& known) {
   if (known.eps) return *known.eps;
   const auto eps = metadata.number<double>("bn-eps");
-  if (!eps) metadata.ask_for("the eps of its batch norms", "give --bn-eps; PyTorch's default is 1e-5");
+  if (!eps) metadata.ask_for("bn_eps", "the eps of its batch norms", "name it; PyTorch's default is 1e-5");
   if (!(std::isfinite(*eps) && *eps > 0)) metadata.refuse("bn-eps", "a positive number");
   return *eps;
 }
@@ -92,9 +94,7 @@ std::string Model::dataset() const {
 }
 
 Model load_model(const std::filesystem::path& path, const ModelDescription& known) {
-  TensorFile file = read_safetensors(path);
-  // A checkpoint holds the model and, under this prefix, what only a resumed run needs.
-  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  TensorFile file = read_model_tensors(path);
   const Metadata metadata(path, file.metadata);
   Model model;
   model.network = network_of(metadata, path.string(), known);

@@ -1,8 +1,8 @@
 #include "formats/onnx.hpp"
 
 #include <onnx/checker.h>
-#include <onnx/shape_inference/implementation.h>
 
+#include <onnx/shape_inference/implementation.h>
 #include <limits>
 #include <set>
 #include <vector>

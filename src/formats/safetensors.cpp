@@ -1,5 +1,7 @@
 // The safetensors format: 8 bytes of header length N (little-endian), N bytes of JSON, then the tensors'
 // bytes.
+#include "formats/safetensors.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -11,7 +13,6 @@
 
 #include "bntrain/error.hpp"
 #include "core/write_file.hpp"
-#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {
@@ -269,6 +270,12 @@ std::string make_header(const std::filesystem::path& path, const TensorFile& fil
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   return Reader(path).read();
+}
+
+TensorFile read_model_tensors(const std::filesystem::path& path) {
+  TensorFile file = read_safetensors(path);
+  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  return file;
 }
 
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {

@@ -7,15 +7,10 @@
 #include "backend/executable.hpp"
 #include "backend/state.hpp"
 #include "bntrain/error.hpp"
+#include "train/evaluation_loop.hpp"
 
 namespace bntrain {
 namespace {
-
-template <typename Visitor>
-void for_each_batch(std::int64_t images, std::int64_t batch_size, const Visitor& visit) {
-  for (std::int64_t first = 0; first < images; first += batch_size)
-    visit(BatchRange{first, std::min(batch_size, images - first)});
-}
 
 /// Mean and sum of squared deviations per channel of everything merged so far. Every image has as many values
 /// of a channel as every other, so that images serve as weights.
@@ -80,17 +75,13 @@ ModelState Evaluator::save() const {
   return save_state(*executable_);
 }
 
-template <typename Step>
-ModelEvaluation Evaluator::evaluate_with(const Step& step) {
+ModelEvaluation Evaluator::evaluate_with(const std::function<void(BatchRange)>& step) {
   ModelEvaluation result;
-  std::vector<StepMetrics> measured;
-  for_each_batch(images_.count, batch_size_, [&](BatchRange range) {
+  result.metrics = evaluate_batches(*executable_, images_.count, batch_size_, [&](BatchRange range) {
     step(range);
     const std::vector<float> logits = executable_->logits();
     result.logits.insert(result.logits.end(), logits.begin(), logits.end());
-    measured.push_back(executable_->drain_metrics().at(0));
   });
-  result.metrics = average(measured);
   return result;
 }
 
@@ -106,9 +97,8 @@ ModelState Evaluator::recompute_statistics(ModelState state) {
   load(state);
   for (const RunningStatistics& norm : network_.running()) {
     Moments moments;
-    for_each_batch(images_.count, batch_size_, [&](BatchRange range) {
+    evaluate_batches(*executable_, images_.count, batch_size_, [&](BatchRange range) {
       moments.merge(executable_->diagnostics().eval_step_by_batch(range, norm.layer).front(), range.count);
-      executable_->drain_metrics();
     });
     const Layer& layer = network_.layer(norm.layer);
     replace(state, tensor_name(layer, TensorRole::running_mean), moments.mean());

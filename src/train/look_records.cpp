@@ -1,4 +1,4 @@
-// The JSON objects of --record.
+// The records of a Probe.
 #include <string>
 
 #include "bntrain/probe.hpp"
@@ -25,11 +25,6 @@ Json channel_record(const NormChannel& channel) {
 }
 
 }  // namespace
-
-std::string to_string(const RecordOptions& record) {
-  if (!record.activations) return record.norms ? "bn" : "";
-  return record.norms ? "bn,activations" : "activations";
-}
 
 std::vector<Json> look_records(const StepRecord& record) {
   std::vector<Json> records;

@@ -1,4 +1,4 @@
-// Writes the records of a training run, one JSON object a line: --metrics, and the run files of a bench.
+// Writes the records of a training run, one JSON object a line.
 #pragma once
 
 #include <ostream>

@@ -40,24 +40,6 @@ std::string to_string(Init init) {
   return "";
 }
 
-std::string to_string(Device device) {
-  switch (device) {
-    case Device::automatic:
-      return "auto";
-    case Device::cpu:
-      return "cpu";
-    case Device::cuda:
-      return "cuda";
-    case Device::check:
-      return "check";
-  }
-  return "";
-}
-
-std::string to_string(Precision precision) {
-  return precision == Precision::tf32 ? "tf32" : "fp32";
-}
-
 // nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.
 double nine_digits(double value) {
   std::array<char, 32> text{};
@@ -71,40 +53,6 @@ double images_per_second(const EpochResult& epoch) {
   return rate(epoch.train.count, epoch.train_seconds);
 }
 
-Json config_record(const TrainConfig& config) {
-  return {{"data", config.data},
-          {"network", config.network},
-          {"norm", to_string(config.norm)},
-          {"init", to_string(config.init)},
-          {"bn-momentum", config.batch_norm.momentum},
-          {"bn-eps", config.batch_norm.eps},
-          {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
-          {"epochs", config.epochs},
-          {"steps", config.steps},
-          {"batch-size", config.batch_size},
-          {"lr", config.lr},
-          {"valid", config.valid},
-          {"patience", config.patience},
-          {"momentum", config.momentum},
-          {"weight-decay", config.weight_decay},
-          {"seed", config.seed},
-          {"shuffle", config.shuffle ? "on" : "none"},
-          {"device", to_string(config.backend.device)},
-          {"threads", config.backend.threads},
-          {"cpu-isa", to_string(config.backend.cpu_isa)},
-          {"precision", to_string(config.backend.precision)},
-          {"init-from", config.init_from},
-          {"save", config.save},
-          {"save-gradients", config.save_gradients},
-          {"metrics", config.metrics},
-          {"log-every", config.log_every},
-          {"eval-every", config.eval_every},
-          {"record", to_string(config.record)},
-          {"out", config.out},
-          {"save-every", config.save_every},
-          {"keep", config.keep}};
-}
-
 Json dataset_record(const Dataset& dataset) {
   return {{"name", dataset.name},
           {"source", dataset.source},
@@ -115,11 +63,11 @@ Json dataset_record(const Dataset& dataset) {
           {"test", dataset.test.count}};
 }
 
-Json start_record(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
+Json start_record(const Json& settings, const Dataset& dataset, const Trainer& trainer,
                   const std::string& backend, int jobs) {
   return {{"event", "start"},
-          {"config", config_record(config)},
-          {"seed", config.seed},
+          {"config", settings},
+          {"seed", trainer.config().seed},
           {"versions", {{"bntrain", BNTRAIN_VERSION}, {"compiler", __VERSION__}}},
           {"processor", processor_name()},
           {"backend", backend},
@@ -137,7 +85,8 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
           {"epoch", epoch},
           {"step", step},
           {"loss", nine_digits(metrics.loss())},
-          {"accuracy", metrics.accuracy()}};
+          {"accuracy", metrics.accuracy()},
+          {"lr", metrics.lr}};
 }
 
 Json evaluation_record(const Evaluation& evaluation) {

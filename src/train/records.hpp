@@ -1,4 +1,4 @@
-// The JSON objects of --json and --metrics. Numbers that are not finite become null.
+// The records of a training run: JSON objects. Numbers that are not finite become null.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/backend.hpp"
 #include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/trainer.hpp"
@@ -23,14 +22,11 @@ std::string one_line(const Json& record);
 /// copies, compares or prints JSON needs stack for every level.
 Json parse_record(const std::string& text);
 
-/// Values by flag names without dashes.
-Json config_record(const TrainConfig& config);
-
 Json dataset_record(const Dataset& dataset);
 
-/// The whole resolved configuration with what the bits and the times of a run depend on besides it. `jobs` is
-/// the number of runs that shared the machine.
-Json start_record(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer,
+/// `settings`, the whole resolved configuration as the caller names it, with what the bits and the times of a
+/// run depend on besides it. `jobs` is the number of runs that shared the machine.
+Json start_record(const Json& settings, const Dataset& dataset, const Trainer& trainer,
                   const std::string& backend, int jobs = 1);
 
 /// The loss has 9 significant digits: all that a float32 has.
@@ -47,12 +43,9 @@ Json epoch_record(const EpochResult& epoch);
 
 Json end_record(const TrainResult& result);
 
-/// `text` of a flag's value: "tutorial", "batch", "auto" ...
+/// "batch", "tutorial"
 std::string to_string(Norm norm);
 std::string to_string(Init init);
-std::string to_string(Device device);
-std::string to_string(Precision precision);
-std::string to_string(const RecordOptions& record);  ///< "bn,activations", "" for nothing
 
 /// The value that is left of 9 significant digits, all that a float32 has.
 double nine_digits(double value);

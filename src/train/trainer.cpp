@@ -1,7 +1,6 @@
 #include "bntrain/trainer.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -12,44 +11,21 @@
 #include "bntrain/optimizer.hpp"
 #include "bntrain/probe.hpp"
 #include "bntrain/random.hpp"
+#include "train/agenda.hpp"
+#include "train/evaluation_loop.hpp"
+#include "train/training_clock.hpp"
 
 namespace bntrain {
 namespace {
-
-// Often enough for a progress bar, seldom enough that the synchronisation costs nothing.
-constexpr std::int64_t default_drain_interval = 50;
-// Where --log-every does not say: five looks an epoch of the reference, which cost as many more steps.
-constexpr std::int64_t default_record_interval = 50;
-// A backend keeps the metrics of undrained steps, so their number must have a bound.
-constexpr std::int64_t longest_drain_interval = 1000;
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::int64_t batches(std::int64_t images, std::int64_t batch_size) {
-  return (images + batch_size - 1) / batch_size;
-}
-
-BatchRange nth_batch(std::int64_t index, std::int64_t images, std::int64_t batch_size) {
-  const std::int64_t first = index * batch_size;
-  return {first, std::min(batch_size, images - first)};
-}
-
-OptimizerOptions optimizer_options(const TrainConfig& config) {
-  return {.lr = config.lr, .weight_decay = config.weight_decay, .momentum = config.momentum};
-}
 
 void check_fit(const TrainConfig& config, const Dataset& dataset) {
   BNTRAIN_EXPECTS(config.epochs >= 0 && config.steps >= 0 && config.log_every >= 0 && config.eval_every >= 0);
   BNTRAIN_EXPECTS(config.save_every >= 0 && config.patience >= 0);
   if (config.batch_size < 1 || config.batch_size > dataset.train.count) {
-    throw Error(ErrorKind::usage, "--batch-size " + std::to_string(config.batch_size) +
-                                      " does not fit the data set " + dataset.name + ": allowed are 1 to " +
-                                      std::to_string(dataset.train.count) +
-                                      ", the number of its training images");
+    throw Error(ErrorKind::usage, "batch_size",
+                std::to_string(config.batch_size) + " does not fit the data set " + dataset.name +
+                    ": allowed are 1 to " + std::to_string(dataset.train.count) +
+                    ", the number of its training images");
   }
 }
 
@@ -73,8 +49,14 @@ void Trainer::compile() {
   executable_ = backend_.compile({.network = network_,
                                   .batch_norm = config_.batch_norm,
                                   .batch_size = config_.batch_size,
-                                  .update = update_rule(optimizer_options(config_)),
-                                  .decay_weights_only = false});
+                                  .update = update_rule(config_.optimizer),
+                                  .decay_weights_only = config_.optimizer.decay_weights_only});
+  schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
+  if (config_.schedule.warmup > schedule_->steps()) {
+    throw Error(ErrorKind::usage, "warmup",
+                std::to_string(config_.schedule.warmup) + " steps are more than the schedule has: " +
+                    std::to_string(schedule_->steps()));
+  }
   executable_->bind_training_images(data().train);
   executable_->bind_evaluation_images(data().test);
   if (config_.record.any()) probe_ = std::make_unique<Probe>(network_, config_, data(), backend_);
@@ -85,11 +67,7 @@ std::int64_t Trainer::steps_per_epoch() const {
 }
 
 std::int64_t Trainer::total_steps() const {
-  return config_.steps > 0 ? config_.steps : config_.epochs * steps_per_epoch();
-}
-
-std::int64_t Trainer::drain_interval() const {
-  return config_.log_every > 0 ? std::min(config_.log_every, longest_drain_interval) : default_drain_interval;
+  return Agenda(config_, steps_per_epoch()).total_steps();
 }
 
 bool Trainer::out_of_patience() const {
@@ -98,138 +76,110 @@ bool Trainer::out_of_patience() const {
          progress_.epochs.back().epoch - best->epoch >= config_.patience;
 }
 
-bool Trainer::is_recorded(std::int64_t step) const {
-  return probe_ && step % (config_.log_every > 0 ? config_.log_every : default_record_interval) == 0;
-}
-
 TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop) {
   TrainResult result;
   result.epochs = progress_.epochs;
-  const auto ended = [&](TrainEnd end) {
-    result.end = end;
-    result.steps = progress_.steps;
-    return result;
-  };
-  const auto diverged = [&](std::int64_t epoch, std::string layer) {
-    result.divergence = Divergence{epoch, progress_.steps, config_.lr, std::move(layer)};
-    return ended(TrainEnd::diverged);
-  };
+  result.end = run_epochs(result, observer, stop);
+  result.steps = progress_.steps;
+  return result;
+}
 
-  // An epoch in progress is brought to its end even when no step of it is left: its evaluation is.
+TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const std::atomic<bool>& stop) {
+  // An epoch in progress is finished even when no step of it is left: its evaluation is.
   while (!progress_.measured.empty() || (progress_.steps < total_steps() && !out_of_patience())) {
-    if (stop) return ended(TrainEnd::interrupted);
-    EpochResult part;
-    part.epoch = static_cast<std::int64_t>(progress_.epochs.size());
-    part.evaluated = evaluated();
-    if (!train_epoch(part, observer, stop)) {
-      const auto bad = static_cast<std::int64_t>(progress_.measured.size());
-      const BatchRange batch = nth_batch(bad, data().train.count, config_.batch_size);
-      return diverged(part.epoch, executable_->diagnostics().first_non_finite(batch));
+    if (stop) return TrainEnd::interrupted;
+    EpochResult epoch;
+    epoch.epoch = static_cast<std::int64_t>(progress_.epochs.size());
+    epoch.evaluated = evaluated();
+    if (!train_epoch(epoch.epoch, observer, stop)) {
+      result.divergence = divergence(static_cast<std::int64_t>(progress_.measured.size()));
+      return TrainEnd::diverged;
     }
-    part.steps = progress_.steps;
-    part.train = average(progress_.measured);
+    epoch.steps = progress_.steps;
+    epoch.train = average(progress_.measured);
+    epoch.train_seconds = progress_.train_seconds;
     const bool interrupted = stop && progress_.steps < total_steps();
     const bool whole = static_cast<std::int64_t>(progress_.measured.size()) == steps_per_epoch();
     if (interrupted || !whole) observer.on_checkpoint(*this);
     if (!interrupted) {
-      const auto eval_start = Clock::now();
-      part.test = evaluate(*executable_, data().test);
-      part.eval_seconds = seconds_since(eval_start);
+      epoch.eval_seconds = TrainingClock().pause_for([&] { epoch.test = evaluate(); });
     }
-    result.epochs.push_back(part);
-    observer.on_epoch(part);
-    if (interrupted) return ended(TrainEnd::interrupted);
-    // The update after the last finite loss may have left the finite numbers. No further step of this epoch
-    // would tell, and after the last epoch nothing would.
-    if (!std::isfinite(part.test.loss)) {
-      const BatchRange batch = nth_batch(0, data().train.count, config_.batch_size);
-      const std::string layer = executable_->diagnostics().first_non_finite(batch);
-      if (!layer.empty()) return diverged(part.epoch, layer);
+    result.epochs.push_back(epoch);
+    observer.on_epoch(epoch);
+    if (interrupted) return TrainEnd::interrupted;
+    // The update after the last finite loss may have diverged. No further step of this epoch would tell, and
+    // after the last epoch nothing would.
+    if (!std::isfinite(epoch.test.loss)) {
+      result.divergence = divergence(0);
+      if (!result.divergence->layer.empty()) return TrainEnd::diverged;
+      result.divergence.reset();
     }
     if (config_.valid > 0 && best_epoch(result.epochs) == &result.epochs.back()) {
       best_ = save();
-      observer.on_best(part, best_);
+      observer.on_best(epoch, best_);
     }
-    if (!whole) break;  // --steps ends here; a run that goes on from the checkpoint finishes the epoch
-    progress_.epochs.push_back(part);
+    if (!whole) break;  // the run ends here; one that continues from the checkpoint finishes the epoch
+    progress_.epochs.push_back(epoch);
     progress_.measured.clear();
     progress_.train_seconds = 0;
     observer.on_checkpoint(*this);
   }
   result.out_of_patience = out_of_patience();
   if (!best_.tensors.empty()) result.final_test = test_best_epoch();
-  return ended(TrainEnd::finished);
+  return TrainEnd::finished;
 }
 
-bool Trainer::train_epoch(EpochResult& part, TrainObserver& observer, const std::atomic<bool>& stop) {
-  const auto start = Clock::now();
-  const double seconds_before = progress_.train_seconds;  // of this epoch, in the run that was resumed
-  double finished_seconds = 0;
-  for (const EpochResult& epoch : progress_.epochs) finished_seconds += epoch.train_seconds;
-  double other_seconds = 0;
-  // Evaluations, looks and checkpoints are not training. Every step before them was drained, so that nothing
-  // is waited for but they. Returns the seconds.
-  const auto apart = [&](const auto& action) {
-    const auto begin = Clock::now();
-    action();
-    const double seconds = seconds_since(begin);
-    other_seconds += seconds;
-    return seconds;
-  };
-  const auto update_seconds = [&] {
-    progress_.train_seconds = seconds_before + seconds_since(start) - other_seconds;
-  };
+bool Trainer::train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop) {
+  const Agenda agenda(config_, steps_per_epoch());
+  TrainingClock clock(progress_.train_seconds);
+  set_order(epoch);
+  std::int64_t made = progress_.steps;
+  const std::int64_t end = agenda.end_of_epoch(epoch);
+  std::int64_t prepared = made;
+  Due due = agenda.after(made);
+  // A checkpoint is made before the evaluation of its step.
+  if (made < end && due.evaluation) evaluate_within(epoch, clock, observer);
+  while (made < end) {
+    const BatchRange batch = nth_batch(made % steps_per_epoch(), data().train.count, config_.batch_size);
+    if (due.record) {
+      clock.pause_for(
+          [&] { observer.on_record(probe_->look(made, save(), batch, params_of(made).gradient_scale)); });
+    }
+    if (prepared <= made) prepared = prepare(agenda, made, end);
+    executable_->train_step(batch, params_of(made));
+    due = agenda.after(++made);
+    const bool last = made == end || stop;
+    if (!last && !due.drain) continue;
+    const bool finite = drain(epoch, observer);
+    progress_.train_seconds = clock.seconds();
+    if (!finite) return false;
+    BNTRAIN_EXPECTS(progress_.steps == made);
+    if (last) break;
+    if (due.checkpoint) clock.pause_for([&] { observer.on_checkpoint(*this); });
+    if (due.evaluation) evaluate_within(epoch, clock, observer);
+  }
+  return true;
+}
 
+StepParams Trainer::params_of(std::int64_t step) const {
+  return {update_scalars(config_.optimizer, schedule_->lr(step), step),
+          1.0 / static_cast<double>(config_.batch_size)};
+}
+
+std::int64_t Trainer::prepare(const Agenda& agenda, std::int64_t made, std::int64_t end) {
+  std::vector<StepParams> next;
+  do {
+    next.push_back(params_of(made++));
+  } while (made < end && !agenda.after(made).drain);
+  executable_->prepare(next);
+  return made;
+}
+
+void Trainer::set_order(std::int64_t epoch) {
   const std::vector<std::int64_t> order =
-      epoch_order(data().train.count, config_.seed, part.epoch, config_.shuffle);
+      epoch_order(data().train.count, config_.seed, epoch, config_.shuffle);
   executable_->set_order(order);
   if (probe_) probe_->set_order(order);
-  const double gradient_scale = 1.0 / static_cast<double>(config_.batch_size);
-  const std::int64_t first_step = part.epoch * steps_per_epoch();
-  const std::int64_t steps = std::min(steps_per_epoch(), total_steps() - first_step);
-  const auto is_due = [&](std::int64_t step, std::int64_t interval) {
-    return step > 0 && step < steps && interval > 0 && (first_step + step) % interval == 0;
-  };
-  const auto evaluate_if_due = [&](std::int64_t step) {
-    if (!is_due(step, config_.eval_every)) return;
-    Evaluation evaluation;
-    evaluation.epoch = part.epoch;
-    evaluation.steps = progress_.steps;
-    evaluation.evaluated = evaluated();
-    update_seconds();
-    evaluation.train_seconds = finished_seconds + progress_.train_seconds;
-    evaluation.eval_seconds = apart([&] { evaluation.test = evaluate(*executable_, data().test); });
-    observer.on_evaluation(evaluation);
-  };
-
-  auto step = static_cast<std::int64_t>(progress_.measured.size());
-  evaluate_if_due(step);  // a checkpoint is made before the evaluation of its step
-  for (bool last = step == steps; !last;) {
-    const BatchRange batch = nth_batch(step, data().train.count, config_.batch_size);
-    if (is_recorded(first_step + step)) {
-      apart([&] {
-        observer.on_record(
-            probe_->look(first_step + step, save(), batch, gradient_scale));
-      });
-    }
-    const UpdateScalars update = update_scalars(optimizer_options(config_), config_.lr, first_step + step);
-    executable_->train_step(batch, {update, gradient_scale});
-    ++step;
-    last = step == steps || stop;
-    // Before a look as well: after a loss that is not finite there is nothing new to see.
-    const bool drains = last || step % drain_interval() == 0 || is_due(step, config_.eval_every) ||
-                        is_due(step, config_.save_every) || is_recorded(first_step + step);
-    if (!drains) continue;
-    const bool finite = drain(part.epoch, observer);
-    update_seconds();
-    if (!finite) break;
-    BNTRAIN_EXPECTS(static_cast<std::int64_t>(progress_.measured.size()) == step);
-    if (last) break;
-    if (is_due(step, config_.save_every)) apart([&] { observer.on_checkpoint(*this); });
-    evaluate_if_due(step);
-  }
-  part.train_seconds = progress_.train_seconds;
-  return static_cast<std::int64_t>(progress_.measured.size()) == step;
 }
 
 bool Trainer::drain(std::int64_t epoch, TrainObserver& observer) {
@@ -239,23 +189,33 @@ bool Trainer::drain(std::int64_t epoch, TrainObserver& observer) {
   const auto finite = bad - drained.begin();
   const bool diverged = bad != drained.end();
   if (diverged) drained.erase(bad + 1, drained.end());
+  for (std::size_t i = 0; i < drained.size(); ++i)
+    drained[i].lr = schedule_->lr(progress_.steps + static_cast<std::int64_t>(i));
   observer.on_steps(epoch, progress_.steps, drained);
   progress_.measured.insert(progress_.measured.end(), drained.begin(), drained.begin() + finite);
   progress_.steps += finite;
   return !diverged;
 }
 
-AverageMetrics Trainer::evaluate(Executable& executable, const ImageSet& images) const {
-  const std::int64_t steps = batches(images.count, config_.batch_size);
-  std::vector<StepMetrics> measured;
-  for (std::int64_t step = 0; step < steps; ++step) {
-    executable.eval_step(nth_batch(step, images.count, config_.batch_size));
-    if (step + 1 < steps && (step + 1) % longest_drain_interval != 0) continue;
-    const std::vector<StepMetrics> drained = executable.drain_metrics();
-    measured.insert(measured.end(), drained.begin(), drained.end());
-  }
-  BNTRAIN_EXPECTS(static_cast<std::int64_t>(measured.size()) == steps);
-  return average(measured);
+Divergence Trainer::divergence(std::int64_t batch) {
+  const BatchRange range = nth_batch(batch, data().train.count, config_.batch_size);
+  return {static_cast<std::int64_t>(progress_.epochs.size()), progress_.steps, schedule_->lr(progress_.steps),
+          executable_->diagnostics().first_non_finite(range)};
+}
+
+AverageMetrics Trainer::evaluate() {
+  return evaluate_batches(*executable_, data().test.count, config_.batch_size);
+}
+
+void Trainer::evaluate_within(std::int64_t epoch, TrainingClock& clock, TrainObserver& observer) {
+  Evaluation evaluation;
+  evaluation.epoch = epoch;
+  evaluation.steps = progress_.steps;
+  evaluation.evaluated = evaluated();
+  evaluation.train_seconds = clock.seconds();
+  for (const EpochResult& finished : progress_.epochs) evaluation.train_seconds += finished.train_seconds;
+  evaluation.eval_seconds = clock.pause_for([&] { evaluation.test = evaluate(); });
+  observer.on_evaluation(evaluation);
 }
 
 AverageMetrics Trainer::test_best_epoch() {
@@ -263,7 +223,7 @@ AverageMetrics Trainer::test_best_epoch() {
       backend_.compile({network_, config_.batch_norm, config_.batch_size, Purpose::inference});
   executable->bind_evaluation_images(dataset_.test);
   load_state(*executable, best_);
-  return evaluate(*executable, dataset_.test);
+  return evaluate_batches(*executable, dataset_.test.count, config_.batch_size);
 }
 
 }  // namespace bntrain

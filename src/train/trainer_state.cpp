@@ -9,14 +9,22 @@
 #include "bntrain/trainer.hpp"
 #include "core/number_text.hpp"
 #include "train/records.hpp"
-#include "train/starting_state.hpp"
 
 namespace bntrain {
 Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend)
     : config_(config), dataset_(dataset), backend_(backend) {
   compile();
   progress_.seed = config.seed;
-  load_state(*executable_, starting_state(config, network_, notes_));
+  load_state(*executable_, initial_state(network_, config.init, config.seed));
+}
+
+Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend,
+                 const ModelState& initial)
+    : config_(config), dataset_(dataset), backend_(backend) {
+  compile();
+  check_state(network_, initial, "the initial values");
+  progress_.seed = config.seed;
+  load_state(*executable_, initial);
 }
 
 Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from)
@@ -57,10 +65,10 @@ void Trainer::check_resumable(const Checkpoint& from) const {
            std::to_string(config_.batch_size) + " make epochs of " + std::to_string(steps_per_epoch()));
   }
   if (progress.steps > total_steps()) {
-    throw Error(ErrorKind::usage, "the checkpoint was made after " + std::to_string(progress.steps) +
-                                      " steps; the run would end before, after " +
-                                      std::to_string(total_steps()) +
-                                      ": allowed are a larger --epochs or --steps");
+    throw Error(ErrorKind::usage, config_.steps > 0 ? "steps" : "epochs",
+                "the run would end after " + std::to_string(total_steps()) +
+                    " steps, but the checkpoint was made after " + std::to_string(progress.steps) +
+                    "; a larger number is needed");
   }
 }
 
@@ -91,7 +99,7 @@ Model Trainer::model() const {
   model.metadata = {{"dataset", dataset_.name},
                     {"bn-momentum", shortest_text(config_.batch_norm.momentum)},
                     {"bn-eps", shortest_text(config_.batch_norm.eps)},
-                    {"init", config_.init_from.empty() ? to_string(config_.init) : config_.init_from},
+                    {"init", to_string(config_.init)},
                     {"seed", std::to_string(config_.seed)},
                     {"steps", std::to_string(progress_.steps)}};
   if (!network_.running().empty()) {

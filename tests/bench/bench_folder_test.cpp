@@ -35,24 +35,27 @@ class BenchFolderTest : public ::testing::Test {
   }
 
   BenchConfig config = small_config();
-  Dataset dataset = dataset_of(config);
+  Dataset dataset = small_dataset();
   TemporaryFolder folder;
 };
 
-TEST_F(BenchFolderTest, AFlagThatChangesResultsIsNamed) {
+TEST_F(BenchFolderTest, ASettingThatChangesResultsIsNamed) {
   open();
   EXPECT_THAT(refusal([](BenchConfig& c) { c.train.epochs = 7; }),
-              AllOf(HasSubstr("--epochs"), HasSubstr("have 2"), HasSubstr("asks for 7"), HasSubstr("--out")));
-  EXPECT_THAT(refusal([](BenchConfig& c) { c.train.momentum = 0.9; }), HasSubstr("--momentum"));
-  EXPECT_THAT(refusal([](BenchConfig& c) { c.train.eval_every = 3; }), HasSubstr("--eval-every"));
+              AllOf(HasSubstr("epochs: "), HasSubstr("have 2"), HasSubstr("asks for 7")));
+  EXPECT_THAT(refusal([](BenchConfig& c) { c.train.optimizer.momentum = 0.9; }), HasSubstr("momentum: "));
+  EXPECT_THAT(refusal([](BenchConfig& c) { c.train.eval_every = 3; }), HasSubstr("eval-every: "));
   EXPECT_THAT(refusal([](BenchConfig& c) { c.train.batch_norm.unbiased = true; }),
-              HasSubstr("--bn-variance"));
+              HasSubstr("bn-variance: "));
 }
 
-TEST_F(BenchFolderTest, FlagsThatChangeNoResultMayDiffer) {
+TEST_F(BenchFolderTest, SettingsThatChangeNoResultMayDiffer) {
   open();
-  config.train.backend.threads = 2;
-  config.train.backend.device = Device::automatic;
+  config.settings = [before = config.settings](const TrainConfig& run) {
+    Json settings = before(run);
+    settings["threads"] = 2;
+    return settings;
+  };
   config.target = 0.9;
   EXPECT_NO_THROW(open());
 }
@@ -65,18 +68,19 @@ TEST_F(BenchFolderTest, TheGridMayGrowButNotShrink) {
   EXPECT_THAT(refusal([](BenchConfig& c) {
                 c.learning_rates = {0.2, 1e30};
               }),
-              AllOf(HasSubstr("--lr"), HasSubstr("0.1"), HasSubstr("not shrink")));
-  EXPECT_THAT(refusal([](BenchConfig& c) { c.norms = {Norm::batch}; }), HasSubstr("--norm"));
-  EXPECT_THAT(refusal([](BenchConfig& c) { c.seeds = 4; }), HasSubstr("--seeds"));
-  EXPECT_THAT(refusal([](BenchConfig& c) { c.train.seed = 1; }), HasSubstr("--seeds"));
+              AllOf(HasSubstr("lr: "), HasSubstr("0.1"), HasSubstr("not shrink")));
+  EXPECT_THAT(refusal([](BenchConfig& c) { c.norms = {Norm::batch}; }), HasSubstr("norm: "));
+  EXPECT_THAT(refusal([](BenchConfig& c) { c.seeds = 4; }), HasSubstr("seeds: "));
+  EXPECT_THAT(refusal([](BenchConfig& c) { c.train.seed = 1; }), HasSubstr("seeds: "));
 }
 
 TEST_F(BenchFolderTest, OtherDataAndAnotherDeviceAreRefused) {
   open();
   dataset = load_dataset("synthetic:shape=1x8x8,classes=4,train=96,test=40,noise=0.3", {});
-  EXPECT_THAT(error_message(ErrorKind::usage, [&] { open(); }), HasSubstr("--data"));
-  dataset = dataset_of(config);
-  EXPECT_THAT(error_message(ErrorKind::usage, [&] { open("w"); }), HasSubstr("--device or --cpu-isa"));
+  EXPECT_THAT(error_message(ErrorKind::usage, [&] { open(); }), HasSubstr("data: "));
+  dataset = small_dataset();
+  EXPECT_THAT(error_message(ErrorKind::usage, [&] { open("w"); }),
+              AllOf(HasSubstr("\"v\""), HasSubstr("\"w\""), HasSubstr("device")));
 }
 
 TEST_F(BenchFolderTest, PublishedDataMayLieElsewhere) {
@@ -86,7 +90,7 @@ TEST_F(BenchFolderTest, PublishedDataMayLieElsewhere) {
   dataset.source = "/two";
   EXPECT_NO_THROW(open());
   dataset.known_digests = false;
-  EXPECT_THAT(error_message(ErrorKind::usage, [&] { open(); }), HasSubstr("--data"));
+  EXPECT_THAT(error_message(ErrorKind::usage, [&] { open(); }), HasSubstr("data: "));
 }
 
 TEST_F(BenchFolderTest, OnlyOneProcessWorksInAFolder) {
@@ -130,15 +134,16 @@ TEST_F(BenchFolderTest, ARunOfAnotherConfigurationIsRefused) {
   BenchFolder bench = open();
   const std::vector<TrainConfig> runs = runs_of(config);
   std::string note;
-  const auto backend = make_backend(runs[0].backend, note);
+  const auto backend = make_backend({.device = Device::cpu}, note);
   const Trainer trainer(runs[0], dataset, *backend);
-  EXPECT_FALSE(bench.find(runs[0]).has_value());
-  const std::string start = one_line(start_record(runs[0], dataset, trainer, "b")) + "\n";
+  EXPECT_FALSE(bench.find(run_name(runs[0]), run_settings(config, runs[0])).has_value());
+  const std::string start = one_line(start_record(config.settings(runs[0]), dataset, trainer, "b")) + "\n";
   const std::string end =
       R"({"event":"end","status":"diverged","steps":0,"divergence":{"epoch":0,"step":0,"layer":""}})";
-  bench.keep(runs[1], start + end + "\n");
-  EXPECT_THAT(error_message(ErrorKind::data, [&] { bench.find(runs[1]); }),
-              AllOf(HasSubstr(run_name(runs[1])), HasSubstr("line 1"), HasSubstr("--norm \"batch\"")));
+  bench.keep(run_name(runs[1]), start + end + "\n");
+  EXPECT_THAT(
+      error_message(ErrorKind::data, [&] { bench.find(run_name(runs[1]), run_settings(config, runs[1])); }),
+      AllOf(HasSubstr(run_name(runs[1])), HasSubstr("line 1"), HasSubstr("norm \"batch\"")));
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ class BenchTest : public ::testing::Test {
   }
   Backends backends(int jobs) const {
     std::string note;
-    return make_backends(config.train.backend, jobs, 100, note);
+    return make_backends({.device = Device::cpu, .threads = threads}, jobs, 100, note);
   }
   std::string variant() const {
     return Trainer(config.train, dataset, *backends(1).front()).variant();
@@ -54,7 +54,8 @@ class BenchTest : public ::testing::Test {
   }
 
   BenchConfig config = small_config();
-  Dataset dataset = dataset_of(config);
+  int threads = 1;
+  Dataset dataset = small_dataset();
   Watcher watcher;
   std::atomic<bool> stop{false};
   TemporaryFolder folder;
@@ -90,7 +91,7 @@ TEST_F(BenchTest, NothingIsLearntAtRateZero) {
 
 TEST_F(BenchTest, JobsDoNotChangeResults) {
   const Json alone = json(run("one"));
-  config.train.backend.threads = 2;
+  threads = 2;
   EXPECT_EQ(json(run("two", 2)), alone);
   EXPECT_EQ(json(run("three", 3)), alone);
 }

@@ -29,15 +29,14 @@ struct Recorder : RunListObserver {
 
 class RunListTest : public ::testing::Test {
  protected:
-  Backends backends(int jobs, int threads) {
-    config.train.backend.threads = threads;
+  Backends backends(int jobs, int threads) const {
     std::string note;
-    return make_backends(config.train.backend, jobs, runs.size(), note);
+    return make_backends({.device = Device::cpu, .threads = threads}, jobs, runs.size(), note);
   }
   /// The records of all runs without what says how they were run.
   std::vector<Json> records(int jobs, int threads) {
     Recorder recorder;
-    run_list(runs, dataset, backends(jobs, threads), recorder, stop);
+    run_list(runs, config.settings, dataset, backends(jobs, threads), recorder, stop);
     std::vector<Json> lines;
     for (const auto& [index, text] : recorder.records) {
       std::istringstream stream(text);
@@ -51,7 +50,7 @@ class RunListTest : public ::testing::Test {
   }
 
   BenchConfig config = small_config();
-  Dataset dataset = dataset_of(config);
+  Dataset dataset = small_dataset();
   std::vector<TrainConfig> runs = runs_of(config);
   std::atomic<bool> stop{false};
 };
@@ -67,7 +66,7 @@ TEST_F(RunListTest, WhatARunComputesDependsOnNeitherJobsNorThreads) {
 
 TEST_F(RunListTest, TellsTheStepsOfEveryRun) {
   Recorder recorder;
-  run_list(runs, dataset, backends(2, 2), recorder, stop);
+  run_list(runs, config.settings, dataset, backends(2, 2), recorder, stop);
   EXPECT_EQ(recorder.records.size(), runs.size());
   EXPECT_EQ(recorder.steps_of.at(0), 12);  // 2 epochs of 6 steps
 }
@@ -87,7 +86,7 @@ TEST_F(RunListTest, StopEndsWithoutReportingWhatWasCutShort) {
     stop = false;
     Recorder recorder;
     recorder.during_progress = [&] { stop = true; };
-    run_list(runs, dataset, backends(jobs, jobs), recorder, stop);
+    run_list(runs, config.settings, dataset, backends(jobs, jobs), recorder, stop);
     EXPECT_TRUE(recorder.records.empty());
     EXPECT_LE(recorder.steps_of.size(), static_cast<std::size_t>(jobs));
   }
@@ -98,8 +97,9 @@ TEST_F(RunListTest, AnErrorOfOneRunEndsAllAndIsThrown) {
     runs = runs_of(config);
     runs[1].network = "fc3";  // the data has 4 classes
     Recorder recorder;
-    EXPECT_THAT(error_message(ErrorKind::usage,
-                              [&] { run_list(runs, dataset, backends(jobs, jobs), recorder, stop); }),
+    EXPECT_THAT(error_message(
+                    ErrorKind::usage,
+                    [&] { run_list(runs, config.settings, dataset, backends(jobs, jobs), recorder, stop); }),
                 HasSubstr("fc3"));
   }
 }
@@ -108,15 +108,16 @@ TEST_F(RunListTest, AnErrorOfTheObserverIsThrown) {
   for (const int jobs : {1, 2}) {
     Recorder recorder;
     recorder.during_progress = [] { throw Error(ErrorKind::data, "the disk is full"); };
-    EXPECT_THAT(error_message(ErrorKind::data,
-                              [&] { run_list(runs, dataset, backends(jobs, jobs), recorder, stop); }),
+    EXPECT_THAT(error_message(
+                    ErrorKind::data,
+                    [&] { run_list(runs, config.settings, dataset, backends(jobs, jobs), recorder, stop); }),
                 HasSubstr("the disk is full"));
   }
 }
 
 TEST_F(RunListTest, AnEmptyListHasNothingToDo) {
   Recorder recorder;
-  run_list({}, dataset, backends(2, 2), recorder, stop);
+  run_list({}, config.settings, dataset, backends(2, 2), recorder, stop);
   EXPECT_TRUE(recorder.records.empty());
 }
 

@@ -9,22 +9,27 @@ namespace bntrain::bench {
 
 inline BenchConfig small_config() {
   BenchConfig config;
-  config.train.data = "synthetic:shape=1x8x8,classes=4,train=96,test=40,noise=0.2";
   config.train.network = "conv4x3,bn,relu,maxpool2,fc4";
   config.train.batch_size = 16;
   config.train.epochs = 2;
   config.train.eval_every = 4;
-  config.train.backend.device = Device::cpu;
-  config.train.backend.threads = 1;
   config.inits = {Init::he};
   config.learning_rates = {0.2, 1e30};
   config.seeds = 2;
   config.target = 0.5;
+  config.settings = [](const TrainConfig& run) {
+    return Json{
+        {"network", run.network},       {"norm", to_string(run.norm)},
+        {"init", to_string(run.init)},  {"bn-variance", run.batch_norm.unbiased ? "unbiased" : "biased"},
+        {"epochs", run.epochs},         {"lr", run.lr},
+        {"momentum", run.momentum},     {"seed", run.seed},
+        {"eval-every", run.eval_every}, {"threads", 1}};
+  };
   return config;
 }
 
-inline Dataset dataset_of(const BenchConfig& config) {
-  return load_dataset(config.train.data, {});
+inline Dataset small_dataset() {
+  return load_dataset("synthetic:shape=1x8x8,classes=4,train=96,test=40,noise=0.2", {});
 }
 
 /// What no clock can have a part in.

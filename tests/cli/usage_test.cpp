@@ -103,10 +103,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Refusal{"batch_beyond_the_data",
                 {"--quiet", "--data", "synthetic:train=100", "--batch-size", "101"},
-                {"--batch-size 101", "1 to 100"}},
+                {"--batch-size: 101", "1 to 100"}},
         Refusal{"batch_to_time_beyond_the_data",
                 {"time", "--quiet", "--data", "synthetic:train=100", "--batch-size", "101"},
-                {"--batch-size 101", "1 to 100"}},
+                {"--batch-size: 101", "1 to 100"}},
         Refusal{"synthetic_key", {"--data", "synthetic:colour=3"}, {"colour"}},
         Refusal{"network_text",
                 {"--quiet", "--data", "synthetic", "--network", "conv20x5,blur,fc10"},

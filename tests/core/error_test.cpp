@@ -17,6 +17,16 @@ TEST(Error, KindsAreTheExitCodes) {
   EXPECT_STREQ(Error(ErrorKind::gate, "what happened").what(), "what happened");
 }
 
+TEST(Error, NamesTheSettingThatIsWrong) {
+  const Error error(ErrorKind::usage, "batch_size", "7 is too large");
+  EXPECT_STREQ(error.what(), "batch_size: 7 is too large");
+  EXPECT_EQ(error.setting(), "batch_size");
+  EXPECT_EQ(error.message(), "7 is too large");
+  const Error other(ErrorKind::data, "no such file");
+  EXPECT_EQ(other.setting(), "");
+  EXPECT_EQ(other.message(), "no such file");
+}
+
 TEST(Expects, NamesTheBrokenPreconditionAndItsPlace) {
   const int count = -1;
   EXPECT_NO_THROW(BNTRAIN_EXPECTS(count < 0));

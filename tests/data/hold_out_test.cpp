@@ -72,7 +72,7 @@ TEST(HoldOut, TakesTheNearestWholeNumberOfImages) {
 TEST(HoldOut, RefusesAnEmptyPart) {
   for (const double fraction : {0.01, 0.99}) {
     const std::string message = error_message(ErrorKind::usage, [&] { hold_out(numbered(10), fraction, 0); });
-    EXPECT_THAT(message, HasSubstr("--valid"));
+    EXPECT_THAT(message, HasSubstr("valid: "));
     EXPECT_THAT(message, HasSubstr("10 training images"));
   }
 }

@@ -67,13 +67,13 @@ TEST_F(ModelFile, ItsOwnImagesAndClassesGoFirst) {
 TEST_F(ModelFile, WhatItDoesNotTellTheCallerMust) {
   file.metadata.clear();
   ModelDescription known;
-  EXPECT_THAT(refusal(ErrorKind::usage, known), AllOf(HasSubstr("--network"), HasSubstr("--bn-eps")));
+  EXPECT_THAT(refusal(ErrorKind::usage, known), AllOf(HasSubstr("network: "), HasSubstr("eps")));
   known.network = kText;
-  EXPECT_THAT(refusal(ErrorKind::usage, known), HasSubstr("--input"));
+  EXPECT_THAT(refusal(ErrorKind::usage, known), HasSubstr("input: "));
   known.input = kInput;
-  EXPECT_THAT(refusal(ErrorKind::usage, known), HasSubstr("--classes"));
+  EXPECT_THAT(refusal(ErrorKind::usage, known), HasSubstr("classes: "));
   known.classes = 4;
-  EXPECT_THAT(refusal(ErrorKind::usage, known), HasSubstr("--bn-eps"));
+  EXPECT_THAT(refusal(ErrorKind::usage, known), HasSubstr("bn_eps: "));
   known.eps = 1e-5;
   EXPECT_EQ(load(known).batch_norm.eps, 1e-5);
   EXPECT_EQ(load(known).dataset(), "");

@@ -70,8 +70,8 @@ class ProbeTest : public BackendTest {
     config.network = "conv4x3,bn,relu,maxpool2,fc6,bn,relu,fc4";
     config.batch_size = 16;
     config.epochs = 2;
-    config.lr = 0.05;
-    config.momentum = 0.5;
+    config.optimizer.lr = 0.05;
+    config.optimizer.momentum = 0.5;
     config.init = Init::torch;
     config.log_every = 1;
     config.record = {true, true};

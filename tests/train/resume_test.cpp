@@ -70,9 +70,9 @@ class ResumeTest : public BackendTest {
     config.init = Init::torch;
     config.batch_size = 16;
     config.epochs = 2;  // of 16, 16 and 8 images
-    config.lr = 0.1;
-    config.momentum = 0.9;
-    config.weight_decay = 1e-3;
+    config.optimizer.lr = 0.1;
+    config.optimizer.momentum = 0.9;
+    config.optimizer.weight_decay = 1e-3;
     config.seed = 5;
     config.log_every = 1;
   }
@@ -155,7 +155,7 @@ TEST_P(ResumeTest, FromEveryCheckpointWithValidationAndEvaluationsWithinEpochs) 
   config.valid = 0.25;  // 30 images train, in 2 steps an epoch
   config.eval_every = 1;
   config.epochs = 3;
-  config.momentum = 0;
+  config.optimizer.momentum = 0;
   expect_resumable_everywhere(6);
 }
 
@@ -226,7 +226,7 @@ TEST_P(ResumeTest, OtherThreadsGoOnWithTheSameBits) {
 }
 
 TEST_P(ResumeTest, ARunThatDivergesDivergesAgainAtTheSameStep) {
-  config.lr = 1e30;
+  config.optimizer.lr = 1e30;
   config.epochs = 20;
   config.save_every = 1;
   Recorder whole;

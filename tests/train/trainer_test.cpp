@@ -13,7 +13,6 @@
 
 #include "bntrain/error.hpp"
 #include "bntrain/random.hpp"
-#include "formats/safetensors.hpp"
 
 namespace bntrain {
 namespace {
@@ -185,9 +184,9 @@ TEST_F(TrainerTest, KeepsTheDataOrderWithoutShuffling) {
 }
 
 TEST_F(TrainerTest, ScalesByTheNominalBatchSizeAlsoInTheShortLastBatch) {
-  config.lr = 0.5;
-  config.momentum = 0.9;
-  config.weight_decay = 0.01;
+  config.optimizer.lr = 0.5;
+  config.optimizer.momentum = 0.9;
+  config.optimizer.weight_decay = 0.01;
   run();
   for (const StepParams& params : backend.recording.params) {
     EXPECT_EQ(params.gradient_scale, 0.25);
@@ -212,6 +211,14 @@ TEST_F(TrainerTest, DrainsEveryFiftyStepsWhenNothingIsLogged) {
   config.batch_size = 1;
   run();
   EXPECT_THAT(backend.recording.drained, ElementsAre(50, 50, 20, 6));
+}
+
+TEST_F(TrainerTest, DrainsLongEvaluationsOnTheWay) {
+  dataset.test = images(2500);
+  config.epochs = 1;
+  config.batch_size = 1;
+  EXPECT_EQ(run().epochs.at(0).test.count, 2500);
+  EXPECT_THAT(backend.recording.drained, ElementsAre(10, 1000, 1000, 500));
 }
 
 TEST_F(TrainerTest, AveragesBySampleAndByBatch) {
@@ -305,7 +312,7 @@ TEST_F(TrainerTest, DivergenceEndsTheRunAndDiagnosesExactlyThatBatch) {
   ASSERT_TRUE(result.divergence.has_value());
   EXPECT_EQ(result.divergence->epoch, 1);
   EXPECT_EQ(result.divergence->step, 4);
-  EXPECT_EQ(result.divergence->lr, config.lr);
+  EXPECT_EQ(result.divergence->lr, config.optimizer.lr);
   EXPECT_EQ(result.divergence->layer, "0 fc3 (output)");
   EXPECT_EQ(result.steps, 4);
   EXPECT_THAT(backend.recording.diagnosed_ranges, ElementsAre(std::pair(4, 4)));
@@ -363,16 +370,29 @@ TEST_F(TrainerTest, LoadsTheInitialStateOfTheSeed) {
   }
 }
 
-TEST_F(TrainerTest, InitFromTakesAModelAndIgnoresWhatOnlyAResumeNeeds) {
+TEST_F(TrainerTest, BeginsWithTheValuesThatItIsGiven) {
   const Network network = Network::parse("fc3", dataset.train.shape, 3);
-  ModelState state = initial_state(network, Init::he, 1);
-  const std::vector<float> weight = state.tensors[0].floats();
-  state.tensors.push_back({"bntrain.epoch", {}, std::vector<std::int64_t>{4}});
-  config.init_from = ::testing::TempDir() + "trainer_init_from.safetensors";
-  write_safetensors(config.init_from, {state, {}});
-  const Trainer trainer(config, dataset, backend);
-  EXPECT_EQ(backend.recording.loaded.find(state.tensors[0].name)->floats(), weight);
-  EXPECT_EQ(backend.recording.loaded.find("bntrain.epoch"), nullptr);
+  const ModelState state = initial_state(network, Init::he, 1);
+  const Trainer trainer(config, dataset, backend, state);
+  EXPECT_EQ(backend.recording.loaded.find(state.tensors[0].name)->floats(), state.tensors[0].floats());
+}
+
+TEST_F(TrainerTest, TheModelSaysHowItWasTrained) {
+  config.network = "fc3,bn";
+  config.seed = 4;
+  config.init = Init::gluon;
+  Trainer trainer(config, dataset, backend);
+  trainer.run(observer, stop);
+  const Model model = trainer.model();
+  EXPECT_EQ(model.network.text(), trainer.network().text());
+  EXPECT_EQ(model.metadata, (std::map<std::string, std::string>{{"dataset", "fake"},
+                                                                {"init", "gluon"},
+                                                                {"seed", "4"},
+                                                                {"steps", "6"},
+                                                                {"bn-eps", "1e-05"},
+                                                                {"bn-momentum", "0.9"},
+                                                                {"bn-variance", "biased"},
+                                                                {"bn-values", "4"}}));
 }
 
 void expect_error(ErrorKind kind, const std::string& part, const std::function<void()>& action) {
@@ -387,7 +407,7 @@ void expect_error(ErrorKind kind, const std::string& part, const std::function<v
 
 TEST_F(TrainerTest, RefusesABatchLargerThanTheTrainingSet) {
   config.batch_size = 11;
-  expect_error(ErrorKind::usage, "--batch-size 11", [&] { Trainer(config, dataset, backend); });
+  expect_error(ErrorKind::usage, "batch_size: 11", [&] { Trainer(config, dataset, backend); });
 }
 
 TEST_F(TrainerTest, RefusesANetworkThatDoesNotFitTheClasses) {
@@ -395,11 +415,10 @@ TEST_F(TrainerTest, RefusesANetworkThatDoesNotFitTheClasses) {
   expect_error(ErrorKind::usage, "fc4", [&] { Trainer(config, dataset, backend); });
 }
 
-TEST_F(TrainerTest, RefusesAModelOfAnotherNetwork) {
+TEST_F(TrainerTest, RefusesInitialValuesOfAnotherNetwork) {
   const Network other = Network::parse("fc5,relu,fc3", dataset.train.shape, 3);
-  config.init_from = ::testing::TempDir() + "trainer_other_network.safetensors";
-  write_safetensors(config.init_from, {initial_state(other, Init::he, 1), {}});
-  expect_error(ErrorKind::data, "trainer_other_network", [&] { Trainer(config, dataset, backend); });
+  const ModelState state = initial_state(other, Init::he, 1);
+  expect_error(ErrorKind::data, "the initial values", [&] { Trainer(config, dataset, backend, state); });
 }
 
 }  // namespace

@@ -1,12 +1,10 @@
-// Validation images: what is trained on, what chooses the model, and when the test set is looked at.
+// Validation images: what is trained on, what chooses the model, and when the test set is evaluated.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "bntrain/trainer.hpp"
-#include "formats/safetensors.hpp"
 #include "support/error_message.hpp"
 #include "support/small_training.hpp"
-#include "support/temporary_folder.hpp"
 
 namespace bntrain::test {
 namespace {
@@ -64,7 +62,7 @@ TEST_P(ValidationTest, WithoutItTheTestSetIsEvaluatedAndNothingElse) {
 }
 
 TEST_P(ValidationTest, TheTestSetIsSeenWithTheWeightsOfTheBestEpoch) {
-  config.lr = 3.0;  // so large that a later epoch is worse than an earlier one
+  config.optimizer.lr = 3.0;  // so large that a later epoch is worse than an earlier one
   config.epochs = 6;
   const TrainResult result = run();
   const EpochResult* best = best_epoch(result.epochs);
@@ -73,19 +71,18 @@ TEST_P(ValidationTest, TheTestSetIsSeenWithTheWeightsOfTheBestEpoch) {
   EXPECT_EQ(observer.epochs.back(), best->epoch);
 
   // An epoch at learning rate 0 evaluates weights as they are.
-  const TemporaryFolder folder;
-  config.init_from = folder.file("best.safetensors");
-  write_safetensors(config.init_from, {observer.last, {}});
   config.valid = 0;
-  config.lr = 0;
+  config.optimizer.lr = 0;
   config.epochs = 1;
-  const TrainResult tested = run();
+  const ModelState model = observer.last;
+  const auto backend = GetParam().make(1);
+  const TrainResult tested = Trainer(config, dataset, *backend, model).run(observer, stop);
   EXPECT_EQ(result.final_test.loss, tested.epochs.at(0).test.loss);
   EXPECT_EQ(result.final_test.accuracy, tested.epochs.at(0).test.accuracy);
 }
 
 TEST_P(ValidationTest, PatienceCountsTheEpochsWithoutABetterAccuracy) {
-  config.lr = 0;  // the accuracy of the first epoch is never bettered
+  config.optimizer.lr = 0;  // the accuracy of the first epoch is never bettered
   config.epochs = 10;
   config.patience = 3;
   const TrainResult result = run();
@@ -96,7 +93,7 @@ TEST_P(ValidationTest, PatienceCountsTheEpochsWithoutABetterAccuracy) {
 }
 
 TEST_P(ValidationTest, ARunThatEndsInTimeIsNotOutOfPatience) {
-  config.lr = 0;
+  config.optimizer.lr = 0;
   config.patience = 3;
   const TrainResult result = run();
   EXPECT_FALSE(result.out_of_patience);

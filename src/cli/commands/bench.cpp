@@ -12,6 +12,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/bench_report.hpp"
@@ -23,6 +24,8 @@ namespace {
 
 struct BenchOptions {
   bench::BenchConfig config;
+  std::string data;  ///< see load_dataset()
+  BackendOptions backend;
   std::string out = "bntrain-bench";  ///< the folder of the bench
   int jobs = 0;                       ///< runs at the same time; 0: as many as pays
   bool report = false;                ///< make report.html too
@@ -90,17 +93,36 @@ void add_output(CLI::App& app, BenchOptions& options) {
   add_log_options(app, options.log);
 }
 
+/// Takes the folder of the bench; the library does not know which flag names it.
+bench::BenchFolder open_folder(const std::string& path, const Json& record) {
+  try {
+    return {path, record};
+  } catch (const Error& error) {
+    if (!error.message().ends_with(" folder")) throw;
+    if (error.setting().empty()) throw Error(error.kind(), error.message() + " with --out");
+    throw Error(error.kind(), error.setting(), error.message() + " with --out");
+  }
+}
+
 int run(const BenchOptions& options) {
-  const bench::BenchConfig& config = options.config;
+  bench::BenchConfig config = options.config;
+  config.settings = [&](const TrainConfig& run) {
+    TrainOptions train;
+    train.config = run;
+    train.data = options.data;
+    train.backend = options.backend;
+    return settings_record(train);
+  };
   adjust_logging(options.log);
-  const Dataset dataset = load_dataset(config.train.data, default_data_search());
+  const Dataset dataset = load_dataset(options.data, default_data_search());
   std::string note;
   const bench::Backends backends =
-      bench::make_backends(config.train.backend, options.jobs, bench::runs_of(config).size(), note);
+      bench::make_backends(options.backend, options.jobs, bench::runs_of(config).size(), note);
   if (!note.empty()) spdlog::info("{}", note);
   const Compiled compiled = compile_once(config, dataset, *backends.front());
 
-  bench::BenchFolder folder(options.out, bench::bench_record(config, dataset, compiled.variant));
+  bench::BenchFolder folder =
+      open_folder(options.out, bench::bench_record(config, dataset, compiled.variant));
   bench::Bench bench(config, dataset, folder);
   log_plan(bench, options, backends.size(), backends.front()->description());
   const InterruptGuard interrupt;
@@ -126,7 +148,7 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
       add_command(app, "bench", "compare batch norm with none over learning rates, initial values and seeds");
   in_group(command, "Grid", [&] { add_grid(command, options.config); });
   in_group(command, "Experiment", [&] {
-    add_workload(command, train);
+    add_workload(command, options.data, train);
     add_experiment(command, train);
     add_eval_every(command, train,
                    "look at the test set every N steps too, for the steps to --target; 0: only after epochs");
@@ -135,7 +157,7 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
                   "look at the losses every N steps and write each step's to DIR/runs; 0: do not write them");
   });
   in_group(command, "Machine", [&] {
-    add_machine(command, train.backend);
+    add_machine(command, options.backend);
     add_jobs(command, options.jobs);
   });
   in_group(command, "Output", [&] { add_output(command, options); });

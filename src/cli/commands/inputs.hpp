@@ -1,8 +1,10 @@
-// What commands read: where data sets are, and whether a model fits one.
+// What commands read: data sets and models.
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "bntrain/batch_norm.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/network.hpp"
 
@@ -14,5 +16,11 @@ DataSearch default_data_search();
 
 /// Throws Error(data), naming the model's file, unless its network takes the data set's images and classes.
 void expect_fit(const std::string& model, const Network& network, const Dataset& dataset);
+
+/// The model of a file as the initial values of a training run. running_var is converted where the file says
+/// that it holds the other variance than `batch_norm`; `notes` receives what was converted and what may
+/// surprise. Throws Error(data) for a file that is damaged or does not fit the network.
+ModelState read_initial_values(const std::string& path, const Network& network,
+                               const BatchNormOptions& batch_norm, std::vector<std::string>& notes);
 
 }  // namespace bntrain::cli

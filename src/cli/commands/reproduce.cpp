@@ -19,6 +19,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/names.hpp"
+#include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
@@ -157,6 +158,13 @@ int run(const ReproduceOptions& options) {
   if (!options.out.empty()) make_folder(options.out);
   std::vector<std::uint64_t> seeds(static_cast<std::size_t>(options.seeds));
   std::iota(seeds.begin(), seeds.end(), 0);
+  const auto settings = [&](const TrainConfig& run) {
+    TrainOptions train;
+    train.config = run;
+    train.data = options.data;
+    train.backend = options.backend;
+    return settings_record(train);
+  };
   const InterruptGuard interrupt;
   std::vector<std::string> failed;
   for (const bench::Experiment& experiment : experiments) {
@@ -165,7 +173,7 @@ int run(const ReproduceOptions& options) {
     const bench::Backends backends = bench::make_backends(options.backend, options.jobs, runs.size(), note);
     if (!note.empty()) spdlog::info("{}", note);
     Collector collector(experiment, runs.size(), options);
-    bench::run_list(runs, dataset, backends, collector, interrupt.requested());
+    bench::run_list(runs, settings, dataset, backends, collector, interrupt.requested());
     if (collector.finished() < runs.size()) {
       spdlog::warn("interrupted: {} of {} runs of {} were finished", collector.finished(), runs.size(),
                    experiment.name);

@@ -24,7 +24,9 @@ namespace bntrain::cli {
 namespace {
 
 struct TimeOptions {
-  TrainConfig config;    ///< the workload and the machine; the rest keeps its defaults
+  TrainConfig config;  ///< network, norm and batch size; the rest keeps its defaults
+  std::string data;    ///< see load_dataset()
+  BackendOptions backend;
   int repetitions = 20;  ///< timed runs of every part
   bool json = false;     ///< one JSON object instead of the table on stdout
   LogOptions log;
@@ -64,10 +66,10 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
   CLI::App& time =
       add_command(app, "time", "time the parts of a training step and compare with what the device can do");
   in_group(time, "Workload", [&] {
-    add_workload(time, options.config);
+    add_workload(time, options.data, options.config);
     add_norm(time, options.config);
   });
-  in_group(time, "Machine", [&] { add_machine(time, options.config.backend); });
+  in_group(time, "Machine", [&] { add_machine(time, options.backend); });
   in_group(time, "Output", [&] {
     add_integer(time, "--repetitions", options.repetitions, {1, 100'000}, "timed runs of every part");
     add_switch(time, "--json", options.json, "one JSON object instead of the table on stdout");
@@ -82,9 +84,9 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
 int run(const TimeOptions& options) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
-  const Dataset dataset = load_dataset(config.data, default_data_search());
+  const Dataset dataset = load_dataset(options.data, default_data_search());
   std::string note;
-  const auto backend = make_backend(config.backend, note);
+  const auto backend = make_backend(options.backend, note);
   if (!note.empty()) spdlog::info("{}", note);
   Trainer trainer(config, dataset, *backend);
   Executable& executable = trainer.executable();

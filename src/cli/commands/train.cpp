@@ -27,19 +27,20 @@
 namespace bntrain::cli {
 namespace {
 
-void check_output_files(const TrainConfig& config) {
-  if (config.record.any() && config.metrics.empty() && config.out.empty()) {
+void check_output_files(const TrainOptions& options) {
+  const TrainConfig& config = options.config;
+  if (config.record.any() && options.metrics.empty() && options.out.empty()) {
     throw Error(ErrorKind::usage,
                 "--record " + to_string(config.record) +
                     " needs --metrics FILE.jsonl or --out RUN: that is where it is written");
   }
   std::set<std::string> paths;
-  if (!config.out.empty()) {
-    for (const char* name : run_files) paths.insert((std::filesystem::path(config.out) / name).string());
+  if (!options.out.empty()) {
+    for (const char* name : run_files) paths.insert((std::filesystem::path(options.out) / name).string());
   }
-  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", config.save},
-                                   {"--save-gradients", config.save_gradients},
-                                   {"--metrics", config.metrics}}) {
+  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", options.save},
+                                   {"--save-gradients", options.save_gradients},
+                                   {"--metrics", options.metrics}}) {
     if (path.empty()) continue;
     expect_writable(flag, path, flag == "--metrics" ? OutputKind::appended : OutputKind::replaced);
     if (!paths.insert(path).second) {
@@ -58,17 +59,26 @@ void log_dataset(const Dataset& dataset) {
   }
 }
 
-void save_files(const TrainConfig& config, const Trainer& trainer) {
-  const Model model = trainer.model();
-  if (!config.save.empty()) save_model(config.save, model);
-  if (!config.save_gradients.empty()) {
-    write_safetensors(config.save_gradients, {trainer.save_gradients(), file_metadata(model)});
+/// The model as its files describe it.
+Model described_model(const TrainOptions& options, const Trainer& trainer) {
+  Model model = trainer.model();
+  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  return model;
+}
+
+void save_files(const TrainOptions& options, const Trainer& trainer) {
+  const Model model = described_model(options, trainer);
+  if (!options.save.empty()) save_model(options.save, model);
+  if (!options.save_gradients.empty()) {
+    write_safetensors(options.save_gradients, {trainer.save_gradients(), file_metadata(model)});
   }
 }
 
 /// What the checkpoints of the run hold besides, so that it can be resumed.
-Metadata run_metadata(const TrainConfig& config, const Dataset& dataset, const Trainer& trainer) {
-  return {{"bntrain.config", one_line(config_record(config))},
+Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer) {
+  Json settings = settings_record(options);
+  settings["schedule-steps"] = trainer.schedule().steps();  // an extended run keeps the schedule
+  return {{"bntrain.config", one_line(settings)},
           {"bntrain.data", content_digest(dataset)},
           {"bntrain.variant", trainer.variant()}};
 }
@@ -98,19 +108,25 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   }
 }
 
-Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend) {
-  if (!options.stored) return Trainer(options.config, dataset, backend);
-  check_same_data(options, dataset);
-  return Trainer(options.config, dataset, backend, options.stored->checkpoint);
+Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend,
+                     std::vector<std::string>& notes) {
+  const TrainConfig& config = options.config;
+  if (options.stored) {
+    check_same_data(options, dataset);
+    return {config, dataset, backend, options.stored->checkpoint};
+  }
+  if (options.init_from.empty()) return {config, dataset, backend};
+  const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+  return {config, dataset, backend,
+          read_initial_values(options.init_from, network, config.batch_norm, notes)};
 }
 
 std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
                                            const Trainer& trainer) {
-  const TrainConfig& config = options.config;
-  if (config.out.empty()) return nullptr;
-  auto folder = std::make_unique<RunFolder>(config, options.stored.has_value(), trainer.model(),
-                                            run_metadata(config, dataset, trainer));
-  if (config.valid == 0) {
+  if (options.out.empty()) return nullptr;
+  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer),
+                                            run_metadata(options, dataset, trainer));
+  if (options.config.valid == 0) {
     spdlog::info("no best.safetensors is written: without --valid there is no accuracy to choose by");
   }
   folder->begin(trainer);
@@ -142,9 +158,8 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
     case TrainEnd::diverged:
       throw divergence_error(*result.divergence);
     case TrainEnd::interrupted:
-      spdlog::warn(
-          "interrupted after {} steps{}", result.steps,
-          options.config.out.empty() ? "" : "; --resume " + options.config.out + " goes on from there");
+      spdlog::warn("interrupted after {} steps{}", result.steps,
+                   options.out.empty() ? "" : "; --resume " + options.out + " goes on from there");
       return 128 + signal;
     case TrainEnd::finished:
       break;
@@ -157,25 +172,27 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
   return 0;
 }
 
-void add_training(CLI::App& app, TrainConfig& config) {
-  add_number(app, "--lr", config.lr, learning_rates, "learning rate");
-  add_workload(app, config);
+void add_training(CLI::App& app, TrainOptions& options) {
+  TrainConfig& config = options.config;
+  add_number(app, "--lr", config.optimizer.lr, learning_rates, "learning rate");
+  add_workload(app, options.data, config);
   add_norm(app, config);
   add_choice<Init>(app, "--init", config.init, init_choices(), "initial values");
   add_experiment(app, config);
+  add_schedule(app, config.schedule);
   add_validation(app, config);
 }
 
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(app, "--init-from", config.init_from, "FILE.safetensors",
+  add_text(app, "--init-from", options.init_from, "FILE.safetensors",
            "initial values from a file instead of --init");
-  add_text(app, "--save", config.save, "FILE.safetensors",
+  add_text(app, "--save", options.save, "FILE.safetensors",
            "write the model at the end, with PyTorch's names");
-  add_text(app, "--save-gradients", config.save_gradients, "FILE.safetensors",
+  add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
-  add_text(app, "--metrics", config.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
+  add_text(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
   add_log_every(app, config,
                 "look at the losses every N steps and write each step's to --metrics; 0: do not write them");
   add_eval_every(
@@ -197,9 +214,9 @@ void add_output(CLI::App& app, TrainOptions& options) {
 int run(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
-  check_run_options(config);
-  check_output_files(config);
-  const Dataset dataset = load_dataset(config.data, default_data_search());
+  check_run_options(options);
+  check_output_files(options);
+  const Dataset dataset = load_dataset(options.data, default_data_search());
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
     print_result(layer_table(network, config.batch_size));
@@ -207,14 +224,15 @@ int run(const TrainOptions& options) {
   }
 
   std::string note;
-  const auto backend = make_backend(config.backend, note);
+  const auto backend = make_backend(options.backend, note);
   if (!note.empty()) spdlog::info("{}", note);
-  Trainer trainer = make_trainer(options, dataset, *backend);
-  if (!config.save_gradients.empty() && trainer.total_steps() == 0) {
+  std::vector<std::string> notes;
+  Trainer trainer = make_trainer(options, dataset, *backend, notes);
+  if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
     throw Error(ErrorKind::usage, "--save-gradients needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
-  for (const std::string& line : trainer.notes()) spdlog::info("{}", line);
+  for (const std::string& line : notes) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
@@ -224,20 +242,21 @@ int run(const TrainOptions& options) {
   if (options.stored) log_resumed(options, trainer);
 
   const auto folder = make_run_folder(options, dataset, trainer);
-  TrainReport report(options, trainer, start_record(config, dataset, trainer, backend->description()),
+  TrainReport report(options, trainer,
+                     start_record(settings_record(options), dataset, trainer, backend->description()),
                      folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
-  save_files(config, trainer);
+  save_files(options, trainer);
   report.on_end(result);
   return finish(options, result, interrupt.signal());
 }
 
 CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
   CLI::App& train = add_command(app, "train", "train a network (the default command)");
-  in_group(train, "Experiment", [&] { add_training(train, options.config); });
-  in_group(train, "Machine", [&] { add_machine(train, options.config.backend); });
+  in_group(train, "Experiment", [&] { add_training(train, options); });
+  in_group(train, "Machine", [&] { add_machine(train, options.backend); });
   in_group(train, "Files", [&] { add_files(train, options); });
   in_group(train, "Output", [&] { add_output(train, options); });
   set_footer(

@@ -1,5 +1,7 @@
 #include "cli/flags/experiment.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <limits>
 #include <string>
 #include <utility>
@@ -8,7 +10,6 @@
 #include "bntrain/error.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
-#include "train/records.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -39,6 +40,38 @@ void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
       });
 }
 
+void add_betas(CLI::App& app, OptimizerOptions& options) {
+  const auto take = [&options](const std::string& text) {
+    const std::vector<std::string> parts = CLI::detail::split(text, ',');
+    if (parts.size() != 2) throw BadValue("--betas", text, "allowed: two numbers with a comma between them");
+    options.beta1 = parse_number("--betas", parts[0], {0, 1, false, true});
+    options.beta2 = parse_number("--betas", parts[1], {0, 1, false, true});
+  };
+  add_value(app, "--betas", "B1,B2", fmt::format("{},{}", options.beta1, options.beta2),
+            "of adamw: weights of the old value in the moments of the gradient", take);
+}
+
+void add_optimizer(CLI::App& app, OptimizerOptions& options) {
+  const CLI::Option* decay = add_number(app, "--weight-decay", options.weight_decay, {0, learning_rates.most},
+                                        "as torch.optim; adamw: 0.01 where it is not given");
+  const auto take = [&options, &app, decay](const std::string& text) {
+    options.kind = parse_choice<OptimizerKind>(
+        "--optimizer", text, {{"sgd", OptimizerKind::sgd}, {"adamw", OptimizerKind::adamw}});
+    if (options.kind != OptimizerKind::adamw) return;
+    if (const CLI::Option* lr = app.get_option_no_throw("--lr"); lr != nullptr && lr->empty()) options.lr = 1e-3;
+    if (decay->empty()) options.weight_decay = 0.01;
+  };
+  add_value(app, "--optimizer", "sgd|adamw", "sgd",
+            "torch.optim.SGD or torch.optim.AdamW, with its defaults --lr 1e-3 and --weight-decay 0.01", take);
+  add_number(app, "--momentum", options.momentum, {0, 1, false, true}, "of sgd");
+  add_switch(app, "--nesterov", options.nesterov, "Nesterov's momentum");
+  add_betas(app, options);
+  add_number(app, "--adam-eps", options.eps, {0, 1e6, true, false},
+             "of adamw: added to the root of the second moment");
+  add_choice<bool>(app, "--decay", options.decay_weights_only, {{"all", false}, {"weights", true}},
+                   "what weight decay acts on: all parameters, or the weights of conv and fc alone");
+}
+
 constexpr std::uint64_t most = 1'000'000'000'000;
 
 void expect(bool needed_is_there, const std::string& flag, const std::string& needed) {
@@ -62,9 +95,7 @@ Choices<Init> init_choices() {
 void add_experiment(CLI::App& app, TrainConfig& config) {
   add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
   add_batch_norm(app, config.batch_norm);
-  add_number(app, "--momentum", config.momentum, {0, 1, false, true}, "of SGD, as torch.optim.SGD");
-  add_number(app, "--weight-decay", config.weight_decay, {0, learning_rates.most},
-             "of SGD, as torch.optim.SGD");
+  add_optimizer(app, config.optimizer);
   add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},
               "of initial values and data order");
   add_choice<bool>(app, "--shuffle", config.shuffle, {{"on", true}, {"none", false}},
@@ -113,6 +144,26 @@ void add_record(CLI::App& app, RecordOptions& record, const std::string& where) 
             take);
 }
 
+void add_schedule(CLI::App& app, ScheduleOptions& schedule) {
+  const auto take = [&schedule](const std::string& text) {
+    try {
+      check_schedule(text);
+    } catch (const Error&) {
+      throw BadValue("--schedule", text,
+                     "allowed: constant, step:EPOCHS:GAMMA, cosine[:MIN], onecycle or linear:STEP=FACTOR,... with "
+                     "rising steps");
+    }
+    schedule.text = text;
+  };
+  add_value(app, "--schedule", "NAME[:...]", schedule.text,
+            "of the learning rate, by step: constant, step:EPOCHS:GAMMA, cosine[:MIN], onecycle, "
+            "linear:STEP=FACTOR,...; as PyTorch's schedulers, with --lr as the peak",
+            take);
+  add_integer(app, "--warmup", schedule.warmup, {0, most}, "steps in which the learning rate rises linearly");
+  add_integer(app, "--schedule-steps", schedule.steps, {0, most},
+              "how many steps the schedule takes; 0: as many as the run");
+}
+
 void add_validation(CLI::App& app, TrainConfig& config) {
   add_number(app, "--valid", config.valid, {0, 1, false, true},
              "share of the training images that is kept for validation: every evaluation takes them, and the "
@@ -122,19 +173,28 @@ void add_validation(CLI::App& app, TrainConfig& config) {
 }
 
 void add_run(CLI::App& app, TrainOptions& options) {
-  TrainConfig& config = options.config;
-  add_text(app, "--out", config.out, "RUN",
+  add_text(app, "--out", options.out, "RUN",
            "folder for checkpoints, metrics and configuration of the run; it is created");
   add_text(app, "--resume", options.resume, "RUN",
            "go on with the run in that folder, with its settings, as if it had never stopped");
-  add_integer(app, "--save-every", config.save_every, {0, most},
+  add_integer(app, "--save-every", options.config.save_every, {0, most},
               "write a checkpoint every N steps too; 0: only after epochs");
-  add_integer(app, "--keep", config.keep, {0, most}, "keep the last N checkpoints under numbered names too");
+  add_integer(app, "--keep", options.keep, {0, most}, "keep the last N checkpoints under numbered names too");
 }
 
-void check_run_options(const TrainConfig& config) {
-  expect(config.save_every == 0 || !config.out.empty(), "--save-every", "--out RUN, where checkpoints go");
-  expect(config.keep == 0 || !config.out.empty(), "--keep", "--out RUN, where checkpoints go");
+void check_run_options(const TrainOptions& options) {
+  const TrainConfig& config = options.config;
+  expect(config.save_every == 0 || !options.out.empty(), "--save-every", "--out RUN, where checkpoints go");
+  expect(options.keep == 0 || !options.out.empty(), "--keep", "--out RUN, where checkpoints go");
+  const OptimizerOptions& optimizer = config.optimizer;
+  const bool sgd = optimizer.kind == OptimizerKind::sgd;
+  expect(sgd || optimizer.momentum == 0, "--momentum", "--optimizer sgd; the momentum of adamw is --betas");
+  expect(!optimizer.nesterov || (sgd && optimizer.momentum > 0), "--nesterov",
+         "--optimizer sgd and a --momentum above 0");
+  const OptimizerOptions defaults;
+  expect(!sgd || (optimizer.beta1 == defaults.beta1 && optimizer.beta2 == defaults.beta2), "--betas",
+         "--optimizer adamw");
+  expect(!sgd || optimizer.eps == defaults.eps, "--adam-eps", "--optimizer adamw");
   expect(config.patience == 0 || config.valid > 0, "--patience",
          "--valid FRACTION: without validation images there is nothing to wait for");
 }

@@ -9,7 +9,7 @@
 
 #include "bntrain/batch_norm_convention.hpp"
 #include "bntrain/config.hpp"
-#include "cli/commands/train_options.hpp"
+#include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 
 namespace bntrain::cli {
@@ -27,6 +27,9 @@ Choices<Init> init_choices();
 /// Everything of an experiment but what a bench compares: --epochs, --bn-momentum, --bn-eps, --bn-variance,
 /// --bn-convention, --momentum, --weight-decay, --seed, --shuffle, --steps.
 void add_experiment(CLI::App& app, TrainConfig& config);
+
+/// --schedule, --warmup, --schedule-steps.
+void add_schedule(CLI::App& app, ScheduleOptions& schedule);
 
 /// --bn-convention, whose value `take` receives.
 CLI::Option* add_convention(CLI::App& app, const std::string& help,
@@ -46,6 +49,6 @@ void add_validation(CLI::App& app, TrainConfig& config);
 void add_run(CLI::App& app, TrainOptions& options);
 
 /// Throws Error(usage) for one of these flags without the one that it needs.
-void check_run_options(const TrainConfig& config);
+void check_run_options(const TrainOptions& options);
 
 }  // namespace bntrain::cli

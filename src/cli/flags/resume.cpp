@@ -8,16 +8,16 @@
 
 #include "bntrain/error.hpp"
 #include "cli/flags/values.hpp"
-#include "train/records.hpp"
 
 namespace bntrain::cli {
 namespace {
 
 // When the run ends, where it runs, where its images lie (they must be the same), and what is written: none
-// of these changes what a step does.
-constexpr std::array<std::string_view, 15> may_differ = {
-    "epochs",         "steps",   "patience", "device",    "threads",    "cpu-isa",    "data", "save",
-    "save-gradients", "metrics", "record",   "log-every", "eval-every", "save-every", "keep"};
+// of these changes what a step does. A schedule that is given again begins anew.
+constexpr std::array<std::string_view, 18> may_differ = {
+    "epochs",    "steps",      "patience",   "device", "threads",  "cpu-isa",
+    "data",      "save",       "save-gradients", "metrics", "record", "log-every",
+    "eval-every", "save-every", "keep",       "schedule", "warmup",  "schedule-steps"};
 
 CheckpointFile read_last(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "last.safetensors";
@@ -70,7 +70,12 @@ void resume_options(CLI::App& train, TrainOptions& options) {
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
 
-  const Json given = config_record(options.config);
+  if (train.get_option("--schedule")->count() > 0) stored.erase("schedule-steps");
+
+  const Json given = settings_record(options);
+  // What a checkpoint of an earlier version does not name had its default.
+  for (const auto& [key, value] : settings_record({}).items())
+    if (!stored.contains(key) && key != "out" && key != "steps" && key != "schedule-steps") stored[key] = value;
   const bool by_convention = train.get_option("--bn-convention")->count() > 0;
   for (const auto& [key, value] : stored.items()) {
     CLI::Option& option = option_of(train, key);
@@ -87,7 +92,7 @@ void resume_options(CLI::App& train, TrainOptions& options) {
                                       " (--resume " + options.resume +
                                       "); leave it away, or begin another run with --out");
   }
-  options.config.out = options.resume;
+  options.out = options.resume;
 }
 
 }  // namespace bntrain::cli

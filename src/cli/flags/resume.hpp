@@ -1,8 +1,8 @@
 // --resume RUN: every setting from the run, unless it is given again.
 #pragma once
 
-#include "cli/commands/train_options.hpp"
 #include "cli/flags/app_fwd.hpp"
+#include "cli/flags/train_options.hpp"
 
 namespace bntrain::cli {
 

@@ -62,8 +62,8 @@ void add_image_description(CLI::App& app, ModelDescription& description) {
   });
 }
 
-void add_workload(CLI::App& app, TrainConfig& config) {
-  add_data(app, config.data);
+void add_workload(CLI::App& app, std::string& data, TrainConfig& config) {
+  add_data(app, data);
   add_text(app, "--network", config.network, "NAME|LAYERS",
            preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
   add_batch_size(app, config.batch_size);

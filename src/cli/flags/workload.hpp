@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "bntrain/backend.hpp"
 #include "bntrain/config.hpp"
 #include "bntrain/model_file.hpp"
 #include "cli/flags/app_fwd.hpp"
@@ -18,7 +19,7 @@ enum class Split { test, train };
 std::string to_string(Split split);
 
 /// --data, --network, --batch-size.
-void add_workload(CLI::App& app, TrainConfig& config);
+void add_workload(CLI::App& app, std::string& data, TrainConfig& config);
 
 /// --norm, of a single run.
 void add_norm(CLI::App& app, TrainConfig& config);

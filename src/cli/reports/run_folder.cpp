@@ -79,21 +79,21 @@ std::string config_file_text(const Json& config) {
   return text;
 }
 
-RunFolder::RunFolder(const TrainConfig& config, bool resumes, Model model, Metadata metadata)
-    : config_(config),
-      path_(config.out),
+RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata)
+    : options_(options),
+      path_(options.out),
       model_(std::move(model)),
       metadata_(std::move(metadata)),
       lock_(made(path_)) {
   model_.state = {};
-  if (resumes) {
+  if (options.stored) {
     remove_temporary_files(path_);
     return;
   }
   for (const char* name : run_files) {
     if (!fs::exists(path_ / name)) continue;
-    throw Error(ErrorKind::usage, "--out: the folder " + config.out + " already holds a run (" + name +
-                                      "); --resume " + config.out +
+    throw Error(ErrorKind::usage, "--out: the folder " + options.out + " already holds a run (" + name +
+                                      "); --resume " + options.out +
                                       " goes on with it, or name another folder");
   }
 }
@@ -118,7 +118,7 @@ void RunFolder::begin(const Trainer& trainer) {
   const auto& [model, optimizer, best, progress] = start.checkpoint;
   if (const EpochResult* epoch = best_epoch(progress.epochs); epoch && !best.tensors.empty())
     save_best(epoch->steps, best);
-  Json config = config_record(config_);
+  Json config = settings_record(options_);
   config.erase("out");
   write_file(path_ / config_name, config_file_text(config));
 }
@@ -126,10 +126,10 @@ void RunFolder::begin(const Trainer& trainer) {
 void RunFolder::save(const Trainer& trainer) const {
   sync(metrics());
   const CheckpointFile file = file_of(trainer.checkpoint());
-  if (config_.keep > 0) {
+  if (options_.keep > 0) {
     const std::int64_t steps = file.checkpoint.progress.steps;
     write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
-    keep_newest(path_, config_.keep);
+    keep_newest(path_, options_.keep);
   }
   write_checkpoint(path_ / last_name, file);
 }

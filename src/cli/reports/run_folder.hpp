@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bntrain/trainer.hpp"
+#include "cli/flags/train_options.hpp"
 #include "core/folder_lock.hpp"
 #include "train/records.hpp"
 
@@ -23,11 +24,11 @@ inline constexpr std::array<const char*, 4> run_files = {"last.safetensors", "be
 /// them; best.safetensors, the model of the best validation accuracy; config.toml, for people and --config.
 class RunFolder {
  public:
-  /// Takes the folder config.out for this process, creating it for a new run. `model` describes the models of
-  /// the run, whatever its tensors are; `metadata` are what the checkpoints say besides. Throws Error(usage)
-  /// where a new run would write into the folder of another one, Error(data) where the folder cannot be used,
-  /// Error(runtime) where another process trains in it.
-  RunFolder(const TrainConfig& config, bool resumes, Model model, Metadata metadata);
+  /// Takes the folder options.out for this process, creating it for a new run. `model` describes the models
+  /// of the run, whatever its tensors are; `metadata` are what the checkpoints say besides. Throws
+  /// Error(usage) where a new run would write into the folder of another one, Error(data) where the folder
+  /// cannot be used, Error(runtime) where another process trains in it.
+  RunFolder(const TrainOptions& options, Model model, Metadata metadata);
 
   std::string metrics() const { return (path_ / "metrics.jsonl").string(); }
   /// Once, before the first step: from here on there is a checkpoint at every moment.
@@ -40,7 +41,7 @@ class RunFolder {
   Model model_after(std::int64_t steps, const ModelState& state) const;
   CheckpointFile file_of(Checkpoint checkpoint) const;
 
-  const TrainConfig& config_;
+  const TrainOptions& options_;
   std::filesystem::path path_;
   Model model_;
   Metadata metadata_;

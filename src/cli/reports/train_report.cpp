@@ -89,7 +89,7 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
       progress_(shows_progress(options.log)) {
   const TrainConfig& config = options.config;
   const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
-  if (!config.metrics.empty()) metrics_.emplace_back("--metrics", config.metrics, config, start, resumed);
+  if (!options.metrics.empty()) metrics_.emplace_back("--metrics", options.metrics, config, start, resumed);
   if (folder != nullptr) metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
 }
 

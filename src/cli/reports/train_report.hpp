@@ -7,7 +7,7 @@
 #include <string>
 
 #include "bntrain/trainer.hpp"
-#include "cli/commands/train_options.hpp"
+#include "cli/flags/train_options.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"
 #include "train/record_writer.hpp"

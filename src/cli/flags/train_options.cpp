@@ -1,0 +1,72 @@
+#include "cli/flags/train_options.hpp"
+
+#include "core/number_text.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+const char* to_string(Device device) {
+  switch (device) {
+    case Device::automatic:
+      return "auto";
+    case Device::cpu:
+      return "cpu";
+    case Device::cuda:
+      return "cuda";
+    case Device::check:
+      return "check";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string to_string(const RecordOptions& record) {
+  if (!record.activations) return record.norms ? "bn" : "";
+  return record.norms ? "bn,activations" : "activations";
+}
+
+Json settings_record(const TrainOptions& options) {
+  const TrainConfig& config = options.config;
+  return {{"data", options.data},
+          {"network", config.network},
+          {"norm", bntrain::to_string(config.norm)},
+          {"init", bntrain::to_string(config.init)},
+          {"bn-momentum", config.batch_norm.momentum},
+          {"bn-eps", config.batch_norm.eps},
+          {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
+          {"epochs", config.epochs},
+          {"steps", config.steps},
+          {"batch-size", config.batch_size},
+          {"optimizer", config.optimizer.kind == OptimizerKind::adamw ? "adamw" : "sgd"},
+          {"lr", config.optimizer.lr},
+          {"schedule", config.schedule.text},
+          {"schedule-steps", config.schedule.steps},
+          {"warmup", config.schedule.warmup},
+          {"valid", config.valid},
+          {"patience", config.patience},
+          {"momentum", config.optimizer.momentum},
+          {"nesterov", config.optimizer.nesterov},
+          {"weight-decay", config.optimizer.weight_decay},
+          {"decay", config.optimizer.decay_weights_only ? "weights" : "all"},
+          {"betas", shortest_text(config.optimizer.beta1) + "," + shortest_text(config.optimizer.beta2)},
+          {"adam-eps", config.optimizer.eps},
+          {"seed", config.seed},
+          {"shuffle", config.shuffle ? "on" : "none"},
+          {"device", to_string(options.backend.device)},
+          {"threads", options.backend.threads},
+          {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
+          {"precision", options.backend.precision == Precision::tf32 ? "tf32" : "fp32"},
+          {"init-from", options.init_from},
+          {"save", options.save},
+          {"save-gradients", options.save_gradients},
+          {"metrics", options.metrics},
+          {"log-every", config.log_every},
+          {"eval-every", config.eval_every},
+          {"record", to_string(config.record)},
+          {"out", options.out},
+          {"save-every", config.save_every},
+          {"keep", options.keep}};
+}
+
+}  // namespace bntrain::cli

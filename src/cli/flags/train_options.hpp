@@ -1,0 +1,44 @@
+// The options of bntrain train.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "bntrain/backend.hpp"
+#include "bntrain/checkpoint.hpp"
+#include "bntrain/config.hpp"
+#include "cli/reports/output.hpp"
+#include "train/records.hpp"
+
+namespace bntrain::cli {
+
+struct TrainOptions {
+  TrainConfig config;
+  std::string data;  ///< see load_dataset()
+  BackendOptions backend;
+
+  // what is read and written ("" = nothing)
+  std::string init_from;       ///< initial values in place of config.init
+  std::string save;            ///< the model at the end
+  std::string save_gradients;  ///< of the last step
+  std::string metrics;         ///< the records of the run
+  std::string out;             ///< the run's folder
+  std::int64_t keep = 0;       ///< numbered checkpoints that are kept beside the last
+
+  std::string resume;                    ///< folder of the run to continue; "" begins one
+  std::optional<CheckpointFile> stored;  ///< its last checkpoint
+
+  std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this
+  bool summary = false;                   ///< print the layers and end
+  bool json = false;                      ///< JSON objects instead of text lines on stdout
+  LogOptions log;
+};
+
+/// The settings of a run by the names of their flags, without dashes: what records and checkpoints say of it.
+Json settings_record(const TrainOptions& options);
+
+/// "bn,activations", "" for nothing
+std::string to_string(const RecordOptions& record);
+
+}  // namespace bntrain::cli
