@@ -24,7 +24,7 @@ std::vector<TrainConfig> runs_of(const BenchConfig& config) {
           TrainConfig& run = runs.emplace_back(config.train);
           run.seed = seed;
           run.init = init;
-          run.lr = lr;
+          run.optimizer.lr = lr;
           run.norm = norm;
         }
       }
@@ -34,7 +34,7 @@ std::vector<TrainConfig> runs_of(const BenchConfig& config) {
 }
 
 std::string run_name(const TrainConfig& run) {
-  return to_string(run.norm) + "-" + to_string(run.init) + "-lr" + shortest(run.lr) + "-seed" +
+  return to_string(run.norm) + "-" + to_string(run.init) + "-lr" + shortest(run.optimizer.lr) + "-seed" +
          std::to_string(run.seed);
 }
 

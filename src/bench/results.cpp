@@ -134,7 +134,7 @@ Results summarise(const BenchConfig& config, std::int64_t classes,
         Arm arm{norm, init, lr, {}, {}};
         for (std::size_t i = 0; i < runs.size(); ++i) {
           const TrainConfig& run = runs[i];
-          if (run.norm != norm || run.init != init || run.lr != lr || !records[i]) continue;
+          if (run.norm != norm || run.init != init || run.optimizer.lr != lr || !records[i]) continue;
           arm.runs.push_back(judge(run.seed, *records[i], config.target, results.chance));
           ++results.runs_finished;
         }
