@@ -49,13 +49,13 @@ TEST_P(BatchNormProperties, InputGradientIsOrthogonalToOneAndNearlyToXhat) {
   const BackwardResult g = backward(c, forward_train(c, isa()), isa());
   const Expected e = expect_training(c);
   for (std::size_t k = 0; k < c.channels(); ++k) {
-    const double invstd = 1 / std::sqrt(e.var[k] + c.options.eps);
-    const auto xhat = [&](std::size_t i) { return (c.x[i] - e.mean[k]) * invstd; };
+    const double inv_std = 1 / std::sqrt(e.var[k] + c.options.eps);
+    const auto xhat = [&](std::size_t i) { return (c.x[i] - e.mean[k]) * inv_std; };
     const double bound = channel_sum(c, k, [&](std::size_t i) { return e.bounds.dx[i]; });
     EXPECT_NEAR(channel_sum(c, k, [&](std::size_t i) { return g.dx[i]; }), 0, bound);
     // sum xhat^2 = n var / (var + eps), so this much of dgamma is left.
     EXPECT_NEAR(channel_sum(c, k, [&](std::size_t i) { return g.dx[i] * xhat(i); }),
-                c.gamma[k] * invstd * e.dgamma[k] * c.options.eps / (e.var[k] + c.options.eps), 4 * bound);
+                c.gamma[k] * inv_std * e.dgamma[k] * c.options.eps / (e.var[k] + c.options.eps), 4 * bound);
   }
 }
 
@@ -180,7 +180,7 @@ TEST_P(BatchNormProperties, GradientOfWeightedSquares) {
   for (std::size_t i = 0; i < c.x.size(); ++i) c.dy[i] = static_cast<float>(2 * weights[i] * r.y[i]);
   const BackwardResult g = backward(c, r, isa());
   const Values x = reference::widen(c.x), gamma = reference::widen(c.gamma), beta = reference::widen(c.beta);
-  // dy carries the error of y: |w| < 1, |y| < 8. It reaches dx times gamma * invstd < 2 and a sum n times
+  // dy carries the error of y: |w| < 1, |y| < 8. It reaches dx times gamma * inv_std < 2 and a sum n times
   // |xhat| < 4 at the most; the rest is the backward pass itself.
   const Expected e = expect_training(c);
   const double from_dy = 2 * support::largest(e.bounds.y) + 8 * kFloatEps;

@@ -97,11 +97,11 @@ TEST_P(NormKernelExamples, EmptyTensorsChangeNothing) {
   const kernels::ChannelMoments* moments = nullptr;
   for (NormShape shape : {NormShape{0, 3, 4}, {4, 0, 4}, {4, 3, 0}}) {
     shape.layout = layout();
-    Guarded y(3), mean(3), var(3), invstd(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
+    Guarded y(3), mean(3), var(3), inv_std(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
     simt_host::Executor executor;
     const kernels::Stream stream = executor.stream();
     EXPECT_EQ(kernels::batch_norm_workspace(shape), 0);
-    batch_norm_forward(shape, {}, in, in, in, y.data(), mean.data(), var.data(), invstd.data(),
+    batch_norm_forward(shape, {}, in, in, in, y.data(), mean.data(), var.data(), inv_std.data(),
                        running_mean.data(), running_var.data(), nullptr, stream, variant());
     batch_norm_inference(shape, 1e-5, in, in, in, in, in, y.data(), stream);
     batch_norm_backward(shape, in, in, in, in, in, dx.data(), dgamma.data(), dbeta.data(), nullptr, stream,
@@ -109,10 +109,10 @@ TEST_P(NormKernelExamples, EmptyTensorsChangeNothing) {
     batch_norm_inference_backward(shape, 1e-5, in, in, in, in, in, dx.data(), dgamma.data(), dbeta.data(),
                                   nullptr, stream);
     batch_norm_statistics(shape, in, nullptr, nullptr, stream);
-    batch_norm_finalize(0, 3, moments, {}, mean.data(), var.data(), invstd.data(), nullptr, nullptr, stream);
+    batch_norm_finalize(0, 3, moments, {}, mean.data(), var.data(), inv_std.data(), nullptr, nullptr, stream);
     batch_norm_apply(shape, in, in, in, in, in, y.data(), stream);
     for (const Guarded* output :
-         {&y, &mean, &var, &invstd, &running_mean, &running_var, &dx, &dgamma, &dbeta})
+         {&y, &mean, &var, &inv_std, &running_mean, &running_var, &dx, &dgamma, &dbeta})
       EXPECT_TRUE(output->untouched());
     EXPECT_TRUE(executor.launches().empty());
   }
@@ -146,12 +146,12 @@ TEST_P(NormKernelExamples, BrokenPreconditions) {
 
 TEST_P(NormKernelExamples, RunningStatisticsAreOptional) {
   const NormCase c = make_case({5, 3, 1});
-  Floats y(c.x.size()), mean(3), var(3), invstd(3);
+  Floats y(c.x.size()), mean(3), var(3), inv_std(3);
   alignas(16) std::byte memory[128];
   const NormShape shape = kernel_shape(c, layout());
   ASSERT_LE(kernels::batch_norm_workspace(shape), 128);
   batch_norm_forward(shape, kernel_options(c), c.x.data(), c.gamma.data(), c.beta.data(), y.data(),
-                     mean.data(), var.data(), invstd.data(), nullptr, nullptr, memory, {}, variant());
+                     mean.data(), var.data(), inv_std.data(), nullptr, nullptr, memory, {}, variant());
   EXPECT_TRUE(same_bits(y, kernel_forward(c, way()).y));
 }
 

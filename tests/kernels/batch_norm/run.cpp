@@ -42,6 +42,9 @@ class Run {
       EXPECT_EQ(launches.size(), 1u);
       EXPECT_EQ(launches[0].grid % launches[0].cluster, 0);
     }
+    if (way_.variant == NormVariant::naive) {
+      EXPECT_EQ(launches.size(), 1u);
+    }
     if (way_.variant == NormVariant::plain) {
       EXPECT_EQ(launches.size(), 3u);
     }
@@ -85,7 +88,7 @@ class Run {
 Way on_small_device(Layout layout, kernels::NormVariant variant, int multiprocessors) {
   Way way{.layout = layout, .variant = variant};
   way.settings.device.multiprocessors = multiprocessors;
-  way.settings.device.shared_bytes_a_block = 80 * 1024;
+  way.settings.device.shared_bytes_per_block = 80 * 1024;
   return way;
 }
 
@@ -114,6 +117,7 @@ std::vector<Way> every_way(const BatchNormShape& shape) {
   using kernels::NormVariant;
   std::vector<Way> ways;
   for (const auto& [layout, memory, max_blocks, settings, variant] : both_layouts(shape)) {
+    ways.push_back({.layout = layout, .variant = NormVariant::naive});
     ways.push_back({.layout = layout, .variant = NormVariant::plain});
     ways.push_back({.layout = layout, .variant = NormVariant::cluster});
     ways.push_back(on_small_device(layout, NormVariant::cluster, 32));
@@ -129,12 +133,12 @@ std::vector<Way> every_way(const BatchNormShape& shape) {
 
 bool serves(const Way& way, const BatchNormShape& shape) {
   using namespace kernels;
-  const Walk walk = norm_walk<float>({shape.batch, shape.channels, shape.spatial, way.layout});
+  const IterationSpace space = norm_space<float>({shape.batch, shape.channels, shape.spatial, way.layout});
   simt_host::Executor executor(way.settings);
   try {
-    for (const auto& footprint : {forward_footprint(walk), backward_footprint(walk)}) {
-      const Choice choice = choose("", walk, footprint, way.variant, executor.stream(way.max_blocks));
-      if (choice.variant == NormVariant::l2_groups && choice.groups == walk.groups) return false;
+    for (const auto& footprint : {forward_footprint(space), backward_footprint(space)}) {
+      const Choice choice = choose("", space, footprint, way.variant, executor.stream(way.max_blocks));
+      if (choice.variant == NormVariant::l2_groups && choice.groups == space.groups) return false;
     }
     return true;
   } catch (const std::invalid_argument&) {
@@ -176,25 +180,25 @@ KernelForward kernel_forward(const NormCase& c, const Way& way) {
   Run run(c, way);
   Guarded x = run.tensor(c.x);
   const Guarded gamma = run.channels(c.gamma), beta = run.channels(c.beta);
-  Guarded mean = run.channels(), var = run.channels(), invstd = run.channels();
+  Guarded mean = run.channels(), var = run.channels(), inv_std = run.channels();
   Guarded running_mean = run.channels(c.running_mean), running_var = run.channels(c.running_var);
   Guarded& y = run.result(x);
   batch_norm_forward(run.shape, kernel_options(c), x.data(), gamma.data(), beta.data(), y.data(), mean.data(),
-                     var.data(), invstd.data(), running_mean.data(), running_var.data(), run.workspace.data(),
-                     run.stream(), way.variant);
+                     var.data(), inv_std.data(), running_mean.data(), running_var.data(),
+                     run.workspace.data(), run.stream(), way.variant);
   run.expect_variant_launched();
   EXPECT_TRUE(x.intact());
   return {{run.take_tensor(y), run.take(mean), run.take(var), run.take(running_mean), run.take(running_var)},
-          run.take(invstd)};
+          run.take(inv_std)};
 }
 
 BackwardResult kernel_backward(const NormCase& c, const KernelForward& forward, const Way& way) {
   Run run(c, way);
   const Guarded x = run.tensor(c.x), gamma = run.channels(c.gamma);
-  const Guarded mean = run.channels(forward.mean), invstd = run.channels(forward.invstd);
+  const Guarded mean = run.channels(forward.mean), inv_std = run.channels(forward.inv_std);
   Guarded dy = run.tensor(c.dy), dgamma = run.channels(), dbeta = run.channels();
   Guarded& dx = run.result(dy);
-  batch_norm_backward(run.shape, x.data(), dy.data(), gamma.data(), mean.data(), invstd.data(), dx.data(),
+  batch_norm_backward(run.shape, x.data(), dy.data(), gamma.data(), mean.data(), inv_std.data(), dx.data(),
                       dgamma.data(), dbeta.data(), run.workspace.data(), run.stream(), way.variant);
   run.expect_variant_launched();
   EXPECT_TRUE(dy.intact());
@@ -247,7 +251,7 @@ testing::AssertionResult same_bits(const KernelForward& a, const KernelForward& 
   for (const auto member : {&ForwardResult::y, &ForwardResult::mean, &ForwardResult::var,
                             &ForwardResult::running_mean, &ForwardResult::running_var})
     if (auto result = same_bits(a.*member, b.*member); !result) return result;
-  return same_bits(a.invstd, b.invstd);
+  return same_bits(a.inv_std, b.inv_std);
 }
 
 testing::AssertionResult same_bits(const BackwardResult& a, const BackwardResult& b) {

@@ -52,7 +52,7 @@ Floats to_channels_last(const NormCase& c, const Floats& tensor);
 Floats to_channels_first(const NormCase& c, const Floats& tensor);
 
 struct KernelForward : ForwardResult {
-  Floats invstd;
+  Floats inv_std;
 };
 
 // Each checks that every output was written and nothing around the buffers, the workspace included, and that
