@@ -15,12 +15,12 @@ using test::same_bits;  // those of single results, beside this file's own
 
 /// All outputs of all passes.
 struct Outcome {
-  KernelForward forward;
+  ForwardResult forward;
   BackwardResult backward, inference_backward;
   Floats inference;
 };
 Outcome run(const NormCase& c, const Way& way) {
-  const KernelForward forward = kernel_forward(c, way);
+  const ForwardResult forward = kernel_forward(c, way);
   return {forward, kernel_backward(c, forward, way), kernel_inference_backward(c, way),
           kernel_inference(c, way)};
 }
@@ -57,7 +57,9 @@ TEST(NormKernelInvariance, VariantGridAndScheduleChangeNoBit) {
       }
       EXPECT_TRUE(caps.empty());
     }
-    EXPECT_EQ(ran.size(), 5u) << "some variant serves none of the layouts";
+    // The L2 cache of a GPU holds all of these shapes, and l2_groups is not for them.
+    const bool on_gpu = device_limits(simt_host::Executor().stream()).l2_bytes > 1024 * 1024;
+    EXPECT_EQ(ran.size(), on_gpu ? 4u : 5u) << "some variant serves none of the layouts";
   }
 }
 

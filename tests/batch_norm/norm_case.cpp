@@ -1,4 +1,4 @@
-#include "backend/cpu/batch_norm_case.hpp"
+#include "batch_norm/norm_case.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -17,7 +17,7 @@ struct Channel {
   double mean = 0, var = 0, inv_std = 0;
   double mean_error = 0;                                  ///< of the float32 mean
   double var_error = 0;                                   ///< of the float32 variance
-  double inv_std_error = 0;                                ///< relative
+  double inv_std_error = 0;                               ///< relative
   double sum = 0, sum_xhat = 0, size = 0, size_xhat = 0;  ///< sums of dy and dy * xhat, and of their sizes
   double sum_error = 0, sum_xhat_error = 0;
 };
