@@ -2,6 +2,7 @@
 set(kernel_sources
   batch_norm/backward.cu
   batch_norm/forward.cu
+  batch_norm/naive.cu
   batch_norm/on_chip_backward.cu
   batch_norm/on_chip_forward.cu
   batch_norm/relu_maxpool_backward.cu

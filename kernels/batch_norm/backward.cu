@@ -1,9 +1,8 @@
 // Batch norm backward, of training and of inference.
 //
-// Maths: gradients.cuh; in inference the statistics are constants, dx = gamma * invstd * dy.
+// Maths: gradients.cuh; in inference the statistics are constants, dx = gamma * inv_std * dy.
 //
-// Contract: batch_norm.hpp. Bytes moved, for S bytes of tensor: training see variant.cu, inference
-// 4 S.
+// Contract: batch_norm.hpp. Bytes moved, for S bytes of tensor: training: variant.cu; inference: 4 S.
 #include "kernels/batch_norm/gradients.cuh"
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/placement.hpp"
@@ -17,26 +16,25 @@ using Tuning = NormTuning;
 
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
-chunk_gradients_kernel(Walk walk, const T* __restrict__ x, const T* __restrict__ dy,
-                       const float* __restrict__ mean, Deviations deviations,
-                       GradientSums* __restrict__ parts) {
+chunk_gradients_kernel(IterationSpace space, const T* __restrict__ x, const T* __restrict__ dy,
+                       const float* __restrict__ mean, InvStds inv_stds, GradientSums* __restrict__ parts) {
   SIMT_SHARED(GradientSums, scratch, kColumnScratch<kChannels>);
-  for (std::int64_t item = block_index(); item < walk.items(); item += grid_size()) {
-    const Chunk<kWidth, kChannels> chunk(walk, item);
-    const Cursor<kWidth, kChannels> cursor(walk, chunk);
+  for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
+    const Chunk<kWidth, kChannels> chunk(space, item);
+    const Cursor<kWidth, kChannels> cursor(space, chunk);
     Standardizer channels[kChannels] = {};
     if (cursor.more()) {
       SIMT_UNROLL
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {mean[cursor.channel + k], deviations.inverse(cursor.channel + k)};
+        channels[k] = {mean[cursor.channel + k], inv_stds.at(cursor.channel + k)};
     }
-    const GradientSums total = chunk_gradients(walk, chunk, Global<T>{x}, Global<T>{dy}, channels, scratch);
-    const std::int64_t channel = chunk.owned(walk);
-    if (channel >= 0) parts[chunk.index * walk.channels + channel] = total;
+    const GradientSums total = chunk_gradients(space, chunk, Global<T>{x}, Global<T>{dy}, channels, scratch);
+    const std::int64_t channel = chunk.owned(space);
+    if (channel >= 0) parts[chunk.index * space.channels + channel] = total;
   }
 }
 
-/// Of channels [first, end).
+/// Merges the chunks of channels [first, end).
 SIMT_KERNEL(Tuning::kThreads)
 merge_gradients_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
                        const GradientSums* __restrict__ chunks, float* __restrict__ dgamma,
@@ -50,94 +48,99 @@ merge_gradients_kernel(std::int64_t parts, std::int64_t channels, std::int64_t f
       });
 }
 
-/// dx may be x or dy, so that none of them is __restrict__.
+/// dx may be x or dy, so none of them is __restrict__.
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
-input_gradient_kernel(Walk walk, float inverse_count, const T* x, const T* dy,
+input_gradient_kernel(IterationSpace space, float inverse_count, const T* x, const T* dy,
                       const float* __restrict__ gamma, const float* __restrict__ mean,
-                      const float* __restrict__ invstd, const float* __restrict__ dgamma,
+                      const float* __restrict__ inv_std, const float* __restrict__ dgamma,
                       const float* __restrict__ dbeta, T* dx) {
-  for (std::int64_t item = block_index(); item < walk.items(); item += grid_size()) {
-    const Chunk<kWidth, kChannels> chunk(walk, item);
-    const Cursor<kWidth, kChannels> cursor(walk, chunk);
+  for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
+    const Chunk<kWidth, kChannels> chunk(space, item);
+    const Cursor<kWidth, kChannels> cursor(space, chunk);
     if (!cursor.more()) continue;
     InputGradient channels[kChannels];
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t channel = cursor.channel + k;
-      channels[k] = {{mean[channel], invstd[channel]},
-                     gamma[channel] * invstd[channel],
+      channels[k] = {{mean[channel], inv_std[channel]},
+                     gamma[channel] * inv_std[channel],
                      dbeta[channel] * inverse_count,
                      dgamma[channel] * inverse_count};
     }
-    input_gradient_chunk(walk, chunk, Global<T>{x}, Global<T>{dy}, channels, dx);
+    input_gradient_chunk(space, chunk, Global<T>{x}, Global<T>{dy}, channels, dx);
   }
 }
 
 template <typename T>
-void launch_gradient_sums(Walk walk, const T* x, const T* dy, const float* mean, const Deviations& deviations,
-                          float* dgamma, float* dbeta, void* workspace, const Stream& stream) {
+void launch_gradient_sums(IterationSpace space, const T* x, const T* dy, const float* mean,
+                          const InvStds& inv_stds, float* dgamma, float* dbeta, void* workspace,
+                          const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
-  walk.aligned = is_aligned(x) && is_aligned(dy);
+  space.aligned = is_aligned(x) && is_aligned(dy);
   auto* parts = static_cast<GradientSums*>(workspace);
-  launch_walk("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
-              chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, walk, stream, x,
-              dy, mean, deviations, parts);
-  const std::int64_t first = walk.first_channel(), end = walk.end_channel();
-  launch(merge_gradients_kernel, warp_a_channel("batch_norm_backward_merge", end - first, stream), stream,
-         walk.chunks, walk.channels, first, end, parts, dgamma, dbeta);
+  launch_over("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
+              chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, space, stream, x,
+              dy, mean, inv_stds, parts);
+  const std::int64_t first = space.first_channel(), end = space.end_channel();
+  launch(merge_gradients_kernel, warp_per_channel("batch_norm_backward_merge", end - first, stream), stream,
+         space.chunks, space.channels, first, end, parts, dgamma, dbeta);
 }
 
 template <typename T>
-void launch_input_gradient(Walk walk, std::int64_t count, const T* x, const T* dy, const float* gamma,
-                           const float* mean, const float* invstd, const float* dgamma, const float* dbeta,
-                           T* dx, const Stream& stream) {
+void launch_input_gradient(IterationSpace space, std::int64_t count, const T* x, const T* dy,
+                           const float* gamma, const float* mean, const float* inv_std, const float* dgamma,
+                           const float* dbeta, T* dx, const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
-  walk.aligned = is_aligned(x) && is_aligned(dy) && is_aligned(dx);
-  launch_walk("batch_norm_backward_input", input_gradient_kernel<T, 1, 1>, input_gradient_kernel<T, kSize, 1>,
-              input_gradient_kernel<T, kSize, kSize>, walk, stream,
-              static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, mean, invstd, dgamma, dbeta,
-              dx);
+  space.aligned = is_aligned(x) && is_aligned(dy) && is_aligned(dx);
+  launch_over("batch_norm_backward_input", input_gradient_kernel<T, 1, 1>, input_gradient_kernel<T, kSize, 1>,
+              input_gradient_kernel<T, kSize, kSize>, space, stream,
+              static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, mean, inv_std, dgamma,
+              dbeta, dx);
 }
 
 }  // namespace
 
 void batch_norm_backward_sums(const NormShape& shape, const float* x, const float* dy, const float* mean,
-                              const float* invstd, float* dgamma, float* dbeta, void* workspace,
+                              const float* inv_std, float* dgamma, float* dbeta, void* workspace,
                               const Stream& stream) {
   constexpr const char* kName = "batch_norm_backward_sums";
-  if (!norm_work(kName, shape, {x, dy, mean, invstd, dgamma, dbeta, workspace})) return;
-  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
-  launch_gradient_sums(norm_walk<float>(shape), x, dy, mean, {invstd, false, 0}, dgamma, dbeta, workspace,
+  if (!norm_work(kName, shape, {x, dy, mean, inv_std, dgamma, dbeta, workspace})) return;
+  require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
+  launch_gradient_sums(norm_space<float>(shape), x, dy, mean, {inv_std, false, 0}, dgamma, dbeta, workspace,
                        stream);
 }
 
 void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const float* x, const float* dy,
-                               const float* gamma, const float* mean, const float* invstd,
+                               const float* gamma, const float* mean, const float* inv_std,
                                const float* dgamma, const float* dbeta, float* dx, const Stream& stream) {
   constexpr const char* kName = "batch_norm_backward_input";
-  if (!norm_work(kName, shape, {x, dy, gamma, mean, invstd, dgamma, dbeta, dx})) return;
+  if (!norm_work(kName, shape, {x, dy, gamma, mean, inv_std, dgamma, dbeta, dx})) return;
   require(count >= shape.batch * shape.spatial, kName, "the count is less than the values at hand");
-  launch_input_gradient(norm_walk<float>(shape), count, x, dy, gamma, mean, invstd, dgamma, dbeta, dx,
+  launch_input_gradient(norm_space<float>(shape), count, x, dy, gamma, mean, inv_std, dgamma, dbeta, dx,
                         stream);
 }
 
 void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
-                         const float* mean, const float* invstd, float* dx, float* dgamma, float* dbeta,
+                         const float* mean, const float* inv_std, float* dx, float* dgamma, float* dbeta,
                          void* workspace, const Stream& stream, NormVariant variant) {
   constexpr const char* kName = "batch_norm_backward";
-  if (!norm_work(kName, shape, {x, dy, gamma, mean, invstd, dx, dgamma, dbeta, workspace})) return;
-  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
-  const Walk whole = norm_walk<float>(shape);
+  if (!norm_work(kName, shape, {x, dy, gamma, mean, inv_std, dx, dgamma, dbeta, workspace})) return;
+  require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
+  const IterationSpace whole = norm_space<float>(shape);
   const Choice choice = choose(kName, whole, backward_footprint(whole), variant, stream);
-  if (choice.placement.teams > 0) {
-    backward_on_chip(whole, choice.placement, shape.batch * shape.spatial, x, dy, gamma, mean, invstd, dx,
+  if (choice.variant == NormVariant::naive) {
+    naive_backward(shape, x, dy, gamma, mean, inv_std, dx, dgamma, dbeta, stream);
+    return;
+  }
+  if (choice.placement.block_groups > 0) {
+    backward_on_chip(whole, choice.placement, shape.batch * shape.spatial, x, dy, gamma, mean, inv_std, dx,
                      dgamma, dbeta, workspace, stream);
     return;
   }
-  for_groups(whole, choice.groups, [&](const Walk& walk) {
-    launch_gradient_sums(walk, x, dy, mean, {invstd, false, 0}, dgamma, dbeta, workspace, stream);
-    launch_input_gradient(walk, shape.batch * shape.spatial, x, dy, gamma, mean, invstd, dgamma, dbeta, dx,
+  for_groups(whole, choice.groups, [&](const IterationSpace& space) {
+    launch_gradient_sums(space, x, dy, mean, {inv_std, false, 0}, dgamma, dbeta, workspace, stream);
+    launch_input_gradient(space, shape.batch * shape.spatial, x, dy, gamma, mean, inv_std, dgamma, dbeta, dx,
                           stream);
   });
 }
@@ -149,11 +152,11 @@ void batch_norm_inference_backward(const NormShape& shape, double eps, const flo
   constexpr const char* kName = "batch_norm_inference_backward";
   if (!norm_work(kName, shape, {x, dy, gamma, running_mean, running_var, dx, dgamma, dbeta, workspace}))
     return;
-  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
-  const Deviations deviations{running_var, true, static_cast<float>(eps)};
-  launch_gradient_sums(norm_walk<float>(shape), x, dy, running_mean, deviations, dgamma, dbeta, workspace,
+  require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
+  const InvStds inv_stds{running_var, true, static_cast<float>(eps)};
+  launch_gradient_sums(norm_space<float>(shape), x, dy, running_mean, inv_stds, dgamma, dbeta, workspace,
                        stream);
-  normalize(kName, norm_walk<float>(shape), dy, nullptr, deviations, gamma, nullptr, dx, stream);
+  normalize(kName, norm_space<float>(shape), dy, nullptr, inv_stds, gamma, nullptr, dx, stream);
 }
 
 }  // namespace bntrain::kernels

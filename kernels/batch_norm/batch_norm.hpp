@@ -1,10 +1,15 @@
 // bntrain::kernels: batch normalisation. Part of kernels.hpp, whose rules hold here too.
 // Ioffe and Szegedy 2015, "Batch Normalization", arXiv 1502.03167.
 //
+// To read the kernels: naive.cu, the formulas as they are; then forward.cu and backward.cu, which launch the
+// parts in statistics.cu (moments.cuh, gradients.cuh: the arithmetic; iteration_space.cuh, register_tile.cuh:
+// which thread reads what), on_chip.cuh, and variant.cu, which chooses among them. relu_maxpool_*.cu are
+// kernels of their own.
+//
 // Per channel over its n = batch * spatial values:
-//   mean = sum(x) / n,  var = sum((x - mean)^2) / n,  invstd = 1 / sqrt(var + eps)
-//   y = (x - mean) * (gamma * invstd) + beta
-// n = 1 gives y = beta and dx = 0. var + eps = 0 and a variance beyond float32 give invstd = 0, y = beta,
+//   mean = sum(x) / n,  var = sum((x - mean)^2) / n,  inv_std = 1 / sqrt(var + eps)
+//   y = (x - mean) * (gamma * inv_std) + beta
+// n = 1 gives y = beta and dx = 0. var + eps = 0 and a variance beyond float32 give inv_std = 0, y = beta,
 // dx = 0 (running_var is infinite in the second case). NaN or infinity in a channel makes that channel NaN
 // and no other. A tensor without elements: nothing is launched, nothing is changed.
 #pragma once
@@ -35,18 +40,19 @@ struct NormOptions {
 };
 
 /// Of some values of one channel: how many, their mean, the sum of squared deviations from it. This is what
-/// ranks exchange. Zeros stand for no values.
+/// ranks exchange. All 0 where there are no values.
 struct ChannelMoments {
   double count, mean, m2;
 };
 
-/// How the training passes run. All give the same bits. The bytes are those that memory moves, for S bytes of
-/// tensor.
+/// How the training passes run. All but naive give the same bits. Bytes: those moved between memory and the
+/// GPU, forward and backward, for S bytes of tensor.
 enum class NormVariant {
-  automatic,   ///< what batch_norm_variant() says
-  plain,       ///< forward 3 S, backward 5 S; for every shape and device
+  automatic,   ///< what batch_norm_variant() returns
+  naive,       ///< 4 S, 5 S, one block per channel: the kernel to read first, never chosen automatically
+  plain,       ///< 3 S, 5 S; for every shape and device
   cluster,     ///< 2 S, 3 S: a channel stays in the shared memory of a block, or of a cluster of blocks
-  persistent,  ///< 2 S, 3 S: it stays in that of all multiprocessors together, by a cooperative launch
+  persistent,  ///< 2 S, 3 S: it stays in that of all multiprocessors together, in a cooperative launch
   l2_groups,   ///< 2 S, 3 S: plain for as many channels at a time as half the L2 cache holds
 };
 const char* to_string(NormVariant variant);
@@ -56,28 +62,28 @@ enum class NormPass { forward, backward };
 /// What automatic means for this shape on the stream's device.
 NormVariant batch_norm_variant(NormPass pass, const NormShape& shape, const Stream& stream);
 
-/// Bytes of the workspace of every function here that takes one. It lies on 16 bytes; its contents mean
-/// nothing before and after.
+/// Bytes of the workspace of every function here that takes one. It is 16-byte aligned; its contents before
+/// and after are unspecified.
 std::int64_t batch_norm_workspace(const NormShape& shape);
 
 /// Training forward pass. x, y: the tensor, y may be x. gamma, beta: [channels]. Written: mean, var (biased),
-/// invstd: [channels]; mean and invstd are what the backward pass wants. running_mean, running_var:
+/// inv_std: [channels]; mean and inv_std are inputs of the backward pass. running_mean, running_var:
 /// [channels] or both null,
 ///   running = momentum * running + (1 - momentum) * batch statistic
-/// Throws std::invalid_argument where the variant cannot serve this shape on this device.
+/// Throws std::invalid_argument where the variant is impossible for this shape on this device.
 void batch_norm_forward(const NormShape& shape, const NormOptions& options, const float* x,
                         const float* gamma, const float* beta, float* y, float* mean, float* var,
-                        float* invstd, float* running_mean, float* running_var, void* workspace,
+                        float* inv_std, float* running_mean, float* running_var, void* workspace,
                         const Stream& stream, NormVariant variant = NormVariant::automatic);
 
-/// Backward pass of the above, xhat = (x - mean) * invstd:
-///   dbeta = sum(dy),  dgamma = sum(dy * xhat),  dx = gamma * invstd * (dy - dbeta / n - xhat * dgamma / n)
+/// Backward pass of the above, xhat = (x - mean) * inv_std:
+///   dbeta = sum(dy),  dgamma = sum(dy * xhat),  dx = gamma * inv_std * (dy - dbeta / n - xhat * dgamma / n)
 /// dx may be dy or x. dgamma and dbeta, [channels], are overwritten.
 void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
-                         const float* mean, const float* invstd, float* dx, float* dgamma, float* dbeta,
+                         const float* mean, const float* inv_std, float* dx, float* dgamma, float* dbeta,
                          void* workspace, const Stream& stream, NormVariant variant = NormVariant::automatic);
 
-/// The formula of the forward pass with the running statistics. y may be x.
+/// The formula of the forward pass, with the running statistics. y may be x.
 void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,
                           const float* beta, const float* running_mean, const float* running_var, float* y,
                           const Stream& stream);
@@ -89,49 +95,50 @@ void batch_norm_inference_backward(const NormShape& shape, double eps, const flo
                                    float* dx, float* dgamma, float* dbeta, void* workspace,
                                    const Stream& stream);
 
-// The pieces of the forward pass, for statistics over several ranks: statistics() on each, the moments of all
-// of them side by side, finalize() and apply().
+// The parts of the forward pass, for statistics over several ranks: statistics() on each, the moments of all
+// of them gathered, finalize() and apply().
 
 /// The moments of the channels of x; moments: [channels].
 void batch_norm_statistics(const NormShape& shape, const float* x, ChannelMoments* moments, void* workspace,
                            const Stream& stream);
 
 /// Merges moments, [parts][channels], in their order, and writes what batch_norm_forward() writes. Channels
-/// whose parts are all empty are left alone.
+/// whose parts are all empty are not changed.
 void batch_norm_finalize(std::int64_t parts, std::int64_t channels, const ChannelMoments* moments,
-                         const NormOptions& options, float* mean, float* var, float* invstd,
+                         const NormOptions& options, float* mean, float* var, float* inv_std,
                          float* running_mean, float* running_var, const Stream& stream);
 
-/// y = (x - mean) * (gamma * invstd) + beta. y may be x.
-void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* invstd,
+/// y = (x - mean) * (gamma * inv_std) + beta. y may be x.
+void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* inv_std,
                       const float* gamma, const float* beta, float* y, const Stream& stream);
 
-// The pieces of the backward pass: sums on each rank, their sums over the ranks, the gradient of the input.
+// The parts of the backward pass: sums on each rank, their sums over the ranks, the gradient of the input.
 
-/// dbeta = sum(dy), dgamma = sum(dy * (x - mean) * invstd) over the values at hand.
+/// dbeta = sum(dy), dgamma = sum(dy * (x - mean) * inv_std) over the values of this rank.
 void batch_norm_backward_sums(const NormShape& shape, const float* x, const float* dy, const float* mean,
-                              const float* invstd, float* dgamma, float* dbeta, void* workspace,
+                              const float* inv_std, float* dgamma, float* dbeta, void* workspace,
                               const Stream& stream);
 
 /// dx of batch_norm_backward() where dgamma, dbeta are sums over `count` values per channel, of all ranks.
 void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const float* x, const float* dy,
-                               const float* gamma, const float* mean, const float* invstd,
+                               const float* gamma, const float* mean, const float* inv_std,
                                const float* dgamma, const float* dbeta, float* dx, const Stream& stream);
 
-/// The moving averages of batch norm, where they must not move before the loss is known to be finite
-/// (batch_norm_forward() moves them at once): from a batch's mean and biased var over `count` values,
+/// Updates the running statistics apart from the forward pass, where they must not change before the loss is
+/// known to be finite (batch_norm_forward() updates them at once): from a batch's mean and biased var over
+/// `count` values,
 ///   running_mean = momentum * running_mean + (1 - momentum) * (mean + shift),  running_var likewise from var
-/// All [channels]. shift: the bias of a convolution in front that was not added, or null. halted: device
+/// All [channels]. shift: the bias that the convolution before the norm did not add, or null. halted: device
 /// memory or null; where it is not 0, nothing is changed. count = 0 changes nothing.
 void update_running_statistics(std::int64_t channels, std::int64_t count, const NormOptions& options,
                                const float* mean, const float* var, const float* shift,
                                const unsigned* halted, float* running_mean, float* running_var,
                                const Stream& stream);
 
-/// mean = running_mean - shift, invstd = 1 / sqrt(running_var + eps): the ChannelNorm of inference. All
-/// [channels]; shift as above. An invstd of 0 where running_var + eps is 0 or running_var beyond float32.
+/// mean = running_mean - shift, inv_std = 1 / sqrt(running_var + eps): the ChannelNorm of inference. All
+/// [channels]; shift as above. An inv_std of 0 where running_var + eps is 0 or running_var beyond float32.
 void inference_statistics(std::int64_t channels, double eps, const float* running_mean,
-                          const float* running_var, const float* shift, float* mean, float* invstd,
+                          const float* running_var, const float* shift, float* mean, float* inv_std,
                           const Stream& stream);
 
 }  // namespace bntrain::kernels

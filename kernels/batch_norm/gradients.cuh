@@ -1,12 +1,12 @@
-// The two sums of the backward pass and the gradient of the input: what every variant of it computes, in the
-// same order.
+// The two sums of the backward pass and the gradient of the input: what every variant of it but naive
+// computes, in the same order.
 //
 // Maths. Ioffe and Szegedy 2015, arXiv 1502.03167, section 3; per channel of x, (batch, channels, spatial) or
-// (batch, spatial, channels), over its n values, xhat = (x - mean) * invstd:
+// (batch, spatial, channels), over its n values, xhat = (x - mean) * inv_std:
 //   dbeta = sum(dy),  dgamma = sum(dy * xhat)
-//   dx = gamma * invstd * (dy - dbeta / n - xhat * dgamma / n)
-// The sums are made in float32 over the run of a channel that a thread has in registers, 8 to 32 values, and
-// in fp64 from there on: per chunk of at most 8192 values, then over the chunks.
+//   dx = gamma * inv_std * (dy - dbeta / n - xhat * dgamma / n)
+// Sums are in float32 over the 8 to 32 values of a channel that a thread has in registers, above that in
+// fp64: over a chunk of at most 8192 values, then over the chunks.
 #pragma once
 
 #include "kernels/batch_norm/register_tile.cuh"
@@ -17,41 +17,41 @@ using GradientSums = simt::Pair<double>;  // dbeta, dgamma
 
 /// xhat of one channel.
 struct Standardizer {
-  float center, invstd;
+  float center, inv_std;
 
-  SIMT_DEVICE float operator()(float x) const { return (x - center) * invstd; }
+  SIMT_DEVICE float operator()(float x) const { return (x - center) * inv_std; }
 };
 
-/// The sums of the chunk for the channel that this thread owns. All threads of the block come here. Source:
-/// where x and dy are, Global or Tile; channels: of the thread's packs.
+/// The sums of the chunk for the channel chunk.owned() of this thread. Collective: all threads of the block
+/// call it. Source: Global or SharedTile; channels: those of the thread's vectors.
 template <typename Source, int kWidth, int kChannels>
-SIMT_DEVICE GradientSums chunk_gradients(const Walk& walk, const Chunk<kWidth, kChannels>& chunk,
+SIMT_DEVICE GradientSums chunk_gradients(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,
                                          const Source& x, const Source& dy,
                                          const Standardizer (&channels)[kChannels],
                                          simt::Shared<simt::Pair<double>> scratch) {
-  Cursor<kWidth, kChannels> cursor(walk, chunk);
+  Cursor<kWidth, kChannels> cursor(space, chunk);
   GradientSums sums[kChannels] = {};
   while (cursor.more()) {
-    // Not zeros for x: (0 - mean) * invstd may be infinite, and dy = 0 times that NaN.
-    const Run<kWidth> values = load_run(walk, cursor, x, Filler::first);
-    const Run<kWidth> gradients = load_run(walk, cursor, dy, Filler::zero);
-    skip_run(walk, cursor);
-    simt::Pair<float> run[kChannels] = {};
+    // Not zeros for x: (0 - mean) * inv_std may be infinite, and a dy of 0 times that is NaN.
+    const RegisterTile<kWidth> values = load_tile(space, cursor, x, Filler::first);
+    const RegisterTile<kWidth> gradients = load_tile(space, cursor, dy, Filler::zero);
+    skip_tile(space, cursor);
+    simt::Pair<float> tile[kChannels] = {};
     SIMT_UNROLL
-    for (int i = 0; i < NormTuning::kRun * kWidth; ++i) {
+    for (int i = 0; i < NormTuning::kTileVectors * kWidth; ++i) {
       const int j = i / kWidth, lane = i % kWidth;
       const int k = channel_of<kChannels>(lane);
-      run[k].first += gradients.at[j][lane];
-      run[k].second += gradients.at[j][lane] * channels[k](values.at[j][lane]);
+      tile[k].first += gradients.at[j][lane];
+      tile[k].second += gradients.at[j][lane] * channels[k](values.at[j][lane]);
     }
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
-      sums[k].first += static_cast<double>(run[k].first);
-      // x - mean may be infinite where the variance is, and that times 0 NaN.
-      sums[k].second += channels[k].invstd == 0 ? 0 : static_cast<double>(run[k].second);
+      sums[k].first += static_cast<double>(tile[k].first);
+      // Not 0 times the infinite x - mean of an infinite variance.
+      sums[k].second += channels[k].inv_std == 0 ? 0 : static_cast<double>(tile[k].second);
     }
   }
-  return column_sums(sums, walk.columns, scratch);
+  return column_sums(sums, space.block_columns, scratch);
 }
 
 /// dx of one channel.
@@ -61,28 +61,28 @@ struct InputGradient {
 
   SIMT_DEVICE float operator()(float x, float dy) const {
     const float xhat = standardizer(x);
-    // One value per channel: dy - dbeta is exactly 0.
+    // With one value per channel dy - dbeta_mean is exactly 0.
     const float value = (dy - dbeta_mean - xhat * dgamma_mean) * scale;
-    return standardizer.invstd == 0 ? 0 : value;
+    return standardizer.inv_std == 0 ? 0 : value;
   }
 };
 
-/// dx may be x or dy. channels: of the thread's packs.
+/// dx may be x or dy. channels: those of the thread's vectors.
 template <typename T, typename Source, int kWidth, int kChannels>
-SIMT_DEVICE void input_gradient_chunk(const Walk& walk, const Chunk<kWidth, kChannels>& chunk,
+SIMT_DEVICE void input_gradient_chunk(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,
                                       const Source& x, const Source& dy,
                                       const InputGradient (&channels)[kChannels], T* dx) {
-  Cursor<kWidth, kChannels> cursor(walk, chunk);
+  Cursor<kWidth, kChannels> cursor(space, chunk);
   while (cursor.more()) {
-    const Run<kWidth> values = load_run(walk, cursor, x, Filler::zero);
-    Run<kWidth> gradients = load_run(walk, cursor, dy, Filler::zero);
+    const RegisterTile<kWidth> values = load_tile(space, cursor, x, Filler::zero);
+    RegisterTile<kWidth> gradients = load_tile(space, cursor, dy, Filler::zero);
     SIMT_UNROLL
-    for (int i = 0; i < NormTuning::kRun * kWidth; ++i) {
+    for (int i = 0; i < NormTuning::kTileVectors * kWidth; ++i) {
       const int j = i / kWidth, lane = i % kWidth;
       gradients.at[j][lane] =
           channels[channel_of<kChannels>(lane)](values.at[j][lane], gradients.at[j][lane]);
     }
-    store_run(walk, cursor, gradients, dx);
+    store_tile(space, cursor, gradients, dx);
   }
 }
 

@@ -1,14 +1,15 @@
-// How the batch norm kernels walk over a tensor: one way for every layout and every variant.
+// How the batch norm kernels iterate over a tensor: one way for every layout and every variant.
 //
-// A pack is what a thread reads at once: 16 bytes where the shape allows, else one value. The packs of a
-// channel lie in lines of neighbours, with a jump from line to line:
-//   channels first    line = spatial / pack       jump = channels * spatial
-//   channels last     line = 1                    jump = channels        (a pack spans several channels)
-// A block takes one chunk of the packs of one group of channels at a time. It stands as `columns` (powers of
-// two) side by side, one pack of channels each, times 256 / columns rows; channels first has one column. In a
-// chunk, a thread reads a few runs of kRun packs. Groups, chunks and who reads what depend on the shape
-// alone: not on the grid, nor on how pointers are aligned, nor on which variant runs. That is why they all
-// give the same bits.
+// A vector is what a thread reads at once: 16 bytes where the shape allows, else one value. The vectors of a
+// channel form rows of adjacent ones:
+//   channels first    row_vectors = spatial / width    row_stride = channels * spatial
+//   channels last     row_vectors = 1                  row_stride = channels; a vector has several channels
+// Channels are divided into groups, the vectors of a group into chunks, and a block processes one chunk at a
+// time. Its threads are arranged as block_columns (a power of two) columns, each for one vector of channels,
+// and 256 / block_columns rows; channels first has one column. A thread reads the chunk in tiles of
+// kTileVectors vectors. Groups, chunks and which thread reads what depend on the shape alone: not on the
+// grid, nor on the alignment of pointers, nor on the variant. That is why all variants that use this
+// iteration space give the same bits.
 #pragma once
 
 #include "kernels/kernels.hpp"
@@ -18,48 +19,48 @@ namespace bntrain::kernels {
 
 struct NormTuning {
   static constexpr int kThreads = 256;
-  static constexpr int kBlocksAMultiprocessor = 8;
-  static constexpr int kRun = 8;  ///< packs in flight in a thread
-  static constexpr int kMaxColumns = simt::kWarpSize;
+  static constexpr int kBlocksPerSm = 8;
+  static constexpr int kTileVectors = 8;  ///< vectors that a thread reads before it uses the first
+  static constexpr int kMaxBlockColumns = simt::kWarpSize;
 
-  // A chunk: so many values, 32 a thread, and of each channel at least so many, as every chunk leaves a part
-  // to merge.
+  // A chunk has about kChunkValues values, 32 per thread, and at least kChunkChannelValues of each channel:
+  // every chunk leaves a partial result that must be merged.
   static constexpr std::int64_t kChunkValues = 8192;
-  static constexpr std::int64_t kChunkRows = 256;
+  static constexpr std::int64_t kChunkChannelValues = 256;
   static constexpr int kLargestCluster = 16;              ///< blocks
-  static constexpr std::int64_t kClusterChunks = 16 * 7;  ///< that it can hold
+  static constexpr std::int64_t kClusterChunks = 16 * 7;  ///< chunks that it can hold
 
-  // Channels last, a group's width in bytes: whole sectors, better whole cache lines; and the bytes of a
-  // group. Below kClusterGroup clusters of eight blocks hold x and dy on chip two to a multiprocessor; up to
-  // kLargestClusterGroup one of sixteen does at all, and up to kChipGroup the multiprocessors of a large
-  // device together.
-  static constexpr std::int64_t kSector = 32, kLine = 128;
+  // Channels last, bytes. A group is at least a sector wide, better a cache line. Up to kClusterGroup bytes
+  // of x and dy fit into the shared memory of eight blocks, two of which fit on a multiprocessor; up to
+  // kLargestClusterGroup into that of a cluster of sixteen; up to kChipGroup into that of all multiprocessors
+  // of a large device.
+  static constexpr std::int64_t kSector = 32, kCacheLine = 128;
   static constexpr std::int64_t kClusterGroup = 512 * 1024;
   static constexpr std::int64_t kLargestClusterGroup = 1792 * 1024;
   static constexpr std::int64_t kChipGroup = 12 * 1024 * 1024;
-  static constexpr std::int64_t kGroups = 32;  ///< rather than fewer and wider ones
+  static constexpr std::int64_t kGroups = 32;  ///< at least, where that does not make them too narrow
 };
 
 inline constexpr int kNormWarps = NormTuning::kThreads / simt::kWarpSize;
 
-/// What a pack holds: one value, values of one channel, one value each of neighbouring channels.
-enum class Packing { single, one_channel, many_channels };
+/// What a vector holds: one value, values of one channel, one value of each of several adjacent channels.
+enum class VectorContent { single, one_channel, many_channels };
 
-struct Walk {
-  std::int64_t channels, packs;  ///< packs of each channel
-  std::int64_t line, jump;       ///< packs of a line; elements from line to line
-  std::int64_t channel_stride;   ///< elements from channel to channel
-  std::int64_t first_group = 0;  ///< of a walk over some of the groups
-  std::int64_t groups, chunks, chunk_packs;
-  std::int64_t step_lines, step_columns;  ///< one step of a thread, by 256 / columns packs
-  int columns;
-  int width, pack_channels;  ///< values of a pack, and of how many channels
-  Packing packing;
-  bool aligned;  ///< the tensors lie on 16 bytes; launchers know
+struct IterationSpace {
+  std::int64_t channels, vectors;        ///< vectors per channel
+  std::int64_t row_vectors, row_stride;  ///< vectors per row; elements from row to row
+  std::int64_t channel_stride;           ///< elements from channel to channel
+  std::int64_t first_group = 0;          ///< of an iteration over some of the groups
+  std::int64_t groups, chunks, chunk_vectors;
+  std::int64_t step_rows, step_columns;  ///< what advances a thread by block_rows() vectors
+  int block_columns;
+  int width, vector_channels;  ///< values per vector, and channels that they belong to
+  VectorContent content;
+  bool aligned;  ///< whether the tensors are 16-byte aligned; set by the launchers
 
   SIMT_HOST_DEVICE std::int64_t items() const { return groups * chunks; }
-  SIMT_HOST_DEVICE int rows() const { return NormTuning::kThreads / columns; }
-  SIMT_HOST_DEVICE int group_channels() const { return columns * pack_channels; }
+  SIMT_HOST_DEVICE int block_rows() const { return NormTuning::kThreads / block_columns; }
+  SIMT_HOST_DEVICE int group_channels() const { return block_columns * vector_channels; }
   /// The channels of its groups: [first, end).
   SIMT_HOST_DEVICE std::int64_t first_channel() const { return first_group * group_channels(); }
   SIMT_HOST_DEVICE std::int64_t end_channel() const {
@@ -68,116 +69,120 @@ struct Walk {
   }
 };
 
-/// How many columns groups of a channels-last tensor have. Wide ones read well, narrow ones fit on chip.
-/// `values` a channel, `width` bytes of a pack, `packs` of a row.
-inline int columns_of(std::int64_t values, std::int64_t width, std::int64_t packs) {
+/// The block columns of the groups of a channels-last tensor: wide groups make good use of cache lines,
+/// narrow ones fit on chip. values: per channel; width: bytes of a vector; vectors: of one pixel.
+inline int block_columns_of(std::int64_t values, std::int64_t width, std::int64_t vectors) {
   using Tuning = NormTuning;
   int widest = 1;
-  while (widest < Tuning::kMaxColumns && widest < packs) widest *= 2;
+  while (widest < Tuning::kMaxBlockColumns && widest < vectors) widest *= 2;
   const auto narrowed = [&](std::int64_t narrowest, std::int64_t most) {
-    int columns = widest;
-    while (columns > 1 && columns * width > narrowest && values * columns * width > most) columns /= 2;
-    return columns;
+    int block_columns = widest;
+    while (block_columns > 1 && block_columns * width > narrowest && values * block_columns * width > most)
+      block_columns /= 2;
+    return block_columns;
   };
-  const std::int64_t part = values * packs * width / Tuning::kGroups;
+  const std::int64_t part = values * vectors * width / Tuning::kGroups;
   const int cluster = narrowed(Tuning::kSector, part < Tuning::kClusterGroup ? part : Tuning::kClusterGroup);
   if (values * cluster * width <= Tuning::kLargestClusterGroup) return cluster;
-  const int chip = narrowed(Tuning::kLine, Tuning::kChipGroup);
+  const int chip = narrowed(Tuning::kCacheLine, Tuning::kChipGroup);
   return values * chip * width <= Tuning::kChipGroup ? chip : widest;
 }
 
-/// `size` values fill 16 bytes. The shape has no zero.
-inline Walk make_walk(const NormShape& shape, int size) {
+/// size: values in 16 bytes. No size of the shape is 0.
+inline IterationSpace make_iteration_space(const NormShape& shape, int size) {
   const std::int64_t values = shape.batch * shape.spatial;
-  // One channel is one line in every layout, and channels first without pixels is channels last.
+  // One channel is one row in every layout, and (N, C) is channels last.
   const bool whole = shape.channels == 1;
   const bool last = !whole && (shape.layout == Layout::channels_last || shape.spatial == 1);
-  const std::int64_t line = whole ? values : last ? 1 : shape.spatial;
-  Walk walk{};
-  walk.packing = last ? Packing::many_channels : Packing::one_channel;
-  if ((last ? shape.channels : line) % size != 0) walk.packing = Packing::single;
-  walk.width = walk.packing == Packing::single ? 1 : size;
-  walk.pack_channels = walk.packing == Packing::many_channels ? size : 1;
-  const int of_a_channel = walk.width / walk.pack_channels;
+  const std::int64_t row_elements = whole ? values : last ? 1 : shape.spatial;
+  IterationSpace space{};
+  space.content = last ? VectorContent::many_channels : VectorContent::one_channel;
+  if ((last ? shape.channels : row_elements) % size != 0) space.content = VectorContent::single;
+  space.width = space.content == VectorContent::single ? 1 : size;
+  space.vector_channels = space.content == VectorContent::many_channels ? size : 1;
+  const int channel_width = space.width / space.vector_channels;
   const auto parts = [](std::int64_t whole_size, std::int64_t part) {
     return (whole_size + part - 1) / part;
   };
-  walk.columns =
-      last ? columns_of(values, simt::kVecBytes / size * walk.width, shape.channels / walk.pack_channels) : 1;
-  walk.channels = shape.channels;
-  walk.packs = values / of_a_channel;
-  walk.line = line / of_a_channel;
-  walk.jump = shape.channels * line;
-  walk.channel_stride = line;
-  walk.groups = parts(shape.channels, walk.group_channels());
-  // So many chunks that the blocks of a cluster, of which each has several, share them evenly. Of more than
-  // it can hold, as few as possible.
-  const std::int64_t run = static_cast<std::int64_t>(NormTuning::kRun) * walk.rows();
-  const std::int64_t runs = parts(NormTuning::kChunkValues, run * walk.columns * walk.width);
-  const std::int64_t more_runs = parts(NormTuning::kChunkRows, run * of_a_channel);
-  const std::int64_t needed = parts(walk.packs, run * (runs > more_runs ? runs : more_runs));
+  space.block_columns = last ? block_columns_of(values, simt::kVecBytes / size * space.width,
+                                                shape.channels / space.vector_channels)
+                             : 1;
+  space.channels = shape.channels;
+  space.vectors = values / channel_width;
+  space.row_vectors = row_elements / channel_width;
+  space.row_stride = shape.channels * row_elements;
+  space.channel_stride = row_elements;
+  space.groups = parts(shape.channels, space.group_channels());
+  // The number of chunks is one that the blocks of a cluster share evenly, several chunks each. Where a
+  // cluster cannot hold them all, there are as few as possible.
+  const std::int64_t tile = static_cast<std::int64_t>(NormTuning::kTileVectors) * space.block_rows();
+  const std::int64_t tiles = parts(NormTuning::kChunkValues, tile * space.block_columns * space.width);
+  const std::int64_t channel_tiles = parts(NormTuning::kChunkChannelValues, tile * channel_width);
+  const std::int64_t needed = parts(space.vectors, tile * (tiles > channel_tiles ? tiles : channel_tiles));
   std::int64_t shares = 1;
   while (shares < NormTuning::kLargestCluster && shares * 4 <= needed) shares *= 2;
   if (needed > NormTuning::kClusterChunks) shares = 1;
-  const std::int64_t warp_rows = walk.columns < simt::kWarpSize ? simt::kWarpSize / walk.columns : 1;
-  walk.chunk_packs = parts(parts(walk.packs, parts(needed, shares) * shares), warp_rows) * warp_rows;
-  walk.chunks = parts(walk.packs, walk.chunk_packs);
-  walk.step_lines = walk.rows() / walk.line;
-  walk.step_columns = walk.rows() % walk.line;
-  return walk;
+  const std::int64_t warp_rows =
+      space.block_columns < simt::kWarpSize ? simt::kWarpSize / space.block_columns : 1;
+  space.chunk_vectors = parts(parts(space.vectors, parts(needed, shares) * shares), warp_rows) * warp_rows;
+  space.chunks = parts(space.vectors, space.chunk_vectors);
+  space.step_rows = space.block_rows() / space.row_vectors;
+  space.step_columns = space.block_rows() % space.row_vectors;
+  return space;
 }
 
-/// One item of a block's work. kWidth: values of a pack, kChannels: channels of a pack, one of them is 1 or
-/// they are equal.
+/// What a block processes at a time. kWidth: values per vector, kChannels: channels per vector; one of them
+/// is 1 or they are equal.
 template <int kWidth, int kChannels>
 struct Chunk {
-  std::int64_t index, group, begin, end;  ///< packs [begin, end)
+  std::int64_t index, group, begin, end;  ///< vectors [begin, end)
 
-  SIMT_DEVICE Chunk(const Walk& walk, std::int64_t chunk, std::int64_t chunk_group)
-      : index(chunk), group(chunk_group), begin(chunk * walk.chunk_packs) {
-    end = begin + walk.chunk_packs < walk.packs ? begin + walk.chunk_packs : walk.packs;
+  SIMT_DEVICE Chunk(const IterationSpace& space, std::int64_t chunk, std::int64_t chunk_group)
+      : index(chunk), group(chunk_group), begin(chunk * space.chunk_vectors) {
+    end = begin + space.chunk_vectors < space.vectors ? begin + space.chunk_vectors : space.vectors;
   }
-  SIMT_DEVICE Chunk(const Walk& walk, std::int64_t item)
-      : Chunk(walk, item / walk.groups, walk.first_group + item % walk.groups) {}
-  /// Values of each channel.
+  SIMT_DEVICE Chunk(const IterationSpace& space, std::int64_t item)
+      : Chunk(space, item / space.groups, space.first_group + item % space.groups) {}
+  /// Values per channel.
   SIMT_DEVICE std::int64_t count() const { return (end - begin) * (kWidth / kChannels); }
-  /// The channel that this thread owns when sums have been made, -1 if it has none.
-  SIMT_DEVICE std::int64_t owned(const Walk& walk) const {
-    const int owners = walk.columns * kChannels;
+  /// The channel whose sums column_sums() gives to this thread, -1 if none.
+  SIMT_DEVICE std::int64_t owned(const IterationSpace& space) const {
+    const int owners = space.block_columns * kChannels;
     const std::int64_t channel = group * owners + simt::thread_index();
-    return simt::thread_index() < owners && channel < walk.channels ? channel : -1;
+    return simt::thread_index() < owners && channel < space.channels ? channel : -1;
   }
-  /// Where the chunk's first value of a channel is.
-  SIMT_DEVICE std::int64_t first(const Walk& walk, std::int64_t channel) const {
-    const std::int64_t row = begin / walk.line;
-    return channel * walk.channel_stride + row * walk.jump + (begin - row * walk.line) * kWidth;
+  /// Offset of the chunk's first value of a channel.
+  SIMT_DEVICE std::int64_t first(const IterationSpace& space, std::int64_t channel) const {
+    const std::int64_t row = begin / space.row_vectors;
+    return channel * space.channel_stride + row * space.row_stride +
+           (begin - row * space.row_vectors) * kWidth;
   }
 };
 
-/// Where a thread is in a chunk. 64-bit divisions happen once, not in every step.
+/// The position of a thread in a chunk. 64-bit divisions happen once, not for every vector.
 template <int kWidth, int kChannels>
 struct Cursor {
-  std::int64_t channel;  ///< of the pack's first value
-  std::int64_t pack, end, line, column;
+  std::int64_t channel;  ///< of the vector's first value
+  std::int64_t vector, end, row, column;
 
-  SIMT_DEVICE Cursor(const Walk& walk, const Chunk<kWidth, kChannels>& chunk) {
-    channel = (chunk.group * walk.columns + simt::thread_index() % walk.columns) * kChannels;
-    pack = chunk.begin + simt::thread_index() / walk.columns;
-    end = channel < walk.channels ? chunk.end : 0;
-    line = pack / walk.line;
-    column = pack - line * walk.line;
+  SIMT_DEVICE Cursor(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk) {
+    channel = (chunk.group * space.block_columns + simt::thread_index() % space.block_columns) * kChannels;
+    vector = chunk.begin + simt::thread_index() / space.block_columns;
+    end = channel < space.channels ? chunk.end : 0;
+    row = vector / space.row_vectors;
+    column = vector - row * space.row_vectors;
   }
-  SIMT_DEVICE bool more() const { return pack < end; }
-  SIMT_DEVICE std::int64_t offset(const Walk& walk) const {
-    return channel * walk.channel_stride + line * walk.jump + column * kWidth;
+  SIMT_DEVICE bool more() const { return vector < end; }
+  SIMT_DEVICE std::int64_t offset(const IterationSpace& space) const {
+    return channel * space.channel_stride + row * space.row_stride + column * kWidth;
   }
-  SIMT_DEVICE void next(const Walk& walk) {
-    pack += walk.rows();
-    line += walk.step_lines;
-    column += walk.step_columns;
-    if (column >= walk.line) {
-      column -= walk.line;
-      ++line;
+  SIMT_DEVICE void next(const IterationSpace& space) {
+    vector += space.block_rows();
+    row += space.step_rows;
+    column += space.step_columns;
+    if (column >= space.row_vectors) {
+      column -= space.row_vectors;
+      ++row;
     }
   }
 };

@@ -1,4 +1,5 @@
-// What the files of the batch norm kernels share: checks, launches, and the pieces that they lend each other.
+// Shared helpers of the batch norm kernels' launchers: checks, launches, functions of one file that others
+// call.
 #pragma once
 
 #include <cfloat>
@@ -9,21 +10,21 @@
 
 namespace bntrain::kernels {
 
-/// 1 / standard deviation of the channels: as it is, or from variances. In the second case every thread
-/// computes it for itself, in float32, which is three roundings and cheap.
-struct Deviations {
+/// inv_std of the channels: the values themselves, or computed from variances. In the second case every
+/// thread computes what it needs, in float32: three roundings, and cheap.
+struct InvStds {
   const float* values;
   bool are_variances;
   float eps;
 
-  SIMT_DEVICE float inverse(std::int64_t channel) const {
+  SIMT_DEVICE float at(std::int64_t channel) const {
     const float value = values[channel];
     if (!are_variances) return value;
     return value > FLT_MAX || value + eps == 0 ? 0 : simt::inverse_sqrt(value + eps);
   }
 };
 
-/// The launcher's checks. False when there is nothing to do.
+/// Checks the arguments of a launcher. False when there is nothing to do.
 inline bool norm_work(const char* name, const NormShape& shape, std::initializer_list<const void*> needed) {
   require(shape.batch >= 0 && shape.channels >= 0 && shape.spatial >= 0, name, "a size is negative");
   if (shape.batch == 0 || shape.channels == 0 || shape.spatial == 0) return false;
@@ -32,62 +33,72 @@ inline bool norm_work(const char* name, const NormShape& shape, std::initializer
 }
 
 template <typename T>
-Walk norm_walk(const NormShape& shape) {
-  return make_walk(shape, simt::Vec<T>::kSize);
+IterationSpace norm_space(const NormShape& shape) {
+  return make_iteration_space(shape, simt::Vec<T>::kSize);
 }
 
-/// The instance of a kernel that fits what the packs hold; the instances come in Packing's order.
+/// The instance of a kernel for the content of the vectors; the instances are given in the order of
+/// VectorContent.
 template <typename Kernel>
-Kernel pick(const Walk& walk, Kernel single, Kernel one_channel, Kernel many_channels) {
-  return walk.packing == Packing::single        ? single
-         : walk.packing == Packing::one_channel ? one_channel
-                                                : many_channels;
+Kernel pick(const IterationSpace& space, Kernel single, Kernel one_channel, Kernel many_channels) {
+  return space.content == VectorContent::single        ? single
+         : space.content == VectorContent::one_channel ? one_channel
+                                                       : many_channels;
 }
 
 template <typename Kernel, typename... Arguments>
-void launch_walk(const char* name, Kernel single, Kernel one_channel, Kernel many_channels, const Walk& walk,
-                 const Stream& stream, const Arguments&... arguments) {
-  launch(pick(walk, single, one_channel, many_channels),
+void launch_over(const char* name, Kernel single, Kernel one_channel, Kernel many_channels,
+                 const IterationSpace& space, const Stream& stream, const Arguments&... arguments) {
+  launch(pick(space, single, one_channel, many_channels),
          {.name = name,
-          .grid = strided_grid(walk.items(), 1, NormTuning::kBlocksAMultiprocessor, stream),
+          .grid = strided_grid(space.items(), 1, NormTuning::kBlocksPerSm, stream),
           .block = NormTuning::kThreads},
-         stream, walk, arguments...);
+         stream, space, arguments...);
 }
 
-/// One warp a channel, at most.
-inline LaunchConfig warp_a_channel(const char* name, std::int64_t channels, const Stream& stream) {
+/// At most one warp per channel.
+inline LaunchConfig warp_per_channel(const char* name, std::int64_t channels, const Stream& stream) {
   return {.name = name,
-          .grid = strided_grid(channels, kNormWarps, NormTuning::kBlocksAMultiprocessor, stream),
+          .grid = strided_grid(channels, kNormWarps, NormTuning::kBlocksPerSm, stream),
           .block = NormTuning::kThreads};
 }
 
-/// Calls work(walk) for walks over `groups` groups of channels each, which together are the whole.
+/// Divides the iteration space into spaces of `groups` groups of channels each, and calls work(space) for
+/// each.
 template <typename Work>
-void for_groups(const Walk& whole, std::int64_t groups, const Work& work) {
-  Walk walk = whole;
-  for (; walk.first_group < whole.groups; walk.first_group += groups) {
-    const std::int64_t left = whole.groups - walk.first_group;
-    walk.groups = groups < left ? groups : left;
-    work(walk);
+void for_groups(const IterationSpace& whole, std::int64_t groups, const Work& work) {
+  IterationSpace space = whole;
+  for (; space.first_group < whole.groups; space.first_group += groups) {
+    const std::int64_t left = whole.groups - space.first_group;
+    space.groups = groups < left ? groups : left;
+    work(space);
   }
 }
 
-// What statistics.cu has for the other files.
-
 struct StatisticsOutput;
+
+// naive.cu.
+
+void naive_forward(const NormShape& shape, const float* x, const float* gamma, const float* beta, float* y,
+                   const StatisticsOutput& output, const Stream& stream);
+void naive_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
+                    const float* mean, const float* inv_std, float* dx, float* dgamma, float* dbeta,
+                    const Stream& stream);
+
+// statistics.cu.
 
 void check_running(const char* name, const float* running_mean, const float* running_var);
 
-/// The moments of each chunk of the walk; parts: [walk.chunks][channels].
-void chunk_moments(const Walk& walk, const float* x, ChannelMoments* parts, const Stream& stream);
+/// The moments of each chunk; parts: [space.chunks][channels].
+void chunk_moments(const IterationSpace& space, const float* x, ChannelMoments* parts, const Stream& stream);
 
 /// Merges moments, [parts][channels], of channels [first, end).
 void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
               const ChannelMoments* moments, const StatisticsOutput& output, const Stream& stream);
 
-/// y = (x - mean) * (gamma * invstd) + beta, beta where invstd is 0. mean and beta may be null: zeros.
-void normalize(const char* name, const Walk& walk, const float* x, const float* mean,
-               const Deviations& deviations, const float* gamma, const float* beta, float* y,
+/// y = (x - mean) * (gamma * inv_std) + beta, beta where inv_std is 0. Null mean or beta: zeros.
+void normalize(const char* name, const IterationSpace& space, const float* x, const float* mean,
+               const InvStds& inv_stds, const float* gamma, const float* beta, float* y,
                const Stream& stream);
 
 }  // namespace bntrain::kernels

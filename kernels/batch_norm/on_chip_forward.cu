@@ -1,4 +1,4 @@
-// Batch norm forward with the channels on chip, for training.
+// Batch norm forward in training, with the channels of x on chip.
 //
 // Maths: moments.cuh. Contract: batch_norm.hpp. Bytes moved: 2 S, for S bytes of tensor.
 #include "kernels/batch_norm/moments.cuh"
@@ -27,35 +27,35 @@ struct ForwardPass {
 
   SIMT_DEVICE const T* tensor(int) const { return x; }
   template <int kWidth, int kChannels>
-  SIMT_DEVICE Part sums(const Walk& walk, const Chunk<kWidth, kChannels>& chunk, const Slice<T>& slice,
-                        Shared<Pair<double>> scratch) const {
-    return chunk_moments(walk, chunk, slice.tile(0), scratch);
+  SIMT_DEVICE Part sums(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,
+                        const Slice<T>& slice, Shared<Pair<double>> scratch) const {
+    return chunk_moments(space, chunk, slice.tile(0), scratch);
   }
   SIMT_DEVICE Constants finish(std::int64_t channel, const Part& m, bool write) const {
     if (write) output.write(channel, m);
-    const float invstd = inverse_deviation(m.m2 / m.count, output.options.eps);
-    return {to_float(m.mean), gamma[channel] * invstd, beta[channel], invstd};
+    const float inv_std = inv_std_of(m.m2 / m.count, output.options.eps);
+    return {to_float(m.mean), gamma[channel] * inv_std, beta[channel], inv_std};
   }
   template <int kWidth, int kChannels>
-  SIMT_DEVICE void apply(const Walk& walk, const Chunk<kWidth, kChannels>& chunk, const Slice<T>& slice,
-                         Shared<Constants> constants) const {
+  SIMT_DEVICE void apply(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,
+                         const Slice<T>& slice, Shared<Constants> constants) const {
     Constants normalizers[kChannels];
-    if (load_constants(walk, chunk, constants, normalizers))
-      normalize_chunk(walk, chunk, slice.tile(0), normalizers, y);
+    if (load_constants(space, chunk, constants, normalizers))
+      normalize_chunk(space, chunk, slice.tile(0), normalizers, y);
   }
 };
 
 }  // namespace
 
-on_chip::Footprint forward_footprint(const Walk& walk) {
-  return on_chip::footprint<ForwardPass<float>>(walk);
+on_chip::Footprint forward_footprint(const IterationSpace& space) {
+  return on_chip::footprint<ForwardPass<float>>(space);
 }
 
-void forward_on_chip(Walk walk, const on_chip::Placement& placement, const float* x, const float* gamma,
-                     const float* beta, float* y, const StatisticsOutput& output, void* workspace,
-                     const Stream& stream) {
-  walk.aligned = is_aligned(x) && is_aligned(y);
-  on_chip::launch_on_chip("batch_norm_forward_on_chip", walk, placement,
+void forward_on_chip(IterationSpace space, const on_chip::Placement& placement, const float* x,
+                     const float* gamma, const float* beta, float* y, const StatisticsOutput& output,
+                     void* workspace, const Stream& stream) {
+  space.aligned = is_aligned(x) && is_aligned(y);
+  on_chip::launch_on_chip("batch_norm_forward_on_chip", space, placement,
                           ForwardPass<float>{x, gamma, beta, y, output}, workspace, stream);
 }
 

@@ -1,5 +1,5 @@
-// What a thread of the batch norm kernels has in registers at once, where it comes from and where it goes,
-// and how a block adds up.
+// The values that a thread of the batch norm kernels has in registers at once: loading and storing them, and
+// the sums of a block.
 #pragma once
 
 #include "kernels/batch_norm/iteration_space.cuh"
@@ -7,35 +7,35 @@
 
 namespace bntrain::kernels {
 
-/// The channel, counted from the pack's first, of value `lane`.
+/// The channel of value `lane` of a vector, counted from that of its first value.
 template <int kChannels>
 SIMT_DEVICE constexpr int channel_of(int lane) {
   return kChannels == 1 ? 0 : lane;
 }
 
-/// The packs of a run in registers, as float32.
+/// kTileVectors vectors in registers, as float32.
 template <int kWidth>
-struct Run {
-  float at[NormTuning::kRun][kWidth];
+struct RegisterTile {
+  float at[NormTuning::kTileVectors][kWidth];
 };
 
-/// What stands where a run ends early: zeros, or each channel's first value once more.
+/// What fills a tile beyond the end of the chunk: zeros, or each channel's first value.
 enum class Filler { zero, first };
 
-/// A tensor in global memory, as load_run() reads it.
+/// A tensor in global memory, as a source of load_tile().
 template <typename T>
 struct Global {
   const T* x;
 
-  /// The same instructions run whether the pointer is aligned or not.
+  /// The arithmetic is the same whether the pointer is aligned or not.
   template <int kWidth, int kChannels>
-  SIMT_DEVICE void read(const Walk& walk, const Cursor<kWidth, kChannels>& cursor,
+  SIMT_DEVICE void read(const IterationSpace& space, const Cursor<kWidth, kChannels>& cursor,
                         float (&values)[kWidth]) const {
-    const T* p = x + cursor.offset(walk);
-    if (kWidth > 1 && walk.aligned) {
-      const simt::Vec<T> pack = simt::load_vec(p);
+    const T* p = x + cursor.offset(space);
+    if (kWidth > 1 && space.aligned) {
+      const simt::Vec<T> vector = simt::load_vec(p);
       SIMT_UNROLL
-      for (int lane = 0; lane < kWidth; ++lane) values[lane] = static_cast<float>(pack.lane[lane]);
+      for (int lane = 0; lane < kWidth; ++lane) values[lane] = static_cast<float>(vector.lane[lane]);
     } else {
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane) values[lane] = static_cast<float>(p[lane]);
@@ -43,83 +43,83 @@ struct Global {
   }
   /// The chunk's first value of a channel.
   template <int kWidth, int kChannels>
-  SIMT_DEVICE float first(const Walk& walk, const Chunk<kWidth, kChannels>& chunk,
+  SIMT_DEVICE float first(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,
                           std::int64_t channel) const {
-    return static_cast<float>(x[chunk.first(walk, channel)]);
+    return static_cast<float>(x[chunk.first(space, channel)]);
   }
 };
 
-/// `cursor` is not at its end. Source: Global or Tile.
+/// `cursor` is not at its end. Source: Global or SharedTile.
 template <int kChannels, typename Source, int kWidth>
-SIMT_DEVICE Run<kWidth> load_run(const Walk& walk, Cursor<kWidth, kChannels> cursor, const Source& source,
-                                 Filler filler) {
-  Run<kWidth> run;
+SIMT_DEVICE RegisterTile<kWidth> load_tile(const IterationSpace& space, Cursor<kWidth, kChannels> cursor,
+                                           const Source& source, Filler filler) {
+  RegisterTile<kWidth> tile;
   SIMT_UNROLL
-  for (int j = 0; j < NormTuning::kRun; ++j) {
+  for (int j = 0; j < NormTuning::kTileVectors; ++j) {
     if (cursor.more()) {
-      source.read(walk, cursor, run.at[j]);
+      source.read(space, cursor, tile.at[j]);
     } else {
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane)
-        run.at[j][lane] = filler == Filler::zero ? 0 : run.at[0][channel_of<kChannels>(lane)];
+        tile.at[j][lane] = filler == Filler::zero ? 0 : tile.at[0][channel_of<kChannels>(lane)];
     }
-    cursor.next(walk);
+    cursor.next(space);
   }
-  return run;
+  return tile;
 }
 
-/// Writes the run and takes the cursor behind it.
+/// Stores the tile and advances the cursor by it.
 template <int kChannels, typename T, int kWidth>
-SIMT_DEVICE void store_run(const Walk& walk, Cursor<kWidth, kChannels>& cursor, const Run<kWidth>& run,
-                           T* y) {
+SIMT_DEVICE void store_tile(const IterationSpace& space, Cursor<kWidth, kChannels>& cursor,
+                            const RegisterTile<kWidth>& tile, T* y) {
   SIMT_UNROLL
-  for (int j = 0; j < NormTuning::kRun; ++j) {
+  for (int j = 0; j < NormTuning::kTileVectors; ++j) {
     if (cursor.more()) {
-      T* p = y + cursor.offset(walk);
-      if (kWidth > 1 && walk.aligned) {
-        simt::Vec<T> pack;
+      T* p = y + cursor.offset(space);
+      if (kWidth > 1 && space.aligned) {
+        simt::Vec<T> vector;
         SIMT_UNROLL
-        for (int lane = 0; lane < kWidth; ++lane) pack.lane[lane] = static_cast<T>(run.at[j][lane]);
-        simt::store_vec(p, pack);
+        for (int lane = 0; lane < kWidth; ++lane) vector.lane[lane] = static_cast<T>(tile.at[j][lane]);
+        simt::store_vec(p, vector);
       } else {
         SIMT_UNROLL
-        for (int lane = 0; lane < kWidth; ++lane) p[lane] = static_cast<T>(run.at[j][lane]);
+        for (int lane = 0; lane < kWidth; ++lane) p[lane] = static_cast<T>(tile.at[j][lane]);
       }
     }
-    cursor.next(walk);
+    cursor.next(space);
   }
 }
 
-/// Takes the cursor behind a run that was loaded; returns how many of its packs were not filled in.
+/// Advances the cursor by a tile; returns how many of its vectors were read, not filled in.
 template <int kWidth, int kChannels>
-SIMT_DEVICE int skip_run(const Walk& walk, Cursor<kWidth, kChannels>& cursor) {
-  int packs = 0;
+SIMT_DEVICE int skip_tile(const IterationSpace& space, Cursor<kWidth, kChannels>& cursor) {
+  int vectors = 0;
   SIMT_UNROLL
-  for (int j = 0; j < NormTuning::kRun; ++j) {
-    packs += cursor.more() ? 1 : 0;
-    cursor.next(walk);
+  for (int j = 0; j < NormTuning::kTileVectors; ++j) {
+    vectors += cursor.more() ? 1 : 0;
+    cursor.next(space);
   }
-  return packs;
+  return vectors;
 }
 
 /// Elements of the scratch array of column_sums().
 template <int kChannels>
-inline constexpr int kColumnScratch = kNormWarps* NormTuning::kMaxColumns* kChannels;
+inline constexpr int kColumnScratch = kNormWarps* NormTuning::kMaxBlockColumns* kChannels;
 
-/// Adds up what the rows of the block hold for each channel. Thread i gets the sums of channel i of the
-/// block's columns * kChannels, the threads behind them nothing. All threads of the block come here.
+/// Adds the sums of the block's rows for each channel. Thread i gets those of channel i of the block_columns
+/// * kChannels channels, the other threads zeros. Collective: all threads of the block call it.
 template <int kChannels>
-SIMT_DEVICE simt::Pair<double> column_sums(const simt::Pair<double> (&sums)[kChannels], int columns,
+SIMT_DEVICE simt::Pair<double> column_sums(const simt::Pair<double> (&sums)[kChannels], int block_columns,
                                            simt::Shared<simt::Pair<double>> scratch) {
   using simt::Pair;
-  const int owners = columns * kChannels;
-  simt::block_sync();  // scratch may still be read for the chunk before
+  const int owners = block_columns * kChannels;
+  simt::block_sync();  // scratch may still be read for the previous chunk
   SIMT_UNROLL
   for (int k = 0; k < kChannels; ++k) {
     Pair<double> sum = sums[k];
-    for (int bits = columns; bits < simt::kWarpSize; bits *= 2)
+    for (int bits = block_columns; bits < simt::kWarpSize; bits *= 2)
       sum = simt::Add{}(sum, simt::shuffle_xor(sum, bits));
-    if (simt::lane_index() < columns)
+    if (simt::lane_index() < block_columns)
       scratch[simt::warp_index() * owners + simt::lane_index() * kChannels + k] = sum;
   }
   simt::block_sync();
@@ -132,15 +132,15 @@ SIMT_DEVICE simt::Pair<double> column_sums(const simt::Pair<double> (&sums)[kCha
   return total;
 }
 
-/// How many lanes merge a channel's parts: one each, in one step less where there are half as many.
+/// How many lanes merge the parts of one channel: the power of two from `parts` on, at most a warp.
 SIMT_DEVICE int merge_lanes(std::int64_t parts) {
   int lanes = 1;
   while (lanes < simt::kWarpSize && lanes < parts) lanes *= 2;
   return lanes;
 }
 
-/// Combines the parts of channels [first, end), which `threads` threads share, of which this is number
-/// `thread`; whole warps. read(part, channel) is a part, done(channel, merged) is called in one thread.
+/// Combines the parts of channels [first, end). `threads`, a multiple of 32, share the channels; `thread` is
+/// the index of this one. read(part, channel) returns a part, done(channel, merged) is called by one thread.
 template <typename Part, typename Combine, typename Read, typename Done>
 SIMT_DEVICE void merge_channels(std::int64_t thread, std::int64_t threads, std::int64_t first,
                                 std::int64_t end, std::int64_t parts, Combine combine, const Read& read,
@@ -148,7 +148,7 @@ SIMT_DEVICE void merge_channels(std::int64_t thread, std::int64_t threads, std::
   const int lanes = merge_lanes(parts);
   const int lane = simt::lane_index() % lanes;
   const std::int64_t step = threads / lanes;
-  // The bounds are the same in all lanes, for the shuffles.
+  // The bounds are the same in all lanes, which take part in the shuffles.
   for (std::int64_t base = first + (thread - simt::lane_index()) / lanes; base < end; base += step) {
     const std::int64_t channel = base + simt::lane_index() / lanes;
     Part merged{};

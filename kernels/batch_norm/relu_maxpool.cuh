@@ -1,8 +1,8 @@
-// What the forward and the backward pass of batch_norm_relu_maxpool share.
+// Shared by the forward and the backward pass of batch_norm_relu_maxpool.
 //
-// The winner of a window is found in x, not in y: with gamma > 0 the norm keeps the order and with gamma < 0
-// it turns it around, and x does not tie where rounding makes y tie. Multiplying by the sign of gamma makes
-// one comparison of the three rules, for with 0 nothing is larger than anything.
+// The argmax of a window is that of sign(gamma) * x, not of y: a norm with gamma > 0 keeps the order of x and
+// one with gamma < 0 reverses it, and elements of x differ where rounding makes those of y equal. With gamma
+// = 0 no product is larger than another, and the first element is the argmax.
 #pragma once
 
 #include "kernels/kernels.hpp"
@@ -14,58 +14,58 @@ namespace bntrain::kernels::relu_pool {
 
 using namespace simt;
 
-/// One channel's norm; without norm the winner is the maximum.
+/// The norm of one channel; without norm the argmax is that of x.
 template <bool norm>
 struct Channel {
-  float mean = 0, invstd = 1, scale = 1, beta = 0, sign = 1;
+  float mean = 0, inv_std = 1, scale = 1, beta = 0, sign = 1;
 
   SIMT_DEVICE Channel(const ChannelNorm& n, std::int64_t c) {
     if constexpr (norm) {
       const float gamma = n.gamma[c];
       mean = n.mean[c];
-      invstd = n.invstd[c];
-      scale = gamma * invstd;
+      inv_std = n.inv_std[c];
+      scale = gamma * inv_std;
       beta = n.beta[c];
       sign = gamma > 0 ? 1.0f : gamma < 0 ? -1.0f : 0.0f;
     }
   }
 
-  /// The norm's output. A zero invstd is no factor: it could give inf * 0.
+  /// The output of the norm. Not a product where inv_std is 0: that could be infinity * 0.
   SIMT_DEVICE float apply(float x) const {
     if constexpr (norm)
-      return invstd == 0 ? beta : (x - mean) * scale + beta;
+      return inv_std == 0 ? beta : (x - mean) * scale + beta;
     else
       return x;
   }
-  SIMT_DEVICE float xhat(float x) const { return invstd == 0 ? 0.0f : (x - mean) * invstd; }
-  /// What of dy reaches the winner. The mask is recomputed: that is cheaper than reading y.
-  SIMT_DEVICE float through_relu(float dy, float winner, bool relu) const {
-    return relu && apply(winner) <= 0 ? 0.0f : dy;
+  SIMT_DEVICE float xhat(float x) const { return inv_std == 0 ? 0.0f : (x - mean) * inv_std; }
+  /// The gradient at the argmax. The sign of y is computed again, which is cheaper than reading y.
+  SIMT_DEVICE float relu_backward(float dy, float argmax, bool relu) const {
+    return relu && apply(argmax) <= 0 ? 0.0f : dy;
   }
 };
 
-struct Winner {
+struct ArgMax {
   float x;
-  std::int64_t position;  ///< in its window, row-major
+  std::int64_t position;  ///< in the window, row-major
 };
 
-SIMT_DEVICE void challenge(Winner& best, float x, std::int64_t position, float sign) {
+SIMT_DEVICE void update_argmax(ArgMax& best, float x, std::int64_t position, float sign) {
   const bool first_nan = x != x && best.x == best.x;
   if (sign * x > sign * best.x || first_nan) best = {x, position};
 }
 
-/// Of the window that begins at x. `pool` of 0: of any size, `window`.
+/// Of the window that begins at x. pool: its size, or 0: `window` is.
 template <int pool>
-SIMT_DEVICE Winner find_winner(const float* x, std::int64_t width, std::int64_t window, float sign) {
+SIMT_DEVICE ArgMax find_argmax(const float* x, std::int64_t width, std::int64_t window, float sign) {
   if constexpr (pool != 0) window = pool;
-  Winner best{x[0], 0};
+  ArgMax best{x[0], 0};
   for (std::int64_t row = 0; row < window; ++row)
     for (std::int64_t column = 0; column < window; ++column)
-      challenge(best, x[row * width + column], row * window + column, sign);
+      update_argmax(best, x[row * width + column], row * window + column, sign);
   return best;
 }
 
-/// The pixels of four windows side by side, 16 bytes at a time.
+/// The pixels of four adjacent windows, read and written 16 bytes at a time.
 template <int pool>
 struct FourWindows {
   float x[pool][4 * pool];
@@ -95,16 +95,15 @@ struct FourWindows {
     }
   }
 
-  SIMT_DEVICE Winner winner(int window, float sign) const {
-    Winner best{x[0][window * pool], 0};
+  SIMT_DEVICE ArgMax argmax(int window, float sign) const {
+    ArgMax best{x[0][window * pool], 0};
     SIMT_UNROLL
-    for (int i = 1; i < pool * pool; ++i) challenge(best, x[i / pool][window * pool + i % pool], i, sign);
+    for (int i = 1; i < pool * pool; ++i) update_argmax(best, x[i / pool][window * pool + i % pool], i, sign);
     return best;
   }
 };
 
-/// PoolShape in the form in which the kernels are simplest: without pooling a plane is one row, without norm
-/// planes are no channels.
+/// PoolShape with fewer cases: without pooling a plane is one row, without norm there is one channel.
 struct Planes {
   std::int64_t batch, channels, height, width, pool, out_height, out_width;
 
@@ -124,14 +123,14 @@ inline Planes planes_of(const PoolShape& s, bool norm, const char* kernel) {
   return p;
 }
 
-/// Whether windows can be taken in fours, given aligned pointers.
-inline bool in_fours(const Planes& p) {
+/// Whether four windows at a time can be read, given aligned pointers.
+inline bool can_vectorize(const Planes& p) {
   return p.pool <= 2 && p.width % (4 * p.pool) == 0;
 }
 
 inline bool checked_norm(const ChannelNorm& n, const char* kernel) {
-  const bool all = n.mean != nullptr && n.invstd != nullptr && n.gamma != nullptr && n.beta != nullptr;
-  const bool none = n.mean == nullptr && n.invstd == nullptr && n.gamma == nullptr && n.beta == nullptr;
+  const bool all = n.mean != nullptr && n.inv_std != nullptr && n.gamma != nullptr && n.beta != nullptr;
+  const bool none = n.mean == nullptr && n.inv_std == nullptr && n.gamma == nullptr && n.beta == nullptr;
   require(all || none, kernel, "some pointers of the norm are null and some are not");
   return all;
 }

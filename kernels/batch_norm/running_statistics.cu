@@ -1,12 +1,12 @@
 // The moving averages apart from batch norm's forward pass: moved behind the loss, read before inference.
 //
 // Maths (Ioffe and Szegedy 2015, arXiv 1502.03167, section 3.1), per channel:
-//   running = momentum * running + (1 - momentum) * batch statistic;  invstd = 1 / sqrt(running_var + eps)
+//   running = momentum * running + (1 - momentum) * batch statistic;  inv_std = 1 / sqrt(running_var + eps)
 // `shift` is the bias of a convolution in front that was left out: adding a constant to a channel moves its
 // mean and nothing else that batch norm looks at.
 //
 // Contract: batch_norm.hpp. A thread a channel. Bytes moved: up to 28 a channel.
-#include "kernels/batch_norm/running_statistics.cuh"
+#include "kernels/batch_norm/statistics_output.cuh"
 
 #include "kernels/simt/launch.hpp"
 
@@ -17,7 +17,7 @@ using namespace simt;
 
 struct RunningTuning {
   static constexpr int kThreads = 128;
-  static constexpr int kBlocksAMultiprocessor = 8;
+  static constexpr int kBlocksPerSm = 8;
 };
 
 SIMT_KERNEL(RunningTuning::kThreads)
@@ -28,27 +28,26 @@ update_kernel(std::int64_t channels, double count, NormOptions options, const fl
   if (halted != nullptr && *halted != 0) return;
   for (std::int64_t c = grid_thread(); c < channels; c += grid_threads()) {
     const double center = shift != nullptr ? static_cast<double>(mean[c]) + shift[c] : mean[c];
-    running_mean[c] = moving_average(running_mean[c], center, options.momentum);
+    running_mean[c] = running_average(running_mean[c], center, options.momentum);
     running_var[c] =
-        moving_average(running_var[c], recorded_variance(var[c], count, options), options.momentum);
+        running_average(running_var[c], running_variance_input(var[c], count, options), options.momentum);
   }
 }
 
 SIMT_KERNEL(RunningTuning::kThreads)
 inference_kernel(std::int64_t channels, double eps, const float* __restrict__ running_mean,
                  const float* __restrict__ running_var, const float* __restrict__ shift,
-                 float* __restrict__ mean, float* __restrict__ invstd) {
+                 float* __restrict__ mean, float* __restrict__ inv_std) {
   for (std::int64_t c = grid_thread(); c < channels; c += grid_threads()) {
     mean[c] = shift != nullptr ? running_mean[c] - shift[c] : running_mean[c];
-    invstd[c] = inverse_deviation(running_var[c], eps);
+    inv_std[c] = inv_std_of(running_var[c], eps);
   }
 }
 
 LaunchConfig config(const char* name, std::int64_t channels, const Stream& stream) {
-  return {
-      .name = name,
-      .grid = strided_grid(channels, RunningTuning::kThreads, RunningTuning::kBlocksAMultiprocessor, stream),
-      .block = RunningTuning::kThreads};
+  return {.name = name,
+          .grid = strided_grid(channels, RunningTuning::kThreads, RunningTuning::kBlocksPerSm, stream),
+          .block = RunningTuning::kThreads};
 }
 
 }  // namespace
@@ -65,13 +64,13 @@ void update_running_statistics(std::int64_t channels, std::int64_t count, const 
 }
 
 void inference_statistics(std::int64_t channels, double eps, const float* running_mean,
-                          const float* running_var, const float* shift, float* mean, float* invstd,
+                          const float* running_var, const float* shift, float* mean, float* inv_std,
                           const Stream& stream) {
   constexpr const char* kName = "inference_statistics";
   require(channels >= 0, kName, "the number of channels is negative");
   if (channels == 0) return;
   launch(inference_kernel, config(kName, channels, stream), stream, channels, eps, running_mean, running_var,
-         shift, mean, invstd);
+         shift, mean, inv_std);
 }
 
 }  // namespace bntrain::kernels

@@ -1,7 +1,8 @@
-// Batch norm in pieces: the moments of each channel, their merge, the normalisation.
+// The separate parts of batch norm: moments of each channel, their merge, the normalisation. One after the
+// other, with those of backward.cu, they are the variants plain and l2_groups.
 //
-// Maths: moments.cuh. Contract: batch_norm.hpp. Bytes moved: statistics 1 S, apply 2 S, for S
-// bytes of tensor.
+// Maths: moments.cuh. Contract: batch_norm.hpp. Bytes moved, for S bytes of tensor: statistics 1 S, apply 2
+// S.
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/moments.cuh"
 
@@ -14,13 +15,13 @@ using Tuning = NormTuning;
 
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
-chunk_moments_kernel(Walk walk, const T* __restrict__ x, ChannelMoments* __restrict__ parts) {
+chunk_moments_kernel(IterationSpace space, const T* __restrict__ x, ChannelMoments* __restrict__ parts) {
   SIMT_SHARED(Pair<double>, scratch, kColumnScratch<kChannels>);
-  for (std::int64_t item = block_index(); item < walk.items(); item += grid_size()) {
-    const Chunk<kWidth, kChannels> chunk(walk, item);
-    const Moments<double> m = chunk_moments(walk, chunk, Global<T>{x}, scratch);
-    const std::int64_t channel = chunk.owned(walk);
-    if (channel >= 0) parts[chunk.index * walk.channels + channel] = {m.count, m.mean, m.m2};
+  for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
+    const Chunk<kWidth, kChannels> chunk(space, item);
+    const Moments<double> m = chunk_moments(space, chunk, Global<T>{x}, scratch);
+    const std::int64_t channel = chunk.owned(space);
+    if (channel >= 0) parts[chunk.index * space.channels + channel] = {m.count, m.mean, m.m2};
   }
 }
 
@@ -51,43 +52,43 @@ finalize_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, s
   });
 }
 
-/// x and y may be the same, so that neither is __restrict__. mean and beta may be null: zeros.
+/// x and y may be the same, so neither is __restrict__. Null mean or beta: zeros.
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
-normalize_kernel(Walk walk, const T* x, const float* __restrict__ mean, Deviations deviations,
+normalize_kernel(IterationSpace space, const T* x, const float* __restrict__ mean, InvStds inv_stds,
                  const float* __restrict__ gamma, const float* __restrict__ beta, T* y) {
-  for (std::int64_t item = block_index(); item < walk.items(); item += grid_size()) {
-    const Chunk<kWidth, kChannels> chunk(walk, item);
-    const Cursor<kWidth, kChannels> cursor(walk, chunk);
+  for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
+    const Chunk<kWidth, kChannels> chunk(space, item);
+    const Cursor<kWidth, kChannels> cursor(space, chunk);
     if (!cursor.more()) continue;
     Normalizer normalizers[kChannels];
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t channel = cursor.channel + k;
-      const float invstd = deviations.inverse(channel);
-      normalizers[k] = {mean == nullptr ? 0 : mean[channel], gamma[channel] * invstd,
-                        beta == nullptr ? 0 : beta[channel], invstd};
+      const float inv_std = inv_stds.at(channel);
+      normalizers[k] = {mean == nullptr ? 0 : mean[channel], gamma[channel] * inv_std,
+                        beta == nullptr ? 0 : beta[channel], inv_std};
     }
-    normalize_chunk(walk, chunk, Global<T>{x}, normalizers, y);
+    normalize_chunk(space, chunk, Global<T>{x}, normalizers, y);
   }
 }
 
 template <typename T>
-void launch_chunk_moments(Walk walk, const T* x, ChannelMoments* parts, const Stream& stream) {
+void launch_chunk_moments(IterationSpace space, const T* x, ChannelMoments* parts, const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
-  walk.aligned = is_aligned(x);
-  launch_walk("batch_norm_statistics", chunk_moments_kernel<T, 1, 1>, chunk_moments_kernel<T, kSize, 1>,
-              chunk_moments_kernel<T, kSize, kSize>, walk, stream, x, parts);
+  space.aligned = is_aligned(x);
+  launch_over("batch_norm_statistics", chunk_moments_kernel<T, 1, 1>, chunk_moments_kernel<T, kSize, 1>,
+              chunk_moments_kernel<T, kSize, kSize>, space, stream, x, parts);
 }
 
 template <typename T>
-void launch_normalize(const char* name, Walk walk, const T* x, const float* mean,
-                      const Deviations& deviations, const float* gamma, const float* beta, T* y,
+void launch_normalize(const char* name, IterationSpace space, const T* x, const float* mean,
+                      const InvStds& inv_stds, const float* gamma, const float* beta, T* y,
                       const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
-  walk.aligned = is_aligned(x) && is_aligned(y);
-  launch_walk(name, normalize_kernel<T, 1, 1>, normalize_kernel<T, kSize, 1>,
-              normalize_kernel<T, kSize, kSize>, walk, stream, x, mean, deviations, gamma, beta, y);
+  space.aligned = is_aligned(x) && is_aligned(y);
+  launch_over(name, normalize_kernel<T, 1, 1>, normalize_kernel<T, kSize, 1>,
+              normalize_kernel<T, kSize, kSize>, space, stream, x, mean, inv_stds, gamma, beta, y);
 }
 
 }  // namespace
@@ -97,56 +98,56 @@ void check_running(const char* name, const float* running_mean, const float* run
           "running_mean and running_var must be given together");
 }
 
-void chunk_moments(const Walk& walk, const float* x, ChannelMoments* parts, const Stream& stream) {
-  launch_chunk_moments(walk, x, parts, stream);
+void chunk_moments(const IterationSpace& space, const float* x, ChannelMoments* parts, const Stream& stream) {
+  launch_chunk_moments(space, x, parts, stream);
 }
 
 void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
               const ChannelMoments* moments, const StatisticsOutput& output, const Stream& stream) {
-  launch(finalize_kernel, warp_a_channel("batch_norm_finalize", end - first, stream), stream, parts, channels,
-         first, end, moments, output);
+  launch(finalize_kernel, warp_per_channel("batch_norm_finalize", end - first, stream), stream, parts,
+         channels, first, end, moments, output);
 }
 
-void normalize(const char* name, const Walk& walk, const float* x, const float* mean,
-               const Deviations& deviations, const float* gamma, const float* beta, float* y,
+void normalize(const char* name, const IterationSpace& space, const float* x, const float* mean,
+               const InvStds& inv_stds, const float* gamma, const float* beta, float* y,
                const Stream& stream) {
-  launch_normalize(name, walk, x, mean, deviations, gamma, beta, y, stream);
+  launch_normalize(name, space, x, mean, inv_stds, gamma, beta, y, stream);
 }
 
 std::int64_t batch_norm_workspace(const NormShape& shape) {
   if (!norm_work("batch_norm_workspace", shape, {})) return 0;
   static_assert(sizeof(ChannelMoments) >= sizeof(Pair<double>), "the backward pass needs less");
-  return norm_walk<float>(shape).chunks * shape.channels * static_cast<std::int64_t>(sizeof(ChannelMoments));
+  return norm_space<float>(shape).chunks * shape.channels * static_cast<std::int64_t>(sizeof(ChannelMoments));
 }
 
 void batch_norm_statistics(const NormShape& shape, const float* x, ChannelMoments* moments, void* workspace,
                            const Stream& stream) {
   constexpr const char* kName = "batch_norm_statistics";
   if (!norm_work(kName, shape, {x, moments, workspace})) return;
-  require(is_aligned(workspace), kName, "the workspace is not on 16 bytes");
-  const Walk walk = norm_walk<float>(shape);
-  auto* parts = walk.chunks > 1 ? static_cast<ChannelMoments*>(workspace) : moments;
-  chunk_moments(walk, x, parts, stream);
-  if (walk.chunks > 1)
-    launch(merge_kernel, warp_a_channel("batch_norm_merge", shape.channels, stream), stream, walk.chunks,
+  require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
+  const IterationSpace space = norm_space<float>(shape);
+  auto* parts = space.chunks > 1 ? static_cast<ChannelMoments*>(workspace) : moments;
+  chunk_moments(space, x, parts, stream);
+  if (space.chunks > 1)
+    launch(merge_kernel, warp_per_channel("batch_norm_merge", shape.channels, stream), stream, space.chunks,
            shape.channels, parts, moments);
 }
 
 void batch_norm_finalize(std::int64_t parts, std::int64_t channels, const ChannelMoments* moments,
-                         const NormOptions& options, float* mean, float* var, float* invstd,
+                         const NormOptions& options, float* mean, float* var, float* inv_std,
                          float* running_mean, float* running_var, const Stream& stream) {
   constexpr const char* kName = "batch_norm_finalize";
-  if (!norm_work(kName, {parts, channels}, {moments, mean, var, invstd})) return;
+  if (!norm_work(kName, {parts, channels}, {moments, mean, var, inv_std})) return;
   check_running(kName, running_mean, running_var);
-  finalize(parts, channels, 0, channels, moments, {options, mean, var, invstd, running_mean, running_var},
+  finalize(parts, channels, 0, channels, moments, {options, mean, var, inv_std, running_mean, running_var},
            stream);
 }
 
-void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* invstd,
+void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* inv_std,
                       const float* gamma, const float* beta, float* y, const Stream& stream) {
   constexpr const char* kName = "batch_norm_apply";
-  if (!norm_work(kName, shape, {x, mean, invstd, gamma, beta, y})) return;
-  normalize(kName, norm_walk<float>(shape), x, mean, {invstd, false, 0}, gamma, beta, y, stream);
+  if (!norm_work(kName, shape, {x, mean, inv_std, gamma, beta, y})) return;
+  normalize(kName, norm_space<float>(shape), x, mean, {inv_std, false, 0}, gamma, beta, y, stream);
 }
 
 }  // namespace bntrain::kernels

@@ -1,16 +1,17 @@
-// Which batch norm kernels run: by shape and device.
+// Which batch norm kernels run, by shape and device. Bytes moved forward and backward, for S bytes of tensor:
 //
-//   cluster     a group of channels (channels first: one) is held on chip by a cluster of 1 to 16 blocks; one
-//               block where there are no clusters. S bytes of tensor: forward 2 S, backward 3 S
-//   persistent  the same by the multiprocessors together, group after group, with a barrier of the grid in
-//               each. 2 S, 3 S
-//   l2_groups   as plain, but as many groups at a time as half the L2 cache holds: the second reading comes
-//               from there. 2 S, 3 S from memory
-//   plain       the whole tensor, twice. 3 S, 5 S
+//   naive       4 S, 5 S: one block per channel (naive.cu). Never chosen automatically
+//   plain       3 S, 5 S: x is read twice, and so is dy
+//   l2_groups   2 S, 3 S from memory: plain, for as many groups of channels at a time as half the L2 cache
+//               holds, from which the second reading comes
+//   cluster     2 S, 3 S: a group of channels (channels first: one channel) is kept on chip by a cluster of 1
+//               to 16 blocks, by one block where there are no clusters
+//   persistent  2 S, 3 S: all multiprocessors together keep group after group on chip, with a barrier of the
+//               grid for each
 //
-// All give the same bits, so the choice is only about speed. It has not been measured: the rules below follow
-// from bytes, and each is one line to change. Tiny channels are no case of their own: a block a channel is
-// what the plain kernels give them too, in three launches.
+// All but naive give the same bits, so the choice is only about speed. It has not been measured: the rules
+// below follow from bytes, and each is one line to change. Tiny channels are no special case: one block per
+// channel is what plain gives them too, in three launches.
 #include "kernels/batch_norm/placement.hpp"
 
 #include <algorithm>
@@ -23,11 +24,11 @@ namespace bntrain::kernels {
 
 namespace on_chip {
 
-std::int64_t Footprint::shared_bytes(const Walk& walk, std::int64_t chunks) const {
-  // As on_chip_kernel() carves it, with value_bytes for a type.
+std::int64_t Footprint::shared_bytes(const IterationSpace& space, std::int64_t chunks) const {
+  // As on_chip_kernel() carves it, with byte counts in place of types.
   const auto carved = [](std::int64_t bytes) { return simt::carved_bytes<unsigned char>(bytes); };
-  const std::int64_t owners = walk.group_channels();
-  const std::int64_t values = chunks * walk.chunk_packs * walk.columns * walk.width;
+  const std::int64_t owners = space.group_channels();
+  const std::int64_t values = chunks * space.chunk_vectors * space.block_columns * space.width;
   return carved(tensors * values * value_bytes) + carved(chunks * owners * part_bytes) +
          carved(owners * constants_bytes) + carved(kNormWarps * owners * 2 * std::int64_t{sizeof(double)});
 }
@@ -36,8 +37,8 @@ LaunchConfig Placement::config(const char* name) const {
   return {.name = name,
           .grid = blocks(),
           .block = NormTuning::kThreads,
-          .cluster = team.cooperative ? 1 : team.size,
-          .cooperative = team.cooperative,
+          .cluster = block_group.cooperative ? 1 : block_group.size,
+          .cooperative = block_group.cooperative,
           .shared_bytes = shared_bytes};
 }
 
@@ -48,75 +49,75 @@ namespace {
 using on_chip::Footprint;
 using on_chip::Placement;
 
-constexpr std::int64_t kSystemBytes = 1024;  // what the system takes of each block's shared memory
-// y goes through the cache as well, and what is read moves in as long as the kernel runs.
+constexpr std::int64_t kSystemBytes = 1024;  // reserved by CUDA in the shared memory of each block
+// The other half is for y, which is written through the cache, and for what is read next.
 constexpr std::int64_t kL2Share = 2;
-// Below that a kernel is over before all multiprocessors are busy, and there are three for each part.
+// With fewer bytes at a time a kernel ends before all multiprocessors are busy, and each part takes three.
 constexpr std::int64_t kSmallestL2Part = 8 * 1024 * 1024;
 
 std::int64_t divided_up(std::int64_t size, std::int64_t part) {
   return (size + part - 1) / part;
 }
 
-std::int64_t group_bytes(const Walk& walk, const Footprint& f) {
-  return walk.packs * walk.columns * walk.width * f.tensors * f.value_bytes;
+std::int64_t group_bytes(const IterationSpace& space, const Footprint& f) {
+  return space.vectors * space.block_columns * space.width * f.tensors * f.value_bytes;
 }
 
-/// How many blocks the device holds at once.
+/// How many blocks can be resident on the device.
 int resident(const Placement& placement, const Footprint& f, const Stream& stream) {
   return co_resident_blocks(f.kernel, placement.config("batch_norm"), stream);
 }
 
-Placement place_cluster(const Walk& walk, const Footprint& f, const Stream& stream) {
+Placement place_cluster(const IterationSpace& space, const Footprint& f, const Stream& stream) {
   const DeviceLimits device = device_limits(stream);
   const int largest = device.compute_capability >= 90 ? NormTuning::kLargestCluster : 1;
   const auto placed = [&](int size) {
-    const auto chunks = static_cast<int>(divided_up(walk.chunks, size));
-    return Placement{{size, chunks, false}, walk.groups, f.shared_bytes(walk, chunks)};
+    const auto chunks = static_cast<int>(divided_up(space.chunks, size));
+    return Placement{{size, chunks, false}, space.groups, f.shared_bytes(space, chunks)};
   };
-  // Two blocks on a multiprocessor: one reads while the other writes. Else at least one.
-  const std::int64_t half = (device.shared_bytes_a_block + kSystemBytes) / 2 - kSystemBytes;
-  for (const std::int64_t most : {half, device.shared_bytes_a_block})
+  // Two blocks per multiprocessor, so that one reads while the other writes; else at least one.
+  const std::int64_t half = (device.shared_bytes_per_block + kSystemBytes) / 2 - kSystemBytes;
+  for (const std::int64_t most : {half, device.shared_bytes_per_block})
     for (int size = 1; size <= largest; size *= 2) {
       Placement placement = placed(size);
       if (placement.shared_bytes > most || resident(placement, f, stream) < size) continue;
-      // More blocks while there are idle multiprocessors and chunks.
-      while (2 * size <= largest && walk.groups * size < device.multiprocessors && walk.chunks >= 2 * size &&
-             resident(placed(2 * size), f, stream) >= 2 * size)
+      // More blocks while there are idle multiprocessors, and chunks for them.
+      while (2 * size <= largest && space.groups * size < device.multiprocessors &&
+             space.chunks >= 2 * size && resident(placed(2 * size), f, stream) >= 2 * size)
         placement = placed(size *= 2);
       if (stream.max_blocks > 0)
-        placement.teams = std::min<std::int64_t>(placement.teams, stream.max_blocks / size);
+        placement.block_groups = std::min<std::int64_t>(placement.block_groups, stream.max_blocks / size);
       return placement;
     }
   return {};
 }
 
-Placement place_persistent(const Walk& walk, const Footprint& f, const Stream& stream) {
-  const std::int64_t most = device_limits(stream).shared_bytes_a_block;
+Placement place_persistent(const IterationSpace& space, const Footprint& f, const Stream& stream) {
+  const std::int64_t most = device_limits(stream).shared_bytes_per_block;
   Placement placement{{1, 1, true}, 1, 0};
   const auto hold = [&](std::int64_t chunks) {
-    placement.team.chunks = static_cast<int>(chunks);
-    placement.team.size = static_cast<int>(divided_up(walk.chunks, chunks));
-    placement.shared_bytes = f.shared_bytes(walk, chunks);
+    placement.block_group.chunks = static_cast<int>(chunks);
+    placement.block_group.size = static_cast<int>(divided_up(space.chunks, chunks));
+    placement.shared_bytes = f.shared_bytes(space, chunks);
   };
-  // As many chunks as a block can have, which gives the most teams.
+  // As many chunks as a block can hold, which gives the most block groups.
   hold(1);
   if (placement.shared_bytes > most) return {};
-  std::int64_t chunks = std::min(walk.chunks, most / placement.shared_bytes);
-  while (chunks < walk.chunks && f.shared_bytes(walk, chunks + 1) <= most) ++chunks;
+  std::int64_t chunks = std::min(space.chunks, most / placement.shared_bytes);
+  while (chunks < space.chunks && f.shared_bytes(space, chunks + 1) <= most) ++chunks;
   hold(chunks);
   const int blocks = resident(placement, f, stream);
-  if (blocks < placement.team.size) return {};
-  // No more teams than the number of steps needs, and what is left makes them larger.
-  const std::int64_t steps = divided_up(walk.groups, blocks / placement.team.size);
-  placement.teams = divided_up(walk.groups, steps);
-  hold(divided_up(walk.chunks, std::min(walk.chunks, blocks / placement.teams)));
+  if (blocks < placement.block_group.size) return {};
+  // No more block groups than this number of iterations needs; the remaining blocks make them larger.
+  const std::int64_t iterations = divided_up(space.groups, blocks / placement.block_group.size);
+  placement.block_groups = divided_up(space.groups, iterations);
+  hold(divided_up(space.chunks, std::min(space.chunks, blocks / placement.block_groups)));
   return placement;
 }
 
-/// Groups that half the cache holds.
-std::int64_t l2_groups(const Walk& walk, const Footprint& f, const Stream& stream) {
-  return std::min(walk.groups, device_limits(stream).l2_bytes / kL2Share / group_bytes(walk, f));
+/// Groups of channels that half the L2 cache holds.
+std::int64_t l2_groups(const IterationSpace& space, const Footprint& f, const Stream& stream) {
+  return std::min(space.groups, device_limits(stream).l2_bytes / kL2Share / group_bytes(space, f));
 }
 
 }  // namespace
@@ -125,6 +126,8 @@ const char* to_string(NormVariant variant) {
   switch (variant) {
     case NormVariant::automatic:
       return "automatic";
+    case NormVariant::naive:
+      return "naive";
     case NormVariant::plain:
       return "plain";
     case NormVariant::cluster:
@@ -137,41 +140,42 @@ const char* to_string(NormVariant variant) {
   return "";
 }
 
-Choice choose(const char* name, const Walk& walk, const Footprint& f, NormVariant wanted,
+Choice choose(const char* name, const IterationSpace& space, const Footprint& f, NormVariant wanted,
               const Stream& stream) {
+  if (wanted == NormVariant::naive) return {NormVariant::naive, {}, space.groups};
   const bool any = wanted == NormVariant::automatic;
   if (any || wanted == NormVariant::cluster) {
-    Choice cluster{NormVariant::cluster, place_cluster(walk, f, stream)};
-    // Few channels leave multiprocessors idle that the other way has a use for.
+    Choice cluster{NormVariant::cluster, place_cluster(space, f, stream)};
+    // With few channels clusters leave multiprocessors idle that the persistent kernel uses.
     if (any && cluster.placement.blocks() < device_limits(stream).multiprocessors / 2) {
-      const Choice persistent{NormVariant::persistent, place_persistent(walk, f, stream)};
+      const Choice persistent{NormVariant::persistent, place_persistent(space, f, stream)};
       if (persistent.placement.blocks() > cluster.placement.blocks()) return persistent;
     }
-    if (cluster.placement.teams > 0) return cluster;
+    if (cluster.placement.block_groups > 0) return cluster;
     require(any, name,
             "a cluster of blocks cannot hold a channel (a group of channels) of this shape on chip");
   }
   if (wanted == NormVariant::persistent) {
-    const Choice persistent{NormVariant::persistent, place_persistent(walk, f, stream)};
-    require(persistent.placement.teams > 0, name,
+    const Choice persistent{NormVariant::persistent, place_persistent(space, f, stream)};
+    require(persistent.placement.block_groups > 0, name,
             "the device cannot hold a channel (a group of channels) of this shape on chip");
     return persistent;
   }
-  const std::int64_t cached = l2_groups(walk, f, stream);
-  if (wanted == NormVariant::l2_groups || (any && cached * group_bytes(walk, f) >= kSmallestL2Part)) {
+  const std::int64_t cached = l2_groups(space, f, stream);
+  if (wanted == NormVariant::l2_groups || (any && cached * group_bytes(space, f) >= kSmallestL2Part)) {
     require(cached > 0, name, "half the L2 cache cannot hold a channel (a group of channels) of this shape");
-    // All of them at a time is what plain does.
-    if (!any || cached < walk.groups) return {NormVariant::l2_groups, {}, cached};
+    // All groups at a time is what plain does.
+    if (!any || cached < space.groups) return {NormVariant::l2_groups, {}, cached};
   }
-  return {NormVariant::plain, {}, walk.groups};
+  return {NormVariant::plain, {}, space.groups};
 }
 
 NormVariant batch_norm_variant(NormPass pass, const NormShape& shape, const Stream& stream) {
   constexpr const char* kName = "batch_norm_variant";
   if (!norm_work(kName, shape, {})) return NormVariant::plain;
-  const Walk walk = norm_walk<float>(shape);
-  const Footprint f = pass == NormPass::forward ? forward_footprint(walk) : backward_footprint(walk);
-  return choose(kName, walk, f, NormVariant::automatic, stream).variant;
+  const IterationSpace space = norm_space<float>(shape);
+  const Footprint f = pass == NormPass::forward ? forward_footprint(space) : backward_footprint(space);
+  return choose(kName, space, f, NormVariant::automatic, stream).variant;
 }
 
 }  // namespace bntrain::kernels

@@ -3,9 +3,9 @@
 // Maths, x: [planes, height, width], windows of pool * pool pixels: y = (sum of x over the window) / pool^2;
 // dx = dy of the pixel's window / pool^2, and 0 at a pixel outside every window.
 //
-// Contract: elementwise.hpp. A thread computes one number of the output (forward) or of the input
-// (backward): each is written once, by sums in the order of the window's rows, so no bit depends on the grid.
-// Bytes moved: those of x and y once, but for dy, which neighbouring threads share.
+// Contract: elementwise.hpp. A thread computes one element of the output (forward) or of the input
+// (backward), which sums in the order of the window's rows, so no bit depends on the grid. Bytes moved: those
+// of x and y once, except dy, which adjacent threads share.
 #include "kernels/kernels.hpp"
 #include "kernels/simt/launch.hpp"
 #include "kernels/simt/simt.hpp"
@@ -17,7 +17,7 @@ using namespace simt;
 
 struct AveragePoolTuning {
   static constexpr int kThreads = 256;
-  static constexpr int kBlocksAMultiprocessor = 8;
+  static constexpr int kBlocksPerSm = 8;
 };
 
 struct Windows {
@@ -59,8 +59,7 @@ average_pool_backward_kernel(Windows w, const float* __restrict__ dy, float* __r
 
 LaunchConfig config(const char* name, std::int64_t items, const Stream& stream) {
   return {.name = name,
-          .grid = strided_grid(items, AveragePoolTuning::kThreads, AveragePoolTuning::kBlocksAMultiprocessor,
-                               stream),
+          .grid = strided_grid(items, AveragePoolTuning::kThreads, AveragePoolTuning::kBlocksPerSm, stream),
           .block = AveragePoolTuning::kThreads};
 }
 

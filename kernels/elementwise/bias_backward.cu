@@ -2,9 +2,9 @@
 //
 // Maths, dy: [batch, channels, spatial]: dbias[c] = sum over n and s of dy[n, c, s].
 //
-// Contract: elementwise.hpp. Chunks that depend on the shape alone, added up in double: by the whole block
-// where a channel's values lie side by side, by columns where the channels do. A second kernel adds the
-// chunks, unless there is but one. Bytes moved: 4 * size.
+// Contract: elementwise.hpp. Sums are in double over chunks that depend on the shape alone. With planes a
+// block sums a chunk of one channel; for (N, C) a thread sums a chunk of a column. A second kernel adds the
+// chunks where there is more than one. Bytes moved: 4 * size.
 #include "kernels/kernels.hpp"
 #include "kernels/simt/channel_chunks.hpp"
 #include "kernels/simt/launch.hpp"
@@ -18,13 +18,13 @@ using namespace simt;
 struct BiasBackwardTuning {
   static constexpr int kThreads = 256;
   static constexpr int kWarps = kThreads / kWarpSize;
-  static constexpr int kBlocksAMultiprocessor = 8;
+  static constexpr int kBlocksPerSm = 8;
   static constexpr std::int64_t kShortestPlanes = 2 * kThreads;  // fours
   static constexpr std::int64_t kShortestColumns = 512;          // rows
   static constexpr std::int64_t kMostChunks = 256;
 };
 
-/// An item is four values of the channel, counted through its planes.
+/// An item is four consecutive values of the channel, across its planes.
 template <bool vectors>
 SIMT_KERNEL(BiasBackwardTuning::kThreads)
 planes_kernel(BiasShape shape, ChannelChunks chunks, const float* __restrict__ dy,
@@ -58,8 +58,8 @@ planes_kernel(BiasShape shape, ChannelChunks chunks, const float* __restrict__ d
   }
 }
 
-/// spatial = 1: a block takes 32 channels, a lane one of them, a warp every eighth row. Here the "channels"
-/// of the chunks are these groups of 32, and items are rows.
+/// spatial = 1: a block has 32 channels, one per lane, and a warp every eighth row. The "channels" of the
+/// chunks are these groups of 32 here, and items are rows.
 SIMT_KERNEL(BiasBackwardTuning::kThreads)
 columns_kernel(std::int64_t channels, ChannelChunks chunks, const float* __restrict__ dy,
                double* __restrict__ partial, float* __restrict__ dbias) {
@@ -124,12 +124,11 @@ void bias_backward(const BiasShape& shape, const float* dy, float* dbias, void* 
   const ChannelChunks chunks = chunks_of(shape);
   auto* partial = static_cast<double*>(workspace);
   require(chunks.per_channel == 1 || (partial != nullptr && is_aligned(partial)), kName,
-          "the workspace is null or not on 16 bytes");
+          "the workspace is null or not 16-byte aligned");
   const auto config = [&](std::int64_t work, std::int64_t per_block) {
-    return LaunchConfig{
-        .name = kName,
-        .grid = strided_grid(work, per_block, BiasBackwardTuning::kBlocksAMultiprocessor, stream),
-        .block = BiasBackwardTuning::kThreads};
+    return LaunchConfig{.name = kName,
+                        .grid = strided_grid(work, per_block, BiasBackwardTuning::kBlocksPerSm, stream),
+                        .block = BiasBackwardTuning::kThreads};
   };
   if (shape.spatial == 1)
     launch(columns_kernel, config(chunks.units(), 1), stream, shape.channels, chunks, dy, partial, dbias);

@@ -13,8 +13,8 @@ struct PoolShape;
 struct Stream;
 
 /// out[n, i] = float(images[order[first + n], i]) / 255, the exact quotient rounded once.
-/// images: [any, pixels]; order: image numbers in device memory, or null: images in their own order;
-/// state: gives `first`, or null: 0; out: [batch, pixels].
+/// images: [any, pixels]; order: indices of images, in device memory, or null: 0, 1, 2, ...; state: holds
+/// `first`, or null: 0; out: [batch, pixels].
 void gather_images(std::int64_t batch, std::int64_t pixels, const std::uint8_t* images,
                    const std::int64_t* order, const BatchState* state, float* out, const Stream& stream);
 
@@ -59,7 +59,8 @@ void average_pool_backward(const PoolShape& shape, const float* dy, float* dx, c
 /// Bytes of the workspace of bias_backward().
 std::int64_t bias_backward_workspace(const BiasShape& shape);
 
-/// dbias[c] = sum of dy[n, c, s] over n and s. workspace: on 16 bytes, its contents mean nothing.
+/// dbias[c] = sum of dy[n, c, s] over n and s. workspace: 16-byte aligned, its contents before and after are
+/// unspecified.
 void bias_backward(const BiasShape& shape, const float* dy, float* dbias, void* workspace,
                    const Stream& stream);
 

@@ -23,25 +23,26 @@ using namespace simt;
 struct SoftmaxTuning {
   static constexpr int kThreads = 256;
   static constexpr int kWarps = kThreads / kWarpSize;
-  static constexpr int kBlocksAMultiprocessor = 8;
+  static constexpr int kBlocksPerSm = 8;
 };
 
-struct Guess {
+struct Prediction {
   float logit;
   int index;
 };
 
-/// The larger logit, the first of equal ones. NaN is never larger; it is looked for apart.
+/// The larger logit, the first of equal ones. NaN is never larger and is detected separately.
 struct Better {
-  SIMT_DEVICE Guess operator()(Guess a, Guess b) const {
+  SIMT_DEVICE Prediction operator()(Prediction a, Prediction b) const {
     return b.logit > a.logit || (b.logit == a.logit && b.index < a.index) ? b : a;
   }
 };
 
-/// Loss and hit (0 or 1) of one image; every lane gets them. Writes the gradient unless that is null.
+/// The loss of one image, and 1 if it is classified correctly, else 0; in every lane. Writes the gradient
+/// unless that is null.
 SIMT_DEVICE Pair<double> image_loss(int classes, const float* z, std::int64_t label, double scale,
                                     float* gradient) {
-  Guess best{-INFINITY, INT_MAX};
+  Prediction best{-INFINITY, INT_MAX};
   bool nan = false;
   for (int k = lane_index(); k < classes; k += kWarpSize) {
     nan = nan || z[k] != z[k];
@@ -57,11 +58,11 @@ SIMT_DEVICE Pair<double> image_loss(int classes, const float* z, std::int64_t la
     for (int k = lane_index(); k < classes; k += kWarpSize)
       gradient[k] = static_cast<float>((std::exp(z[k] - top) / sum - (k == label ? 1.0 : 0.0)) * scale);
   const double of_label = label < classes ? z[label] : NAN;
-  // The difference first: beside a large logit the logarithm would be lost.
+  // The difference first: added to a large logit the logarithm would be lost.
   return {std::log(sum) + (top - of_label), !nan && best.index == label ? 1.0 : 0.0};
 }
 
-/// Writes the sums of the batch down and moves on. For one thread.
+/// Writes the metrics of the batch and advances the state. For one thread.
 SIMT_DEVICE void record(Pair<double> sum, std::int64_t batch, BatchState* state, const LossOutput& output) {
   const bool stopped = output.halted != nullptr && *output.halted != 0;
   const bool finite = std::isfinite(sum.first);
@@ -74,7 +75,7 @@ SIMT_DEVICE void record(Pair<double> sum, std::int64_t batch, BatchState* state,
   state->step += 1;
 }
 
-/// No __restrict__ on what is written and read by different blocks: such reads may be cached.
+/// No __restrict__ on what one block writes and another reads: such reads may be cached.
 SIMT_KERNEL(SoftmaxTuning::kThreads)
 softmax_kernel(std::int64_t batch, int classes, const float* __restrict__ logits,
                const std::uint8_t* __restrict__ labels, const std::int64_t* __restrict__ order,
@@ -113,10 +114,11 @@ void softmax_cross_entropy(std::int64_t batch, std::int64_t classes, const float
   require(batch >= 0, kName, "the batch size is negative");
   require(classes >= 1 && classes <= INT_MAX / 2, kName, "the number of classes is not in [1, 2^30)");
   if (batch == 0) return;
-  require(workspace != nullptr && is_aligned(workspace), kName, "the workspace is null or not on 16 bytes");
+  require(workspace != nullptr && is_aligned(workspace), kName,
+          "the workspace is null or not 16-byte aligned");
   launch(softmax_kernel,
          {.name = kName,
-          .grid = strided_grid(batch, SoftmaxTuning::kWarps, SoftmaxTuning::kBlocksAMultiprocessor, stream),
+          .grid = strided_grid(batch, SoftmaxTuning::kWarps, SoftmaxTuning::kBlocksPerSm, stream),
           .block = SoftmaxTuning::kThreads},
          stream, batch, static_cast<int>(classes), logits, labels, order, state, output,
          static_cast<Pair<double>*>(workspace), arrivals);

@@ -7,10 +7,9 @@
 
 namespace bntrain::kernels {
 
-std::int64_t strided_grid(std::int64_t work, std::int64_t per_block, int blocks_a_multiprocessor,
+std::int64_t strided_grid(std::int64_t work, std::int64_t per_block, int blocks_per_sm,
                           const Stream& stream) {
-  std::int64_t most =
-      static_cast<std::int64_t>(device_limits(stream).multiprocessors) * blocks_a_multiprocessor;
+  std::int64_t most = static_cast<std::int64_t>(device_limits(stream).multiprocessors) * blocks_per_sm;
   if (stream.max_blocks > 0) most = std::min<std::int64_t>(most, stream.max_blocks);
   return std::clamp<std::int64_t>((work + per_block - 1) / per_block, 1, most);
 }

@@ -38,8 +38,8 @@ void launch(const KernelCall& call, const LaunchConfig& config, const Stream& st
 /// The device of the calling thread.
 struct DeviceLimits {
   int multiprocessors = 0;
-  int compute_capability = 0;             ///< 90 for 9.0
-  std::int64_t shared_bytes_a_block = 0;  ///< static and dynamic together
+  int compute_capability = 0;               ///< 90 for 9.0
+  std::int64_t shared_bytes_per_block = 0;  ///< static and dynamic together
   std::int64_t l2_bytes = 0;
 };
 DeviceLimits device_limits(const Stream& stream);
@@ -51,10 +51,9 @@ int co_resident_blocks(const void* kernel, const LaunchConfig& config, const Str
 /// Whether the kernel was compiled for the device of the calling thread.
 bool has_device_code(const void* kernel);
 
-/// The number of blocks for `work` items at `per_block` a block, at most `blocks_a_multiprocessor` times the
+/// The number of blocks for `work` items at `per_block` a block, at most `blocks_per_sm` times the
 /// multiprocessors and at most stream.max_blocks; at least 1.
-std::int64_t strided_grid(std::int64_t work, std::int64_t per_block, int blocks_a_multiprocessor,
-                          const Stream& stream);
+std::int64_t strided_grid(std::int64_t work, std::int64_t per_block, int blocks_per_sm, const Stream& stream);
 
 /// Throws std::invalid_argument("<kernel>: <what>") unless `condition` holds.
 void require(bool condition, const char* kernel, const char* what);

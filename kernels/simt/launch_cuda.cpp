@@ -90,7 +90,7 @@ DeviceLimits device_limits(const Stream&) {
   return {.multiprocessors = attribute(cudaDevAttrMultiProcessorCount),
           .compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
                                 attribute(cudaDevAttrComputeCapabilityMinor),
-          .shared_bytes_a_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin),
+          .shared_bytes_per_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin),
           .l2_bytes = attribute(cudaDevAttrL2CacheSize)};
 }
 

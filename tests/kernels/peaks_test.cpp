@@ -38,7 +38,7 @@ TEST(Ceilings, EveryChainHasAllItsLinks) {
     kernels::multiply_add_chains(5, 2, 1, sums.data(), stream);
     EXPECT_TRUE(sums.complete());
     float expected = 0;
-    for (std::int64_t k = 0; k < size.chains_a_thread; ++k)
+    for (std::int64_t k = 0; k < size.chains_per_thread; ++k)
       expected += 32 * static_cast<float>(k) + 31;  // k, 2k + 1, 4k + 3, ...
     for (const float sum : sums.values()) ASSERT_EQ(sum, expected);
   });

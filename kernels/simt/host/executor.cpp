@@ -36,7 +36,7 @@ void check(const kernels::LaunchConfig& c, const Settings& settings) {
   expect(c.cluster > 0 && c.cluster <= 16 && c.grid % c.cluster == 0,
          "the grid is no multiple of a cluster up to 16");
   expect(c.cluster == 1 || settings.device.compute_capability >= 90, "clusters need compute capability 9.0");
-  expect(c.shared_bytes >= 0 && c.shared_bytes <= settings.device.shared_bytes_a_block,
+  expect(c.shared_bytes >= 0 && c.shared_bytes <= settings.device.shared_bytes_per_block,
          "the device has less shared memory");
 }
 

@@ -34,7 +34,7 @@ struct Settings {
   /// What launchers see. Few multiprocessors, so that persistent kernels have something to loop over.
   kernels::DeviceLimits device = {.multiprocessors = 4,
                                   .compute_capability = 90,
-                                  .shared_bytes_a_block = 227 * 1024,
+                                  .shared_bytes_per_block = 227 * 1024,
                                   .l2_bytes = 1024 * 1024};
 };
 

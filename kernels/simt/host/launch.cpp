@@ -34,14 +34,14 @@ bool has_device_code(const void*) {
 }
 
 int co_resident_blocks(const void*, const LaunchConfig& config, const Stream& stream) {
-  constexpr int kThreadsAMultiprocessor = 2048;
+  constexpr int kThreadsPerSm = 2048;
   constexpr std::int64_t kSharedReserve = 1024;  // what the system takes of each block's
   const DeviceLimits device = device_limits(stream);
-  if (config.shared_bytes > device.shared_bytes_a_block) return 0;
+  if (config.shared_bytes > device.shared_bytes_per_block) return 0;
   const std::int64_t by_memory =
-      (device.shared_bytes_a_block + kSharedReserve) / (config.shared_bytes + kSharedReserve);
+      (device.shared_bytes_per_block + kSharedReserve) / (config.shared_bytes + kSharedReserve);
   std::int64_t blocks =
-      std::min<std::int64_t>(by_memory, kThreadsAMultiprocessor / config.block) * device.multiprocessors;
+      std::min<std::int64_t>(by_memory, kThreadsPerSm / config.block) * device.multiprocessors;
   if (stream.max_blocks > 0) blocks = std::min<std::int64_t>(blocks, stream.max_blocks);
   return static_cast<int>(blocks / config.cluster * config.cluster);
 }

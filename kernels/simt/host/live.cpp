@@ -83,7 +83,7 @@ SharedArray& Block::array(const ArrayKey& key, const char* name, std::int64_t co
              std::to_string(launch.config.shared_bytes),
          where);
   if (static_bytes > kStaticSharedBytes) fail("more than 48 KiB of static shared memory", where);
-  if (static_bytes + launch.config.shared_bytes > launch.settings.device.shared_bytes_a_block)
+  if (static_bytes + launch.config.shared_bytes > launch.settings.device.shared_bytes_per_block)
     fail("static and dynamic shared memory exceed the device's", where);
   arrays.push_back({key, std::make_unique<SharedArray>(*this, name, count, element_size)});
   return *arrays.back().memory;

@@ -52,9 +52,9 @@ double multiply_add_rate(DeviceStream& stream) {
   std::vector<float> values(static_cast<std::size_t>(chains.threads));
   stream.download(values.data(), sums.data(), sums.bytes());
   for (const float value : values)
-    if (value != static_cast<float>(chains.chains_a_thread))
+    if (value != static_cast<float>(chains.chains_per_thread))
       throw Error(ErrorKind::runtime, "multiply-adds gave a wrong sum: the device is at fault");
-  return 2.0 * static_cast<double>(chains.threads * chains.chains_a_thread * kLinks) / seconds;
+  return 2.0 * static_cast<double>(chains.threads * chains.chains_per_thread * kLinks) / seconds;
 }
 
 }  // namespace

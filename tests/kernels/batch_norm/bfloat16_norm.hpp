@@ -6,20 +6,20 @@
 
 namespace bntrain::kernels {
 
-/// moments: [channels]; parts: [chunks * channels], chunks as in norm_walk<Bfloat16>(). x and y: the tensor.
+/// moments: [channels]; parts: [chunks * channels], chunks as in norm_space<Bfloat16>(). x and y: the tensor.
 void bfloat16_statistics(const NormShape& shape, const simt::Bfloat16* x, ChannelMoments* parts,
                          const Stream& stream);
 std::int64_t bfloat16_chunks(const NormShape& shape);
-/// mean, invstd, gamma, beta: [channels], float32.
+/// mean, inv_std, gamma, beta: [channels], float32.
 void bfloat16_normalize(const NormShape& shape, const simt::Bfloat16* x, const float* mean,
-                        const float* invstd, const float* gamma, const float* beta, simt::Bfloat16* y,
+                        const float* inv_std, const float* gamma, const float* beta, simt::Bfloat16* y,
                         const Stream& stream);
 /// dbeta_parts, dgamma_parts: [chunks * channels].
 void bfloat16_gradient_sums(const NormShape& shape, const simt::Bfloat16* x, const simt::Bfloat16* dy,
-                            const float* mean, const float* invstd, double* dbeta_parts, double* dgamma_parts,
-                            const Stream& stream);
+                            const float* mean, const float* inv_std, double* dbeta_parts,
+                            double* dgamma_parts, const Stream& stream);
 void bfloat16_input_gradient(const NormShape& shape, const simt::Bfloat16* x, const simt::Bfloat16* dy,
-                             const float* gamma, const float* mean, const float* invstd, const float* dgamma,
+                             const float* gamma, const float* mean, const float* inv_std, const float* dgamma,
                              const float* dbeta, simt::Bfloat16* dx, const Stream& stream);
 
 }  // namespace bntrain::kernels

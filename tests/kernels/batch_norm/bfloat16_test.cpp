@@ -65,10 +65,10 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
   const std::int64_t chunks = kernels::bfloat16_chunks(shape);
 
   std::vector<kernels::ChannelMoments> parts(at(chunks * shape.channels));
-  std::vector<float> mean(at(shape.channels)), var(mean), invstd(mean);
+  std::vector<float> mean(at(shape.channels)), var(mean), inv_std(mean);
   bfloat16_statistics(shape, x.tensor.data(), parts.data(), stream);
   kernels::batch_norm_finalize(chunks, shape.channels, parts.data(), {.eps = kEps}, mean.data(), var.data(),
-                               invstd.data(), nullptr, nullptr, stream);
+                               inv_std.data(), nullptr, nullptr, stream);
   const reference::NormForward forward =
       reference::norm_forward(x.exact(), reference::widen(gamma), reference::widen(beta), exact_shape, kEps);
   EXPECT_LE(support::relative_norm(mean, forward.mean), 1e-6);
@@ -80,13 +80,13 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
     for (const Bfloat16 value : stored) values.push_back(static_cast<float>(value));
     return values;
   };
-  bfloat16_normalize(shape, x.tensor.data(), mean.data(), invstd.data(), gamma.data(), beta.data(),
+  bfloat16_normalize(shape, x.tensor.data(), mean.data(), inv_std.data(), gamma.data(), beta.data(),
                      stored.data(), stream);
   EXPECT_TRUE(support::close(result(), forward.y, 1.01 * kStep * support::largest(forward.y)));
   EXPECT_GT(support::relative_norm(result(), forward.y), kStep / 10) << "stored in more than bfloat16";
 
   std::vector<double> dbeta_parts(parts.size()), dgamma_parts(parts.size());
-  bfloat16_gradient_sums(shape, x.tensor.data(), dy.tensor.data(), mean.data(), invstd.data(),
+  bfloat16_gradient_sums(shape, x.tensor.data(), dy.tensor.data(), mean.data(), inv_std.data(),
                          dbeta_parts.data(), dgamma_parts.data(), stream);
   std::vector<float> dgamma(mean.size()), dbeta(mean.size());
   for (std::size_t c = 0; c < mean.size(); ++c)
@@ -99,7 +99,7 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
   EXPECT_LE(support::relative_norm(dgamma, gradients.gamma), 1e-5);
   EXPECT_LE(support::relative_norm(dbeta, gradients.beta), 1e-5);
 
-  bfloat16_input_gradient(shape, x.tensor.data(), dy.tensor.data(), gamma.data(), mean.data(), invstd.data(),
+  bfloat16_input_gradient(shape, x.tensor.data(), dy.tensor.data(), gamma.data(), mean.data(), inv_std.data(),
                           dgamma.data(), dbeta.data(), stored.data(), stream);
   EXPECT_TRUE(support::close(result(), gradients.x, 1.01 * kStep * support::largest(gradients.x)));
 }

@@ -15,12 +15,12 @@ using test::same_bits;  // those of single results, beside this file's own
 
 /// All outputs of all passes.
 struct Outcome {
-  KernelForward forward;
+  ForwardResult forward;
   BackwardResult backward, inference_backward;
   Floats inference;
 };
 Outcome run(const NormCase& c, const Way& way) {
-  const KernelForward forward = kernel_forward(c, way);
+  const ForwardResult forward = kernel_forward(c, way);
   return {forward, kernel_backward(c, forward, way), kernel_inference_backward(c, way),
           kernel_inference(c, way)};
 }
@@ -32,7 +32,7 @@ testing::AssertionResult same_bits(const Outcome& a, const Outcome& b) {
   return same_bits(a.inference, b.inference) << " (inference)";
 }
 
-/// Several groups and chunks in each kind of pack.
+/// Several groups and chunks with each content of vectors.
 const BatchNormShape kShapes[] = {{12, 3, 1028}, {37, 20, 49}, {520, 35, 1}};
 
 TEST(NormKernelInvariance, VariantGridAndScheduleChangeNoBit) {
@@ -40,7 +40,10 @@ TEST(NormKernelInvariance, VariantGridAndScheduleChangeNoBit) {
     const NormCase c = make_case(shape);
     std::set<NormVariant> ran;
     for (Way way : every_way(shape)) {
-      const Outcome expected = run(c, {.layout = way.layout, .variant = NormVariant::plain});
+      // All but naive give the same bits.
+      const bool naive = way.variant == NormVariant::naive;
+      const Outcome expected =
+          run(c, {.layout = way.layout, .variant = naive ? NormVariant::naive : NormVariant::plain});
       std::set<int> caps = {1, 2, 17};
       for (const simt_host::Settings& settings : simt_host::all_schedules()) {
         way.settings.schedule = settings.schedule;
@@ -54,7 +57,9 @@ TEST(NormKernelInvariance, VariantGridAndScheduleChangeNoBit) {
       }
       EXPECT_TRUE(caps.empty());
     }
-    EXPECT_EQ(ran.size(), 4u) << "some variant serves none of the layouts";
+    // The L2 cache of a GPU holds all of these shapes, and l2_groups is not for them.
+    const bool on_gpu = device_limits(simt_host::Executor().stream()).l2_bytes > 1024 * 1024;
+    EXPECT_EQ(ran.size(), on_gpu ? 4u : 5u) << "some variant serves none of the layouts";
   }
 }
 
@@ -90,7 +95,7 @@ TEST(NormKernelInvariance, ManyRunsGiveTheSameBits) {
   const Outcome first = run(c, {});
   for (int i = 0; i < 4 && !HasFailure(); ++i)
     for (const Way& way : every_way(c.shape)) {
-      if (way.layout == Layout::channels_first) {
+      if (way.layout == Layout::channels_first && way.variant != NormVariant::naive) {
         EXPECT_TRUE(same_bits(run(c, way), first)) << to_string(way);
       }
     }

@@ -15,8 +15,8 @@
 namespace bntrain {
 
 struct ReluPoolReference {
-  reference::Values mean, var, y, winners_dy, dx, dgamma, dbeta;
-  std::vector<std::int64_t> winner;  ///< per output: index into x
+  reference::Values mean, var, y, argmax_dy, dx, dgamma, dbeta;
+  std::vector<std::int64_t> argmax;  ///< per output: index into x
 };
 
 struct ReluPoolProblem {
@@ -50,12 +50,12 @@ struct ReluPoolProblem {
     r.mean = n.mean;
     r.var = n.var;
     r.y = pooled.y;
-    r.winner = pooled.winner;
-    r.winners_dy = maxpool_backward(pooled, widen(dy), windows);
-    if (shape.relu) r.winners_dy = relu_backward(normed, r.winners_dy);
-    r.dx = r.winners_dy;
+    r.argmax = pooled.winner;
+    r.argmax_dy = maxpool_backward(pooled, widen(dy), windows);
+    if (shape.relu) r.argmax_dy = relu_backward(normed, r.argmax_dy);
+    r.dx = r.argmax_dy;
     if (!norm) return r;
-    NormGradients g = norm_backward(wide, r.winners_dy, widen(gamma), channels, eps);
+    NormGradients g = norm_backward(wide, r.argmax_dy, widen(gamma), channels, eps);
     r.dx = std::move(g.x);
     r.dgamma = std::move(g.gamma);
     r.dbeta = std::move(g.beta);
@@ -64,14 +64,14 @@ struct ReluPoolProblem {
 
   /// The statistics that the kernels are given.
   struct Statistics {
-    std::vector<float> mean, invstd;
+    std::vector<float> mean, inv_std;
   };
   Statistics statistics() const {
     Statistics s;
     const ReluPoolReference r = reference();
     for (std::size_t c = 0; c < r.mean.size(); ++c) {
       s.mean.push_back(static_cast<float>(r.mean[c]));
-      s.invstd.push_back(static_cast<float>(1 / std::sqrt(r.var[c] + eps)));
+      s.inv_std.push_back(static_cast<float>(1 / std::sqrt(r.var[c] + eps)));
     }
     return s;
   }
@@ -108,29 +108,29 @@ inline std::vector<ReluPoolProblem> problems(std::int64_t channels = 5) {
 
 /// How the kernels are called, which must not matter.
 struct ReluPoolCall {
-  bool winners = true;     ///< kept by the forward pass, or found again
-  std::size_t offset = 0;  ///< of every tensor, in floats from a 64-byte boundary
+  bool argmax_values = true;  ///< kept by the forward pass, or found again
+  std::size_t offset = 0;     ///< of every tensor, in floats from a 64-byte boundary
 };
 
 struct ReluPoolRun {
-  std::vector<float> y, winners, dgamma, dbeta, dx;
+  std::vector<float> y, argmax_values, dgamma, dbeta, dx;
 
   ReluPoolRun(const ReluPoolProblem& p, const ReluPoolProblem::Statistics& statistics,
               const kernels::Stream& stream = {}, const ReluPoolCall& call = {}) {
     using support::Guarded;
     const std::size_t channels = p.norm ? p.gamma.size() : 0;
     const Guarded x(p.x, call.offset), dy(p.dy, call.offset);
-    const Guarded mean(statistics.mean), invstd(statistics.invstd), gamma(p.gamma), beta(p.beta);
+    const Guarded mean(statistics.mean), inv_std(statistics.inv_std), gamma(p.gamma), beta(p.beta);
     Guarded out(at(p.out_size()), call.offset), won(at(p.out_size()), call.offset),
         gradient(at(p.size()), call.offset);
     Guarded gamma_gradient(channels), beta_gradient(channels);
     Guarded workspace(at(kernels::batch_norm_relu_maxpool_backward_workspace(p.shape)) / sizeof(float));
     kernels::ChannelNorm norm;
-    if (p.norm) norm = {mean.data(), invstd.data(), gamma.data(), beta.data()};
-    float* kept = call.winners ? won.data() : nullptr;
+    if (p.norm) norm = {mean.data(), inv_std.data(), gamma.data(), beta.data()};
+    float* kept = call.argmax_values ? won.data() : nullptr;
     kernels::batch_norm_relu_maxpool_forward(p.shape, x.data(), norm, out.data(), kept, stream);
     EXPECT_TRUE(out.complete());
-    EXPECT_TRUE(call.winners ? won.complete() : won.untouched());
+    EXPECT_TRUE(call.argmax_values ? won.complete() : won.untouched());
     kernels::batch_norm_relu_maxpool_backward(p.shape, x.data(), kept, dy.data(), norm, gamma_gradient.data(),
                                               beta_gradient.data(), gradient.data(), workspace.data(),
                                               stream);
@@ -142,7 +142,7 @@ struct ReluPoolRun {
       return std::vector<float>(from.values().begin(), from.values().end());
     };
     y = copy(out);
-    if (call.winners) winners = copy(won);
+    if (call.argmax_values) argmax_values = copy(won);
     dgamma = copy(gamma_gradient);
     dbeta = copy(beta_gradient);
     dx = copy(gradient);

@@ -20,20 +20,20 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 void expect_right(const ReluPoolProblem& p, const ReluPoolRun& run) {
   const ReluPoolReference r = p.reference();
   const auto channels = at(p.shape.channels);
-  const auto invstd = [&](std::size_t c) { return 1 / std::sqrt(r.var[c] + p.eps); };
+  const auto inv_std = [&](std::size_t c) { return 1 / std::sqrt(r.var[c] + p.eps); };
   // How far xhat reaches, the rounding of the mean included.
   const auto reach = [&](std::size_t i, std::size_t c) {
-    return (std::abs(p.x[i] - r.mean[c]) + std::abs(r.mean[c])) * invstd(c);
+    return (std::abs(p.x[i] - r.mean[c]) + std::abs(r.mean[c])) * inv_std(c);
   };
   Values allowed;
   for (std::size_t o = 0; o < r.y.size(); ++o) {
-    const std::size_t c = p.channel_of(r.winner[o]);
+    const std::size_t c = p.channel_of(r.argmax[o]);
     allowed.push_back(
-        p.norm ? bound(kFloatEps, 1, reach(at(r.winner[o]), c) * std::abs(p.gamma[c]) + std::abs(p.beta[c]))
+        p.norm ? bound(kFloatEps, 1, reach(at(r.argmax[o]), c) * std::abs(p.gamma[c]) + std::abs(p.beta[c]))
                : 0);
     // Where the ReLU cuts everything off, every pixel is as good.
     if (r.y[o] > 0 || !p.shape.relu) {
-      EXPECT_EQ(run.winners[o], p.x[at(r.winner[o])]) << o;
+      EXPECT_EQ(run.argmax_values[o], p.x[at(r.argmax[o])]) << o;
     }
   }
   EXPECT_TRUE(close(run.y, r.y, allowed));
@@ -45,8 +45,8 @@ void expect_right(const ReluPoolProblem& p, const ReluPoolRun& run) {
   Values sum(channels), sum_xhat(channels);
   for (std::size_t i = 0; i < p.x.size(); ++i) {
     const std::size_t c = p.channel_of(static_cast<std::int64_t>(i));
-    sum[c] += std::abs(r.winners_dy[i]);
-    sum_xhat[c] += std::abs(r.winners_dy[i]) * reach(i, c);
+    sum[c] += std::abs(r.argmax_dy[i]);
+    sum_xhat[c] += std::abs(r.argmax_dy[i]) * reach(i, c);
   }
   for (std::size_t c = 0; c < channels; ++c) {
     EXPECT_NEAR(run.dbeta[c], r.dbeta[c], bound(kFloatEps, 4, sum[c])) << "channel " << c;
@@ -57,7 +57,7 @@ void expect_right(const ReluPoolProblem& p, const ReluPoolRun& run) {
     const std::size_t c = p.channel_of(static_cast<std::int64_t>(i));
     const double through = (sum[c] + reach(i, c) * sum_xhat[c]) / static_cast<double>(p.values_per_channel());
     allowed.push_back(
-        bound(kFloatEps, 4, std::abs(p.gamma[c]) * invstd(c) * (std::abs(r.winners_dy[i]) + through)));
+        bound(kFloatEps, 4, std::abs(p.gamma[c]) * inv_std(c) * (std::abs(r.argmax_dy[i]) + through)));
   }
   EXPECT_TRUE(close(run.dx, r.dx, allowed));
 }
@@ -93,7 +93,8 @@ TEST(BatchNormReluMaxpool, BitsDependOnNeitherAlignmentNorKeptWinners) {
     const auto statistics = p.statistics();
     const ReluPoolRun expected(p, statistics);
     for (const ReluPoolCall& call : {ReluPoolCall{false, 0}, {true, 1}, {false, 1}}) {
-      SCOPED_TRACE("winners " + std::to_string(call.winners) + ", offset " + std::to_string(call.offset));
+      SCOPED_TRACE("argmax_values " + std::to_string(call.argmax_values) + ", offset " +
+                   std::to_string(call.offset));
       EXPECT_TRUE(same_gradients(ReluPoolRun(p, statistics, {}, call), expected));
     }
     if (testing::Test::HasFailure()) return;
@@ -177,7 +178,7 @@ TEST(BatchNormReluMaxpool, NanPassesReluAndPoolWherever) {
           // Statistics that know nothing of it, as in inference.
           const ReluPoolRun run(p, {{1}, {0.5f}});
           for (std::size_t o = 0; o < run.y.size(); ++o) EXPECT_EQ(std::isnan(run.y[o]), o == 0) << o;
-          EXPECT_TRUE(std::isnan(run.winners[0]));
+          EXPECT_TRUE(std::isnan(run.argmax_values[0]));
           if (!norm) {
             EXPECT_EQ(run.dx[at(i / pool * 8 * pool + i % pool)], p.dy[0]);
           }
@@ -243,7 +244,7 @@ TEST(BatchNormReluMaxpool, GradientsOfGammaAndBetaAlone) {
                                    sizeof(float));
   kernels::batch_norm_relu_maxpool_backward(
       p.shape, p.x.data(), nullptr, p.dy.data(),
-      {statistics.mean.data(), statistics.invstd.data(), p.gamma.data(), p.beta.data()}, dgamma.data(),
+      {statistics.mean.data(), statistics.inv_std.data(), p.gamma.data(), p.beta.data()}, dgamma.data(),
       dbeta.data(), nullptr, const_cast<float*>(workspace.data()), {});
   EXPECT_EQ(dgamma, expected.dgamma);
   EXPECT_EQ(dbeta, expected.dbeta);

@@ -1,4 +1,4 @@
-// Runs the batch norm kernels on the host, for the cases and bounds of backend/cpu/batch_norm_case.hpp.
+// Runs the batch norm kernels, on the host executor or on a GPU.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "backend/cpu/batch_norm_case.hpp"
+#include "batch_norm/implementation.hpp"
 #include "kernels/kernels.hpp"
 #include "kernels/simt/host/executor.hpp"
 
@@ -24,8 +24,7 @@ struct Way {
 
 /// Both layouts; only one without pixels, where they are the same.
 std::vector<Way> both_layouts(const BatchNormShape& shape);
-/// Both layouts with every variant that can serve the shape in them, on devices that make it share a channel
-/// among several blocks, or the channels among several parts, where the shape allows.
+/// The ways of every implementation() that serve the shape.
 std::vector<Way> every_way(const BatchNormShape& shape);
 /// Whether the way's variant can serve both training passes on its device.
 bool serves(const Way& way, const BatchNormShape& shape);
@@ -35,8 +34,9 @@ std::string to_string(const Way& way);
 /// A layout and a variant as the parameters of a test, each for any shape.
 using LayoutAndVariant = std::tuple<kernels::Layout, kernels::NormVariant>;
 inline const auto kLayouts = testing::Values(kernels::Layout::channels_first, kernels::Layout::channels_last);
-inline const auto kOnChip = testing::Values(kernels::NormVariant::plain, kernels::NormVariant::cluster,
-                                            kernels::NormVariant::persistent);
+inline const auto kVariants =
+    testing::Values(kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::cluster,
+                    kernels::NormVariant::persistent);
 inline std::string layout_name(const testing::TestParamInfo<kernels::Layout>& info) {
   return info.param == kernels::Layout::channels_first ? "channels_first" : "channels_last";
 }
@@ -51,22 +51,11 @@ kernels::NormOptions kernel_options(const NormCase& c);
 Floats to_channels_last(const NormCase& c, const Floats& tensor);
 Floats to_channels_first(const NormCase& c, const Floats& tensor);
 
-struct KernelForward : ForwardResult {
-  Floats invstd;
-};
-
 // Each checks that every output was written and nothing around the buffers, the workspace included, and that
 // the kernels of the way's variant were launched, in grids no larger than it allows.
-KernelForward kernel_forward(const NormCase& c, const Way& way = {});
-BackwardResult kernel_backward(const NormCase& c, const KernelForward& forward, const Way& way = {});
+ForwardResult kernel_forward(const NormCase& c, const Way& way = {});
+BackwardResult kernel_backward(const NormCase& c, const ForwardResult& forward, const Way& way = {});
 Floats kernel_inference(const NormCase& c, const Way& way = {});
 BackwardResult kernel_inference_backward(const NormCase& c, const Way& way = {});
-
-/// Every output of both passes against the reference.
-void check_kernel_training(const NormCase& c, const Way& way = {});
-void check_kernel_inference(const NormCase& c, const Way& way = {});
-
-testing::AssertionResult same_bits(const KernelForward& a, const KernelForward& b);
-testing::AssertionResult same_bits(const BackwardResult& a, const BackwardResult& b);
 
 }  // namespace bntrain::test

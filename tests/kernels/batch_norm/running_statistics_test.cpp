@@ -93,15 +93,15 @@ TEST(RunningStatistics, GiveTheNormOfInference) {
   running_var.data()[1] = kInf;
   for (const bool shifted : {false, true})
     for (const double eps : {0.0, 1e-5}) {
-      Guarded mean(at(channels)), invstd(at(channels));
+      Guarded mean(at(channels)), inv_std(at(channels));
       kernels::inference_statistics(channels, eps, running_mean.data(), running_var.data(),
-                                    shifted ? shift.data() : nullptr, mean.data(), invstd.data(), {});
-      EXPECT_TRUE(mean.complete() && invstd.complete());
+                                    shifted ? shift.data() : nullptr, mean.data(), inv_std.data(), {});
+      EXPECT_TRUE(mean.complete() && inv_std.complete());
       for (std::size_t c = 0; c < at(channels); ++c) {
         EXPECT_EQ(mean.data()[c], running_mean.data()[c] - (shifted ? shift.data()[c] : 0.0f));
         const double var = running_var.data()[c];
         const double expected = var == kInf || var + eps == 0 ? 0 : 1 / std::sqrt(var + eps);
-        EXPECT_NEAR(invstd.data()[c], expected, 1e-7 * expected) << c;
+        EXPECT_NEAR(inv_std.data()[c], expected, 1e-7 * expected) << c;
       }
     }
 }

@@ -33,10 +33,10 @@ NormShape rows(std::int64_t count, std::int64_t channels) {
 Choice chosen(NormPass pass, const NormShape& shape, const DeviceLimits& device,
               NormVariant wanted = NormVariant::automatic, int max_blocks = 0) {
   Executor executor({.device = device});
-  const Walk walk = norm_walk<float>(shape);
-  const Choice choice = choose("batch_norm", walk,
-                               pass == NormPass::forward ? forward_footprint(walk) : backward_footprint(walk),
-                               wanted, executor.stream(max_blocks));
+  const IterationSpace space = norm_space<float>(shape);
+  const Choice choice = choose(
+      "batch_norm", space, pass == NormPass::forward ? forward_footprint(space) : backward_footprint(space),
+      wanted, executor.stream(max_blocks));
   if (wanted == NormVariant::automatic && max_blocks == 0) {
     EXPECT_EQ(batch_norm_variant(pass, shape, executor.stream()), choice.variant);
   }
@@ -49,7 +49,7 @@ std::string described(NormPass pass, const NormShape& shape, const DeviceLimits&
   const std::string name = to_string(choice.variant);
   switch (choice.variant) {
     case NormVariant::cluster:
-      return name + " of " + std::to_string(choice.placement.team.size);
+      return name + " of " + std::to_string(choice.placement.block_group.size);
     case NormVariant::persistent:
       return name + " by " + std::to_string(choice.placement.blocks());
     case NormVariant::l2_groups:
@@ -119,14 +119,15 @@ TEST(NormKernelVariant, PersistentTeamsFillTheDeviceAndHoldEveryChunk) {
     for (const NormPass pass : {NormPass::forward, NormPass::backward})
       for (const NormShape& shape : {images(256, 20, 24), images(128, 256, 56), images(256, 64, 112),
                                      rows(65536, 1024), rows(4096, 1000), images(3, 7, 5)}) {
-        const Walk walk = norm_walk<float>(shape);
+        const IterationSpace space = norm_space<float>(shape);
         try {
           const on_chip::Placement p = chosen(pass, shape, device, NormVariant::persistent).placement;
           EXPECT_LE(p.blocks(), device.multiprocessors * 8);
-          EXPECT_GE(std::int64_t{p.team.size} * p.team.chunks, walk.chunks);
-          EXPECT_LT(std::int64_t{p.team.size - 1} * p.team.chunks, walk.chunks) << "a block without chunks";
-          EXPECT_LE(p.teams, walk.groups);
-          EXPECT_LE(p.shared_bytes, device.shared_bytes_a_block);
+          EXPECT_GE(std::int64_t{p.block_group.size} * p.block_group.chunks, space.chunks);
+          EXPECT_LT(std::int64_t{p.block_group.size - 1} * p.block_group.chunks, space.chunks)
+              << "a block without chunks";
+          EXPECT_LE(p.block_groups, space.groups);
+          EXPECT_LE(p.shared_bytes, device.shared_bytes_per_block);
         } catch (const std::invalid_argument&) {
         }
       }
@@ -163,7 +164,7 @@ TEST(NormKernelVariant, WhatCannotServeSaysSo) {
   alignas(16) std::byte workspace[4096];
   std::vector<float> x(3 * 5 * 40), c(3);
   DeviceLimits small = kT4;
-  small.shared_bytes_a_block = 256;
+  small.shared_bytes_per_block = 256;
   Executor executor({.device = small});
   EXPECT_THROW(
       batch_norm_forward({5, 3, 40}, {}, x.data(), c.data(), c.data(), x.data(), c.data(), c.data(), c.data(),

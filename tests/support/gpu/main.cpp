@@ -5,7 +5,6 @@
 #include <cstdio>
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
   int devices = 0;
   const cudaError_t status = cudaGetDeviceCount(&devices);
   if (status != cudaSuccess || devices == 0) {
@@ -13,5 +12,7 @@ int main(int argc, char** argv) {
                 status != cudaSuccess ? cudaGetErrorString(status) : "no device");
     return 0;
   }
+  // Only now: which tests there are depends on the device.
+  testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

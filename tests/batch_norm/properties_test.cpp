@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "backend/cpu/batch_norm_case.hpp"
+#include "batch_norm/implementation.hpp"
 #include "support/gradcheck.hpp"
 #include "support/tolerance.hpp"
 
@@ -14,10 +14,11 @@ namespace {
 
 using support::kFloatEps;
 
-class BatchNormProperties : public PerIsa {};
-INSTANTIATE_TEST_SUITE_P(, BatchNormProperties, testing::ValuesIn(available_cpu_isas()), isa_name);
-
 const BatchNormShape kShape{21, 5, 9};
+const Shapes kServed{kShape, {21 * 9, 5}, {6, 3, 4}};
+
+class BatchNormProperties : public BatchNormTest {};
+INSTANTIATE_TEST_SUITE_P(, BatchNormProperties, testing::ValuesIn(serving(kServed)), implementation_name);
 
 /// Sum over one channel of f(element).
 template <typename Function>
@@ -30,7 +31,7 @@ double channel_sum(const NormCase& c, std::size_t channel, Function f) {
 
 TEST_P(BatchNormProperties, OutputHasMeanBetaAndTheVarianceOfGamma) {
   const NormCase c = make_case(kShape);
-  const ForwardResult r = forward_train(c, isa());
+  const ForwardResult r = forward_train(c);
   const Expected e = expect_training(c);
   const double y_bound = support::largest(e.bounds.y);
   const auto n = static_cast<double>(c.values_per_channel());
@@ -46,38 +47,40 @@ TEST_P(BatchNormProperties, OutputHasMeanBetaAndTheVarianceOfGamma) {
 TEST_P(BatchNormProperties, InputGradientIsOrthogonalToOneAndNearlyToXhat) {
   NormCase c = make_case(kShape);
   c.options.eps = 1e-3;
-  const BackwardResult g = backward(c, forward_train(c, isa()), isa());
+  const BackwardResult g = backward(c, forward_train(c));
   const Expected e = expect_training(c);
   for (std::size_t k = 0; k < c.channels(); ++k) {
-    const double invstd = 1 / std::sqrt(e.var[k] + c.options.eps);
-    const auto xhat = [&](std::size_t i) { return (c.x[i] - e.mean[k]) * invstd; };
+    const double inv_std = 1 / std::sqrt(e.var[k] + c.options.eps);
+    const auto xhat = [&](std::size_t i) { return (c.x[i] - e.mean[k]) * inv_std; };
     const double bound = channel_sum(c, k, [&](std::size_t i) { return e.bounds.dx[i]; });
     EXPECT_NEAR(channel_sum(c, k, [&](std::size_t i) { return g.dx[i]; }), 0, bound);
     // sum xhat^2 = n var / (var + eps), so this much of dgamma is left.
     EXPECT_NEAR(channel_sum(c, k, [&](std::size_t i) { return g.dx[i] * xhat(i); }),
-                c.gamma[k] * invstd * e.dgamma[k] * c.options.eps / (e.var[k] + c.options.eps), 4 * bound);
+                c.gamma[k] * inv_std * e.dgamma[k] * c.options.eps / (e.var[k] + c.options.eps), 4 * bound);
   }
 }
 
 TEST_P(BatchNormProperties, ConstantOutputGradientVanishes) {
-  NormCase c = make_case(kShape);
-  c.dy.assign(c.dy.size(), 0.7f);
-  const BackwardResult g = backward(c, forward_train(c, isa()), isa());
-  const Values zeros(c.dy.size(), 0.0);
-  EXPECT_TRUE(support::close(g.dx, zeros, expect_training(c).bounds.dx));
+  for (const BatchNormShape& shape : {kShape, BatchNormShape{64, 4, 12}}) {
+    NormCase c = make_case(shape);
+    c.dy.assign(c.dy.size(), 0.7f);
+    const BackwardResult g = backward(c, forward_train(c));
+    const Values zeros(c.dy.size(), 0.0);
+    EXPECT_TRUE(support::close(g.dx, zeros, expect_training(c).bounds.dx));
+  }
 }
 
 TEST_P(BatchNormProperties, PowersOfTwoInTheInputChangeNoBit) {
   const NormCase c = make_case(kShape);
-  const ForwardResult r = forward_train(c, isa());
-  const BackwardResult g = backward(c, r, isa());
+  const ForwardResult r = forward_train(c);
+  const BackwardResult g = backward(c, r);
   for (const float scale : {0.125f, 4.0f, 1024.0f}) {
     NormCase scaled = c;
     for (float& x : scaled.x) x *= scale;
     scaled.options.eps *= static_cast<double>(scale) * scale;
-    const ForwardResult s = forward_train(scaled, isa());
+    const ForwardResult s = forward_train(scaled);
     EXPECT_TRUE(same_bits(r.y, s.y));
-    BackwardResult t = backward(scaled, s, isa());
+    BackwardResult t = backward(scaled, s);
     EXPECT_TRUE(same_bits(g.dgamma, t.dgamma));
     for (float& dx : t.dx) dx *= scale;
     EXPECT_TRUE(same_bits(g.dx, t.dx));
@@ -94,11 +97,11 @@ TEST_P(BatchNormProperties, ScaleAndShiftOfTheInputDropOut) {
     moved.x[i] = 3 * c.x[i] + 16;  // exact on this grid
   }
   const Expected there = expect_training(moved);
-  const ForwardResult r = forward_train(moved, isa());
+  const ForwardResult r = forward_train(moved);
   EXPECT_TRUE(support::close(r.y, expect_training(c).y, there.bounds.y));
   Values thirds = expect_training(c).dx;
   for (double& dx : thirds) dx /= 3;
-  EXPECT_TRUE(support::close(backward(moved, r, isa()).dx, thirds, there.bounds.dx));
+  EXPECT_TRUE(support::close(backward(moved, r).dx, thirds, there.bounds.dx));
 }
 
 TEST_P(BatchNormProperties, ChannelsMayTradePlaces) {
@@ -116,10 +119,10 @@ TEST_P(BatchNormProperties, ChannelsMayTradePlaces) {
   for (Floats NormCase::*member : {&NormCase::x, &NormCase::dy, &NormCase::gamma, &NormCase::beta,
                                    &NormCase::running_mean, &NormCase::running_var})
     d.*member = reversed(c.*member);
-  const ForwardResult r = forward_train(c, isa()), s = forward_train(d, isa());
+  const ForwardResult r = forward_train(c), s = forward_train(d);
   EXPECT_TRUE(same_bits(reversed(r.y), s.y));
   EXPECT_TRUE(same_bits(reversed(r.running_var), s.running_var));
-  const BackwardResult g = backward(c, r, isa()), h = backward(d, s, isa());
+  const BackwardResult g = backward(c, r), h = backward(d, s);
   EXPECT_TRUE(same_bits(reversed(g.dx), h.dx));
   EXPECT_TRUE(same_bits(reversed(g.dgamma), h.dgamma));
 }
@@ -136,10 +139,9 @@ TEST_P(BatchNormProperties, ImagesMayTradePlaces) {
   d.dy = rotated(c.dy);
   // The reference of the permuted case has the bounds; the values come from the first one.
   const Expected e = expect_training(d);
-  const ForwardResult s = forward_train(d, isa());
-  EXPECT_TRUE(support::close(s.y, reference::widen(rotated(forward_train(c, isa()).y)), e.bounds.y));
-  EXPECT_TRUE(support::close(backward(d, s, isa()).dx,
-                             reference::widen(rotated(backward(c, forward_train(c, isa()), isa()).dx)),
+  const ForwardResult s = forward_train(d);
+  EXPECT_TRUE(support::close(s.y, reference::widen(rotated(forward_train(c).y)), e.bounds.y));
+  EXPECT_TRUE(support::close(backward(d, s).dx, reference::widen(rotated(backward(c, forward_train(c)).dx)),
                              e.bounds.dx));
 }
 
@@ -158,12 +160,11 @@ TEST_P(BatchNormProperties, ImagesAreRowsOfPixels) {
   d.x = as_rows(c.x);
   d.dy = as_rows(c.dy);
   const Expected e = expect_training(d);
-  const ForwardResult r = forward_train(c, isa()), s = forward_train(d, isa());
+  const ForwardResult r = forward_train(c), s = forward_train(d);
   EXPECT_TRUE(support::close(s.y, reference::widen(as_rows(r.y)), e.bounds.y));
   EXPECT_TRUE(support::close(s.running_var, reference::widen(r.running_var), e.bounds.var));
-  EXPECT_TRUE(support::close(backward(d, s, isa()).dx, reference::widen(as_rows(backward(c, r, isa()).dx)),
-                             e.bounds.dx));
-  EXPECT_TRUE(same_bits(inference(d, isa()), as_rows(inference(c, isa()))));
+  EXPECT_TRUE(support::close(backward(d, s).dx, reference::widen(as_rows(backward(c, r).dx)), e.bounds.dx));
+  EXPECT_TRUE(same_bits(inference(d), as_rows(inference(c))));
 }
 
 TEST_P(BatchNormProperties, GradientOfWeightedSquares) {
@@ -176,11 +177,11 @@ TEST_P(BatchNormProperties, GradientOfWeightedSquares) {
     for (std::size_t i = 0; i < y.size(); ++i) sum += weights[i] * y[i] * y[i];
     return sum;
   };
-  const ForwardResult r = forward_train(c, isa());
+  const ForwardResult r = forward_train(c);
   for (std::size_t i = 0; i < c.x.size(); ++i) c.dy[i] = static_cast<float>(2 * weights[i] * r.y[i]);
-  const BackwardResult g = backward(c, r, isa());
+  const BackwardResult g = backward(c, r);
   const Values x = reference::widen(c.x), gamma = reference::widen(c.gamma), beta = reference::widen(c.beta);
-  // dy carries the error of y: |w| < 1, |y| < 8. It reaches dx times gamma * invstd < 2 and a sum n times
+  // dy carries the error of y: |w| < 1, |y| < 8. It reaches dx times gamma * inv_std < 2 and a sum n times
   // |xhat| < 4 at the most; the rest is the backward pass itself.
   const Expected e = expect_training(c);
   const double from_dy = 2 * support::largest(e.bounds.y) + 8 * kFloatEps;

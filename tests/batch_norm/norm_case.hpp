@@ -1,11 +1,10 @@
-// A batch norm to test: inputs, guarded runs of the public functions, and what the fp64 reference allows.
+// A batch norm to test: inputs, and what the fp64 reference allows.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "bntrain/batch_norm.hpp"
@@ -40,26 +39,6 @@ NormCase make_case(const BatchNormShape& shape, double mean = 0.5, double deviat
 /// One channel of given values in N images of one pixel; gamma 1.5, beta 0.25.
 NormCase one_channel(const Floats& x);
 
-struct ForwardResult {
-  Floats y, mean, var, running_mean, running_var;
-};
-struct BackwardResult {
-  Floats dx, dgamma, dbeta;
-};
-
-/// How a run lays out its memory: all pointers `offset` floats behind a 64-byte boundary, the result in place
-/// of its input (y = x, dx = dy).
-struct Memory {
-  std::size_t offset = 0;
-  bool in_place = false;
-};
-
-// Each checks that every output element was written and nothing around the buffers.
-ForwardResult forward_train(const NormCase& c, CpuIsa isa, Memory memory = {});
-BackwardResult backward(const NormCase& c, const ForwardResult& forward, CpuIsa isa, Memory memory = {});
-Floats inference(const NormCase& c, CpuIsa isa, Memory memory = {});
-BackwardResult inference_backward(const NormCase& c, CpuIsa isa, Memory memory = {});
-
 /// What the reference gives, and by how much float32 may miss it; see the derivation in the source.
 struct Expected {
   Values y, mean, var, dx, dgamma, dbeta;
@@ -70,20 +49,7 @@ struct Expected {
 Expected expect_training(const NormCase& c);
 Expected expect_inference(const NormCase& c);
 
-/// Every output of both passes against the reference.
-void check_training(const NormCase& c, CpuIsa isa, Memory memory = {});
-void check_inference(const NormCase& c, CpuIsa isa, Memory memory = {});
-
 /// Element by element, also NaN.
 testing::AssertionResult same_bits(const Floats& a, const Floats& b);
-
-/// A suite that runs on every instruction set that this processor has.
-class PerIsa : public testing::TestWithParam<CpuIsa> {
- protected:
-  CpuIsa isa() const { return GetParam(); }
-};
-inline std::string isa_name(const testing::TestParamInfo<CpuIsa>& info) {
-  return to_string(info.param);
-}
 
 }  // namespace bntrain::test

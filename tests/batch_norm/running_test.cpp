@@ -4,14 +4,16 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/batch_norm_case.hpp"
+#include "batch_norm/implementation.hpp"
 #include "support/tolerance.hpp"
 
 namespace bntrain::test {
 namespace {
 
-class BatchNormRunning : public PerIsa {};
-INSTANTIATE_TEST_SUITE_P(, BatchNormRunning, testing::ValuesIn(available_cpu_isas()), isa_name);
+const Shapes kServed{{2, 3, 1}, {1, 3, 3}, {2, 3, 4}, {5, 3, 1}, {7, 3, 5}, {16, 3, 5}};
+
+class BatchNormRunning : public BatchNormTest {};
+INSTANTIATE_TEST_SUITE_P(, BatchNormRunning, testing::ValuesIn(serving(kServed)), implementation_name);
 
 /// A batch of its own for every step.
 NormCase step_case(const BatchNormShape& shape, int step) {
@@ -37,7 +39,7 @@ TEST_P(BatchNormRunning, TenSteps) {
           c.options.unbiased = unbiased;
           c.running_mean = mean;
           c.running_var = var;
-          const ForwardResult r = forward_train(c, isa());
+          const ForwardResult r = forward_train(c);
           mean = r.running_mean;
           var = r.running_var;
           const Expected e = expect_training(c);
@@ -58,7 +60,7 @@ TEST_P(BatchNormRunning, TenSteps) {
 TEST_P(BatchNormRunning, MomentumZeroIsTheBatch) {
   NormCase c = make_case({7, 3, 5});
   c.options.momentum = 0;
-  const ForwardResult r = forward_train(c, isa());
+  const ForwardResult r = forward_train(c);
   EXPECT_TRUE(same_bits(r.running_mean, r.mean));
   EXPECT_TRUE(same_bits(r.running_var, r.var));
 }
@@ -68,7 +70,7 @@ TEST_P(BatchNormRunning, MomentumOneIsThePast) {
   c.options.momentum = 1;
   for (const bool hostile : {false, true}) {
     if (hostile) c.x[0] = 1e30f, c.x[5] = std::numeric_limits<float>::infinity();
-    const ForwardResult r = forward_train(c, isa());
+    const ForwardResult r = forward_train(c);
     EXPECT_TRUE(same_bits(r.running_mean, c.running_mean));
     EXPECT_TRUE(same_bits(r.running_var, c.running_var));
   }
@@ -79,7 +81,7 @@ TEST_P(BatchNormRunning, MomentumZeroForgetsInfinity) {
   c.options.momentum = 0;
   c.running_var[1] = std::numeric_limits<float>::infinity();
   c.running_mean[1] = std::numeric_limits<float>::quiet_NaN();
-  const ForwardResult r = forward_train(c, isa());
+  const ForwardResult r = forward_train(c);
   EXPECT_TRUE(same_bits(r.running_mean, r.mean));
   EXPECT_TRUE(same_bits(r.running_var, r.var));
 }
@@ -87,9 +89,9 @@ TEST_P(BatchNormRunning, MomentumZeroForgetsInfinity) {
 TEST_P(BatchNormRunning, UnbiasedChangesTheRunningVarianceAlone) {
   NormCase c = make_case({2, 3, 1});
   c.options.momentum = 0;
-  const ForwardResult biased = forward_train(c, isa());
+  const ForwardResult biased = forward_train(c);
   c.options.unbiased = true;
-  const ForwardResult unbiased = forward_train(c, isa());
+  const ForwardResult unbiased = forward_train(c);
   EXPECT_TRUE(same_bits(biased.y, unbiased.y));
   EXPECT_TRUE(same_bits(biased.var, unbiased.var));
   EXPECT_TRUE(same_bits(biased.running_mean, unbiased.running_mean));
@@ -99,11 +101,11 @@ TEST_P(BatchNormRunning, UnbiasedChangesTheRunningVarianceAlone) {
 TEST_P(BatchNormRunning, InferenceAfterTraining) {
   NormCase c = make_case({16, 3, 5});
   c.options.momentum = 0;
-  const ForwardResult r = forward_train(c, isa());
+  const ForwardResult r = forward_train(c);
   c.running_mean = r.running_mean;
   c.running_var = r.running_var;
   const Expected e = expect_training(c);
-  EXPECT_TRUE(support::close(inference(c, isa()), e.y, e.bounds.y));
+  EXPECT_TRUE(support::close(inference(c), e.y, e.bounds.y));
 }
 
 }  // namespace

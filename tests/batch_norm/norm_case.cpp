@@ -1,4 +1,4 @@
-#include "backend/cpu/batch_norm_case.hpp"
+#include "batch_norm/norm_case.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -14,30 +14,30 @@ using support::kFloatEps;
 
 /// One channel as the reference sees it.
 struct Channel {
-  double mean = 0, var = 0, invstd = 0;
+  double mean = 0, var = 0, inv_std = 0;
   double mean_error = 0;                                  ///< of the float32 mean
   double var_error = 0;                                   ///< of the float32 variance
-  double invstd_error = 0;                                ///< relative
+  double inv_std_error = 0;                               ///< relative
   double sum = 0, sum_xhat = 0, size = 0, size_xhat = 0;  ///< sums of dy and dy * xhat, and of their sizes
   double sum_error = 0, sum_xhat_error = 0;
 };
 
-double inverse_deviation(double var, double eps) {
+double inv_std_of(double var, double eps) {
   return var + eps == 0 ? 0 : 1 / std::sqrt(var + eps);
 }
 
 /// Fills in y, dx, dgamma and dbeta: one rounding of spacing eps wherever a float32 is made, the errors of
 /// the statistics, and those of the two sums (float32 over at most `chunk` terms, longer ones in double):
-///   xhat:  |invstd| * mean_error + |xhat| * (2 eps + invstd_error)
+///   xhat:  |inv_std| * mean_error + |xhat| * (2 eps + inv_std_error)
 ///   y:     |gamma| * error(xhat) + 2 eps * (|gamma * xhat| + |beta|)
 ///   dbeta: bound(chunk, sum |dy|)
-///   dgamma: bound(chunk, sum |dy * xhat|) + sum |dy * xhat| * (2 eps + invstd_error)
-///           + invstd * mean_error * |sum dy|, the mean's error being the same in all terms
-///   dx:    |gamma| * invstd times the errors of the three terms
+///   dgamma: bound(chunk, sum |dy * xhat|) + sum |dy * xhat| * (2 eps + inv_std_error)
+///           + inv_std * mean_error * |sum dy|, the mean's error being the same in all terms
+///   dx:    |gamma| * inv_std times the errors of the three terms
 void set_bounds(const NormCase& c, std::int64_t chunk, std::vector<Channel>& channels, Expected& e) {
   const auto xhat = [&](std::size_t i) {
     const Channel& k = channels[c.channel_of(i)];
-    return k.invstd == 0 ? 0 : (c.x[i] - k.mean) * k.invstd;
+    return k.inv_std == 0 ? 0 : (c.x[i] - k.mean) * k.inv_std;
   };
   for (std::size_t i = 0; i < c.x.size(); ++i) {
     Channel& k = channels[c.channel_of(i)];
@@ -49,8 +49,8 @@ void set_bounds(const NormCase& c, std::int64_t chunk, std::vector<Channel>& cha
   for (Channel& k : channels) {
     k.sum_error = support::bound(kFloatEps, chunk, k.size);
     k.sum_xhat_error = support::bound(kFloatEps, chunk, k.size_xhat) +
-                       k.size_xhat * (2 * kFloatEps + k.invstd_error) +
-                       k.invstd * k.mean_error * std::abs(k.sum);
+                       k.size_xhat * (2 * kFloatEps + k.inv_std_error) +
+                       k.inv_std * k.mean_error * std::abs(k.sum);
     e.bounds.mean.push_back(k.mean_error);
     e.bounds.var.push_back(k.var_error);
     e.bounds.dbeta.push_back(k.sum_error);
@@ -62,11 +62,11 @@ void set_bounds(const NormCase& c, std::int64_t chunk, std::vector<Channel>& cha
     const double gamma = std::abs(c.gamma[c.channel_of(i)]);
     const double beta = std::abs(c.beta[c.channel_of(i)]);
     const double h = std::abs(xhat(i));
-    const double h_error = k.invstd * k.mean_error + h * (2 * kFloatEps + k.invstd_error);
+    const double h_error = k.inv_std * k.mean_error + h * (2 * kFloatEps + k.inv_std_error);
     e.bounds.y.push_back(gamma * h_error + 2 * kFloatEps * (gamma * h + beta));
     const double terms = std::abs(c.dy[i]) + std::abs(k.sum) / n + h * std::abs(k.sum_xhat) / n;
-    e.bounds.dx.push_back(gamma * k.invstd *
-                          (terms * (4 * kFloatEps + k.invstd_error) +
+    e.bounds.dx.push_back(gamma * k.inv_std *
+                          (terms * (4 * kFloatEps + k.inv_std_error) +
                            (k.sum_error + h * k.sum_xhat_error + h_error * std::abs(k.sum_xhat)) / n));
   }
 }
@@ -126,7 +126,7 @@ Expected expect_training(const NormCase& c) {
     Channel& k = channels[i];
     k.mean = forward.mean[i];
     k.var = forward.var[i];
-    k.invstd = inverse_deviation(k.var, c.options.eps);
+    k.inv_std = inv_std_of(k.var, c.options.eps);
     const double center = support::bound(kFloatEps, chunk, std::sqrt(k.mean * k.mean + k.var));
     // A variance beyond float32 sends the channel to double precision.
     k.mean_error = std::isinf(k.var)
@@ -134,7 +134,7 @@ Expected expect_training(const NormCase& c) {
                        : kFloatEps * std::abs(k.mean) + support::bound(kFloatEps, chunk, std::sqrt(k.var));
     k.var_error =
         support::bound(kFloatEps, chunk, k.var + center * center) + std::numeric_limits<float>::denorm_min();
-    k.invstd_error = kFloatEps + (k.invstd == 0 ? 0 : 0.5 * k.var_error / (k.var + c.options.eps));
+    k.inv_std_error = kFloatEps + (k.inv_std == 0 ? 0 : 0.5 * k.var_error / (k.var + c.options.eps));
   }
   Expected e{forward.y, forward.mean, forward.var, gradients.x, gradients.gamma, gradients.beta, {}};
   set_bounds(c, chunk, channels, e);
@@ -150,8 +150,8 @@ Expected expect_inference(const NormCase& c) {
   for (std::size_t i = 0; i < channels.size(); ++i) {
     channels[i].mean = mean[i];
     channels[i].var = var[i];
-    channels[i].invstd = inverse_deviation(var[i], c.options.eps);
-    channels[i].invstd_error = kFloatEps;
+    channels[i].inv_std = inv_std_of(var[i], c.options.eps);
+    channels[i].inv_std_error = kFloatEps;
   }
   Expected e{
       norm_inference(x, gamma, reference::widen(c.beta), mean, var, c.reference_shape(), c.options.eps),
