@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Compares bntrain with PyTorch on Fashion-MNIST.
 
-  step       one step from the same state, at states of a float64 run of PyTorch; with an optimizer that remembers, three
+  step       one step from the same state, at states of a float64 run of PyTorch; three of an optimizer that remembers
   free       50 free steps at lr 0.002, losses against float64
   drift      50 free steps at lr 0.2 beside PyTorch's own float32: shown, not judged
   planted    errors planted in the reference must be noticed by `step` or `free`
@@ -84,8 +84,8 @@ def check_steps(program, data, arguments, figures, planted):
 
 def check_free(runs, figures):
     run = next(iter(runs.values()))
-    print(f"\nfree, {run.setting.name}, init torch, {' '.join(map(str, run.optimizer.flags()))}, {free_check.STEPS} steps: "
-          "largest difference of a step's loss")
+    print(f"\nfree, {run.setting.name}, init torch, {' '.join(map(str, run.optimizer.flags()))}, {free_check.STEPS} "
+          "steps: largest difference of a step's loss")
     passed = True
     for seed, run in runs.items():
         error = run.error()

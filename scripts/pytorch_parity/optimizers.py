@@ -72,7 +72,8 @@ class Optimizer:
 
     def twin(self, module):
         """PyTorch's optimizer over the parameters of `module`."""
-        weights = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))}
+        weights = {f"{name}.weight" for name, layer in module.named_modules()
+                   if isinstance(layer, (nn.Conv2d, nn.Linear))}
         groups = [{"params": [], "weight_decay": self.decay_factor}, {"params": [], "weight_decay": 0.0}]
         for name, parameter in module.named_parameters():
             groups[self.decay == "weights" and name not in weights]["params"].append(parameter)
@@ -85,9 +86,9 @@ class Optimizer:
 class Rounding:
     """What the error of one parameter tensor's updates may be, from the absolute values of all that is added up.
 
-    In units of 2^-23: for each update half a unit of w for the result's rounding, as much for the decay of AdamW and for
-    its factor, and half a unit of the update for each factor, product, sum, quotient or root in it; what is remembered
-    passes through three (SGD) or four of them in every step."""
+    In units of 2^-23: half a unit of w for the result's rounding, as much for the decay of AdamW and for its factor,
+    and half a unit of the update for each factor, product, sum, quotient or root in it. What is remembered passes
+    through several of them in every step. The coefficients below round these counts up."""
 
     def __init__(self, optimizer, decay):
         self.optimizer, self.decay = optimizer, decay

@@ -28,7 +28,8 @@ def check(program, figures):
                 optimizer = Optimizer(LR, schedule=schedule, warmup=warmup)
                 records = program.step_records([*TRAINING, *length, *optimizer.flags()])
                 told = [record.get("lr", float("nan")) for record in records]
-                errors[f"{steps} steps, warm-up {warmup}"] = lr_error(told, optimizer.learning_rates(steps, STEPS_PER_EPOCH))
+                expected = optimizer.learning_rates(steps, STEPS_PER_EPOCH)
+                errors[f"{steps} steps, warm-up {warmup}"] = lr_error(told, expected)
         fine = all(error <= BOUND for error in errors.values())
         worst = max(errors, key=lambda name: (errors[name] != errors[name], errors[name]))
         print(f"{schedule:28} {errors[worst]:9.2e} at {worst} {'ok' if fine else 'FAILED'}")

@@ -12,13 +12,13 @@ from .optimizers import expected_updates
 
 LR = 0.2
 LOSS_BOUND = 1e-6
-# Of gradients. An activation's own error is a few roundings of an element, and what the sums of a layer make of it is no
-# larger than what they make of the roundings of its input: a new activation needs no bound of its own.
-LINEAR_BOUND = 5e-6  # relative norm
-# Layers of images, in units of |gradient| + SHARE_OF_TERMS * |sums of |terms||: a batch norm after a convolution takes most
-# of its gradient away where its inputs hardly differ, or all but eps where a kernel has one weight, and leaves rounding.
-IMAGE_BOUND, SHARE_OF_TERMS = 2e-5, 0.1
-EXPOSED_BOUND = 2e-3  # in a state where a ReLU of images or the argmax of a pooling window flips; the median is not exposed
+# Of gradients, in units of |gradient| + SHARE_OF_TERMS * |sums of |terms||: a batch norm after a layer takes most of
+# its gradient away where its inputs hardly differ, or all but eps where a kernel has one weight, and leaves rounding. An
+# activation's own error is a few roundings of an element, and what the sums of a layer make of it is no larger than
+# what they make of the roundings of its input: a new activation needs no bound of its own.
+SHARE_OF_TERMS = 0.1
+LINEAR_BOUND, IMAGE_BOUND = 5e-6, 2e-5  # layers with flat outputs, layers of images
+EXPOSED_BOUND = 2e-3  # in a state where a ReLU of images or the argmax of a pooling window flips; medians see none
 RUNNING_BOUND = 1e-6  # of the variance, and of the mean in units of sqrt(mean^2 + variance)
 # The gradient of a bias before a batch norm is 0; what remains is the rounding of the terms of its sum, in units of
 # sum |terms|. PyTorch in float32 gives 1.1e-5, a BN backward without its sums 0.1.
@@ -36,19 +36,23 @@ def is_cancelled(step, name):
     return bool((step.gradients[name].abs() <= CANCELLED * step.terms(name)).all())
 
 
+def gradient_error(step, gradients, name):
+    expected = step.gradients[name].numpy()
+    scale = np.linalg.norm(expected) + SHARE_OF_TERMS * np.linalg.norm(step.terms(name).numpy())
+    difference = np.linalg.norm(gradients[name] - expected)
+    return 0.0 if difference == 0 else difference / scale if scale > 0 else np.inf
+
+
 def compare_gradients(measures, expected, gradients):
-    for name, gradient in expected.gradients.items():
-        gradient, actual = gradient.numpy(), gradients[name].astype(np.float64)
+    for name in expected.gradients:
         layer = name.rpartition(".")[0]
         if is_cancelled(expected, name):
-            measures.add(f"gradient {name} / sum |terms|", largest_ratio(np.abs(actual), expected.terms(name).numpy()),
-                         CANCELLED_BOUND)
-        elif expected.is_flat(layer):
-            measures.add(f"gradient {name}", relative_norm(actual, gradient), LINEAR_BOUND)
+            measures.add(f"gradient {name} / sum |terms|",
+                         largest_ratio(np.abs(gradients[name]), expected.terms(name).numpy()), CANCELLED_BOUND)
         else:
-            scale = np.linalg.norm(gradient) + SHARE_OF_TERMS * np.linalg.norm(expected.terms(name).numpy())
-            measures.add(f"gradient {name}", np.linalg.norm(actual - gradient) / scale,
-                         EXPOSED_BOUND if layer in expected.exposed else IMAGE_BOUND, IMAGE_BOUND)
+            bound = LINEAR_BOUND if expected.is_flat(layer) else IMAGE_BOUND
+            measures.add(f"gradient {name}", gradient_error(expected, gradients, name),
+                         EXPOSED_BOUND if layer in expected.exposed else bound, bound)
 
 
 def compare_statistics(measures, expected, after):
@@ -56,7 +60,8 @@ def compare_statistics(measures, expected, after):
         if name.endswith("num_batches_tracked"):
             measures.add(f"after {name}", abs(int(values) - int(expected[name])), 0)
         elif name.endswith("running_var"):
-            measures.add(f"after {name}", relative_norm(values.astype(np.float64), expected[name].numpy()), RUNNING_BOUND)
+            measures.add(f"after {name}", relative_norm(values.astype(np.float64), expected[name].numpy()),
+                         RUNNING_BOUND)
         elif name.endswith("running_mean"):
             mean, var = expected[name].numpy(), expected[name.replace("running_mean", "running_var")].numpy()
             measures.add(f"after {name}", np.linalg.norm(values - mean) / np.linalg.norm(np.hypot(mean, np.sqrt(var))),
@@ -79,10 +84,10 @@ def compare_updates(measures, module, optimizer, state, outcomes, rules):
 
 
 def ties_taken_otherwise(expected, gradients, take_step):
-    """(ReLU, image, unit) of the hidden ReLUs that are 0 but for rounding and that bntrain saw on the other side, and the
-    step that takes its side."""
+    """(ReLU, image, unit) of the hidden ReLUs that are 0 but for rounding and that bntrain saw on the other side, and
+    the step that takes its side."""
     def errors(step):
-        return [relative_norm(gradients[name], step.gradients[name].numpy()) for name in step.gradients
+        return [gradient_error(step, gradients, name) for name in step.gradients
                 if step.is_flat(name.rpartition(".")[0]) and not is_cancelled(step, name)]
 
     taken = []
@@ -99,7 +104,8 @@ def ties_taken_otherwise(expected, gradients, take_step):
 def run(program, images, labels, setting, optimizer, init, seed, states, every, planted=()):
     """Every `every`th state of a float64 run of PyTorch, rounded to float32. Measures by the name of the rules."""
     if optimizer.schedule.startswith(("cosine", "onecycle")):
-        raise SystemExit(f"the rates of '{optimizer.schedule}' depend on the number of steps: --check free compares them")
+        raise SystemExit(f"the rates of '{optimizer.schedule}' depend on the number of steps: --check free compares "
+                         "them")
     measures = defaultdict(Measures)
     networks = {rules: Network(setting.text, rules) for rules in (CORRECT, *planted)}
     network, module = networks[CORRECT], build(setting.text)
@@ -124,8 +130,8 @@ def run(program, images, labels, setting, optimizer, init, seed, states, every, 
             if set(first.after) != set(state) or set(first.gradients) != set(expected.gradients):
                 raise SystemExit(f"tensor names: saved {sorted(first.after)}, gradients {sorted(first.gradients)}")
             ties, same_side = ties_taken_otherwise(expected, first.gradients, take_step)
-            wrong = {rules: take_step(rules=rules) for rules in planted[:len(planted) * (step < PLANTED_STATES * every)]}
-            for rules, reference in ({CORRECT: same_side} | wrong).items():
+            wrong = planted if step < PLANTED_STATES * every else ()
+            for rules, reference in {CORRECT: same_side, **{error: take_step(rules=error) for error in wrong}}.items():
                 of = measures[rules.name]
                 of.add("loss", abs(first.losses[0] - reference.loss) / abs(reference.loss), LOSS_BOUND)
                 compare_gradients(of, reference, first.gradients)

@@ -78,7 +78,8 @@ class InPlaceOfProgram:
     def step_records(self, arguments):
         flags = dict(zip(arguments[::2], arguments[1::2]))
         steps = flags.get("--steps", 7 * flags.get("--epochs", 0))
-        rates = learning_rates(flags.get("--schedule", "constant"), flags.get("--warmup", 0), float(flags["--lr"]), steps, 7)
+        rates = learning_rates(flags.get("--schedule", "constant"), flags.get("--warmup", 0), float(flags["--lr"]),
+                               steps, 7)
         return [{} if lr is None else {"lr": lr} for lr in self.alter(rates)]
 
 

@@ -61,7 +61,9 @@ class AdamInPlaceOfAdamW(InPlaceOfProgram):
     """The decay added to the gradient, not taken off the weights."""
 
     def twin(self, module, optimizer):
-        return torch.optim.Adam(optimizer.twin(module).param_groups, optimizer.lr, optimizer.betas, optimizer.adam_eps)
+        groups = [{name: group[name] for name in ("params", "weight_decay")}
+                  for group in optimizer.twin(module).param_groups]
+        return torch.optim.Adam(groups, optimizer.lr, optimizer.betas, optimizer.adam_eps)
 
 
 def problem():
