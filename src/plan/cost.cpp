@@ -75,7 +75,7 @@ class Costs {
   // FLOP for each element of the tensor that a pass goes over.
   static constexpr std::int64_t kStatistics = 4;  // mean: +; sum of squares: -, multiply-add
   static constexpr std::int64_t kApply = 3;       // (x - mean) * scale + beta
-  static constexpr std::int64_t kSums = 5;  // dbeta: +; dgamma: xhat = (x - mean) * invstd, multiply-add
+  static constexpr std::int64_t kSums = 5;  // dbeta: +; dgamma: xhat = (x - mean) * inv_std, multiply-add
   static constexpr std::int64_t kInputGradient = 6;  // (dy - dbeta / n - xhat * dgamma / n) * scale
   static constexpr std::int64_t kLoss = 6;           // exp(x - max), their sum; / sum, - onehot, * scale
 

@@ -264,5 +264,73 @@ TEST(NetworkLimits, BrokenPreconditions) {
   EXPECT_THROW(Network::parse("fc10", fashion, 0), std::logic_error);
 }
 
+std::vector<std::string> names_of(const Network& network) {
+  std::vector<std::string> names;
+  for (const Layer& layer : network.layers()) names.push_back(layer.name + " " + layer.text);
+  return names;
+}
+
+TEST(Residual, BranchesAreNamedAsModulesOfPyTorch) {
+  const Network network = Network::parse(
+      "conv4x3,res(conv4x3p1,bn,relu|conv4x1),relu,res(res(bn),gelu),fc10", {1, 28, 28, false}, 10);
+  EXPECT_THAT(names_of(network),
+              ElementsAre("0 conv4x3", "1.body.0 conv4x3p1", "1.body.1 bn", "1.body.2 relu", "1.shortcut.0 conv4x1",
+                          "1 add", "2 relu", "3.body.0.body.0 bn", "3.body.0 add", "3.body.1 gelu", "3 add",
+                          "4 flatten", "5 fc10"));
+  EXPECT_THAT(network.layers()[5].inputs, ElementsAre(3, 4));
+  EXPECT_THAT(network.layers()[8].inputs, ElementsAre(7, 6));  // the inner identity
+  EXPECT_THAT(network.layers()[10].inputs, ElementsAre(9, 6));
+  EXPECT_EQ(network.parameters()[2].name, "1.body.0.weight");
+  EXPECT_EQ(network.parameters()[4].name, "1.body.1.weight");
+  EXPECT_EQ(network.running().size(), 2u);
+}
+
+TEST(Residual, TheTextIsCanonicalAndParsesAgain) {
+  const Network network = Network::parse(" res( conv4x3s1p1 , leakyrelu0.01 | conv4x1p0 ),fc10 ", {1, 8, 8, false}, 10);
+  EXPECT_EQ(network.text(), "res(conv4x3p1,leakyrelu|conv4x1),fc10");
+  EXPECT_EQ(Network::parse(network.text(), {1, 8, 8, false}, 10).text(), network.text());
+}
+
+TEST(Residual, WithoutNormTheBranchesLoseTheirs) {
+  const Network network =
+      Network::parse("res(conv1x3p1,bn|bn),fc10", {1, 8, 8, false}, 10, Norm::none);
+  EXPECT_EQ(network.text(), "res(conv1x3p1),fc10");
+  EXPECT_TRUE(network.running().empty());
+  EXPECT_THAT(error_message(ErrorKind::usage, [] { Network::parse("res(bn),fc10", {1, 8, 8, false}, 10, Norm::none); }),
+              HasSubstr("layer 1 'res(bn)': has no layer left in its body"));
+}
+
+TEST(Residual, MistakesAreNamedWithTheirPlace) {
+  const auto message = [](const char* text) {
+    return error_message(ErrorKind::usage, [&] { Network::parse(text, {1, 8, 8, false}, 10); });
+  };
+  EXPECT_THAT(message("conv4x3,res(conv8x3p1),fc10"),
+              AllOf(HasSubstr("layer 2 'res(conv8x3p1)': its body gives (8, 6, 6) and its input is (4, 6, 6)"),
+                    HasSubstr("a shortcut can project")));
+  EXPECT_THAT(message("res(conv4x3,bn|conv4x1),fc10"), HasSubstr("its shortcut gives (4, 8, 8)"));
+  EXPECT_THAT(message("conv4x3,res(conv4x3p1,conv4x9),fc10"), HasSubstr("layer 2.body.2 'conv4x9': the kernel 9"));
+  EXPECT_THAT(message("res(bn|bn|bn),fc10"), HasSubstr("has 3 branches"));
+  EXPECT_THAT(message("res(),fc10"), HasSubstr("layer 1.body.1 '': is empty"));
+  EXPECT_THAT(message("res(bn|),fc10"), HasSubstr("layer 1.shortcut.1 '': is empty"));
+  EXPECT_THAT(message("res(bn,fc10"), HasSubstr("a '(' without its ')'"));
+  EXPECT_THAT(message("bn),fc10"), HasSubstr("a ')' without its '('"));
+  EXPECT_THAT(message("res(bn)relu,fc10"), HasSubstr("a closing parenthesis must end the residual block"));
+  EXPECT_THAT(message("bn|bn,fc10"), HasSubstr("is not understood"));
+  EXPECT_THAT(message("leakyrelu-1,fc10"), HasSubstr("'-1' is not understood"));
+  EXPECT_THAT(message("gelu0.1,fc10"), HasSubstr("'0.1' is not understood"));
+  EXPECT_THAT(message("fc4,res(bn)"), HasSubstr("must end with one output a class"));
+  std::string deep = "bn";
+  for (int i = 0; i < 60; ++i) deep = "res(" + deep + ")";
+  EXPECT_THAT(message((deep + ",fc10").c_str()), HasSubstr("at most 50 residual blocks may be nested"));
+  EXPECT_THAT(message((std::string(100'000, '(') + std::string(100'000, ')')).c_str()),
+              HasSubstr("at most 10000 are allowed"));
+}
+
+TEST(Residual, WeightsStandFirstInTheFlatBuffer) {
+  const Network network = Network::parse("res(conv1x3p1,bn),fc10", {1, 8, 8, false}, 10);
+  for (const Parameter& p : network.parameters())
+    EXPECT_EQ(p.offset < network.weight_floats(), p.role == TensorRole::weight) << p.name;
+}
+
 }  // namespace
 }  // namespace bntrain
