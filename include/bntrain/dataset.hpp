@@ -10,14 +10,6 @@
 
 namespace bntrain {
 
-/// Images of one shape with one label each. Pixels stay bytes until a batch is gathered (pixel / 255).
-struct ImageSet {
-  Shape shape;
-  std::int64_t count = 0;
-  std::vector<std::uint8_t> pixels;  ///< [count][channels][height][width]
-  std::vector<std::uint8_t> labels;  ///< [count], each below Dataset::classes
-};
-
 /// A training and a test set over the same classes.
 struct Dataset {
   std::string name;    ///< "fashion-mnist", "synthetic", or the folder's or files' name (digests unknown)

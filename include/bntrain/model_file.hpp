@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "bntrain/batch_norm.hpp"
 #include "bntrain/network.hpp"
 #include "bntrain/tensor.hpp"
 

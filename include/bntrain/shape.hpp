@@ -1,8 +1,9 @@
-// The shape of one image, or of one layer's output for one image.
+// The shape of one image, or of one layer's output for one image, and sets of images.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace bntrain {
 
@@ -16,6 +17,14 @@ struct Shape {
   std::int64_t spatial() const { return height * width; }
   std::int64_t size() const { return channels * height * width; }
   bool operator==(const Shape&) const = default;
+};
+
+/// Images of one shape with one label each. Pixels stay bytes until a batch is gathered (pixel / 255).
+struct ImageSet {
+  Shape shape;
+  std::int64_t count = 0;
+  std::vector<std::uint8_t> pixels;  ///< [count][channels][height][width]
+  std::vector<std::uint8_t> labels;  ///< [count], each below Dataset::classes
 };
 
 /// "(20, 12, 12)" or "(1250)"; with a batch "(256, 20, 12, 12)".

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "bntrain/dataset.hpp"
+#include "bntrain/shape.hpp"
 #include "bntrain/metrics.hpp"
 #include "plan/plan.hpp"
 

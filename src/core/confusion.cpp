@@ -1,4 +1,4 @@
-#include "bntrain/confusion.hpp"
+#include "core/confusion.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 
 #include <cmath>
 #include <numbers>

@@ -3,7 +3,7 @@
 
 #include "bntrain/dataset.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 
 namespace bntrain {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "bntrain/dataset.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "data/limits.hpp"
 
 namespace bntrain {

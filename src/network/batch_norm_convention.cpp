@@ -1,4 +1,4 @@
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 
 #include <algorithm>
 #include <charconv>

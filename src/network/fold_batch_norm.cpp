@@ -1,4 +1,4 @@
-#include "bntrain/fold_batch_norm.hpp"
+#include "network/fold_batch_norm.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "bntrain/network.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "network/state_layout.hpp"
 
 namespace bntrain {

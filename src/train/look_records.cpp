@@ -1,7 +1,7 @@
 // The records of a Probe.
 #include <string>
 
-#include "bntrain/probe.hpp"
+#include "train/probe.hpp"
 #include "train/records.hpp"
 
 namespace bntrain {

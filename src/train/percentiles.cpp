@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "bntrain/probe.hpp"
+#include "train/probe.hpp"
 
 namespace bntrain {
 

@@ -1,4 +1,4 @@
-#include "bntrain/probe.hpp"
+#include "train/probe.hpp"
 
 #include <algorithm>
 #include <cmath>

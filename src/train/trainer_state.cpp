@@ -3,9 +3,9 @@
 #include <string>
 
 #include "backend/state.hpp"
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/probe.hpp"
+#include "train/probe.hpp"
 #include "bntrain/trainer.hpp"
 #include "core/number_text.hpp"
 #include "train/records.hpp"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "support/small_training.hpp"
 
 namespace bntrain::test {

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <span>
 
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "support/gradcheck.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"

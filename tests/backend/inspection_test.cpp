@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"
 #include "support/tolerance.hpp"

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "support/small_training.hpp"
 
 namespace bntrain::test {

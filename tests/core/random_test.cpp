@@ -1,5 +1,5 @@
 // Fixed values were computed by a separate implementation in another language.
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 
 #include <gtest/gtest.h>
 

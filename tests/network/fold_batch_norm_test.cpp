@@ -1,5 +1,5 @@
 // Folded networks against the unfolded ones, layer by layer in double precision.
-#include "bntrain/fold_batch_norm.hpp"
+#include "network/fold_batch_norm.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "plan/plan.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 
 namespace bntrain {
 namespace {

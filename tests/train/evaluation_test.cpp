@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "bntrain/confusion.hpp"
+#include "core/confusion.hpp"
 #include "bntrain/model_file.hpp"
 #include "support/backends.hpp"
 #include "support/plan_reference.hpp"

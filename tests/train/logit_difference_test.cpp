@@ -1,4 +1,4 @@
-#include "bntrain/logit_difference.hpp"
+#include "train/logit_difference.hpp"
 
 #include <gtest/gtest.h>
 

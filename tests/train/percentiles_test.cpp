@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "bntrain/probe.hpp"
-#include "bntrain/random.hpp"
+#include "train/probe.hpp"
+#include "core/random.hpp"
 
 namespace bntrain {
 namespace {

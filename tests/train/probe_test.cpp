@@ -1,5 +1,5 @@
 // What a training run records of its inside, judged by the reference in double.
-#include "bntrain/probe.hpp"
+#include "train/probe.hpp"
 
 
 #include <gmock/gmock.h>
@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "bntrain/trainer.hpp"
 #include "backend/state.hpp"
 #include "support/plan_reference.hpp"

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "bntrain/error.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 
 namespace bntrain {
 namespace {

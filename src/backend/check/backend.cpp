@@ -10,7 +10,7 @@
 
 #include "backend/check/step_comparison.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 
 namespace bntrain {
 namespace {

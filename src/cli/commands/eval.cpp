@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
 #include "bntrain/model_file.hpp"

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
-#include "bntrain/fold_batch_norm.hpp"
-#include "bntrain/logit_difference.hpp"
+#include "network/fold_batch_norm.hpp"
+#include "train/logit_difference.hpp"
 #include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"

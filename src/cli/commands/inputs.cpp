@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "formats/safetensors.hpp"
 

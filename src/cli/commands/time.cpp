@@ -10,7 +10,7 @@
 #include "backend/executable.hpp"
 #include "bntrain/config.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "bntrain/trainer.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 #include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/trainer.hpp"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "bntrain/batch_norm_convention.hpp"
+#include "network/batch_norm_convention.hpp"
 #include "bntrain/config.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"

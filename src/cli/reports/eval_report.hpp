@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/confusion.hpp"
+#include "core/confusion.hpp"
 #include "bntrain/metrics.hpp"
 #include "train/records.hpp"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "bntrain/confusion.hpp"
+#include "core/confusion.hpp"
 
 namespace bntrain::cli {
 

@@ -9,7 +9,7 @@
 #include "backend/check/backend.hpp"
 #include "backend/cpu/backend.hpp"
 #include "backend/check/faulty_backend.hpp"
-#include "bntrain/random.hpp"
+#include "core/random.hpp"
 #include "support/small_training.hpp"
 
 namespace bntrain::test {
