@@ -12,6 +12,7 @@
 
 #include "backend/executable.hpp"
 #include "bntrain/config.hpp"
+#include "bntrain/dataset.hpp"
 #include "bntrain/network.hpp"
 #include "bntrain/tensor.hpp"
 

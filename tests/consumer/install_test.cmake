@@ -11,9 +11,11 @@ run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${installed})
 file(RENAME ${installed} ${prefix})
 
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G Ninja
-  -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX} -Dbntrain_ROOT=${prefix})
+  -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX} -Dbntrain_ROOT=${prefix}
+  -DEXAMPLES_DIR=${CMAKE_CURRENT_LIST_DIR}/../../examples)
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer)
+execute_process(COMMAND ${WORK_DIR}/build/train WORKING_DIRECTORY ${WORK_DIR} COMMAND_ERROR_IS_FATAL ANY)
 if(HAS_CUDA)
   run(${WORK_DIR}/build/kernels_consumer)
 endif()
