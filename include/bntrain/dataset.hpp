@@ -13,7 +13,7 @@ namespace bntrain {
 /// A training and a test set over the same classes.
 struct Dataset {
   std::string name;    ///< "fashion-mnist", "synthetic", or the folder's or files' name (digests unknown)
-  std::string source;  ///< the folder (and NAME), or the synthetic description, as it was resolved
+  std::string source;  ///< the folder (and NAME), or the synthetic description, as resolved
   std::int64_t classes = 10;
   ImageSet train;
   ImageSet test;
@@ -44,7 +44,7 @@ Dataset load_dataset(const std::string& data, const DataSearch& search);
 Dataset load_idx_dataset(const std::filesystem::path& place);
 
 /// A generated, learnable data set: each class has a fixed random pattern, each image is its class's pattern
-/// mixed with uniform noise. Bytes depend on these numbers and on nothing else.
+/// mixed with uniform noise. The bytes depend on these values alone.
 struct SyntheticSpec {
   Shape shape{1, 12, 12, false};
   std::int64_t classes = 10;
@@ -61,12 +61,12 @@ SyntheticSpec parse_synthetic(const std::string& description);
 Dataset make_synthetic(const SyntheticSpec& spec);
 
 /// Takes `fraction` of the training images (to the nearest whole image) out of the training set and makes
-/// them the test set of the result, for validation while `dataset.test` stays unseen. Which ones depends on
+/// them the test set of the result, for validation while `dataset.test` stays unused. Which ones depends on
 /// their number and the seed alone; both parts keep the order of the images. Throws Error(usage) when a part
 /// would be empty.
 Dataset hold_out(const Dataset& dataset, double fraction, std::uint64_t seed);
 
-/// SHA-256 over everything that training sees of a data set: shapes, counts, classes, pixels and labels.
+/// SHA-256 over the content of a data set: shapes, counts, classes, pixels and labels.
 std::string content_digest(const Dataset& dataset);
 
 }  // namespace bntrain

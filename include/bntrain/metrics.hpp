@@ -1,4 +1,4 @@
-// What a step and an epoch measure.
+// The metrics of a step and of an epoch.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace bntrain {
 
-/// One batch: the sum of the cross-entropies (nats), the images classified right, the images.
+/// One batch: the sum of the cross-entropies (nats), the images classified correctly, all images.
 struct StepMetrics {
   double loss_sum = 0;
   std::int64_t correct = 0;

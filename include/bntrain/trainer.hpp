@@ -34,7 +34,7 @@ struct Evaluation {
   double eval_seconds = 0;
 };
 
-/// Where and why training left the finite numbers.
+/// Where and why training diverged: non-finite loss.
 struct Divergence {
   std::int64_t epoch = 0;
   std::int64_t step = 0;  ///< from 0, the first step whose loss was not finite
@@ -52,14 +52,14 @@ struct TrainResult {
   std::vector<EpochResult> epochs;
   std::int64_t steps = 0;
   std::optional<Divergence> divergence;
-  bool out_of_patience = false;  ///< finished for want of a better accuracy
+  bool out_of_patience = false;  ///< finished because of config.patience
   AverageMetrics final_test;     ///< with validation, when finished: the test set by the best epoch's weights
 };
 
 class Trainer;
 class TrainingClock;
 
-/// Is told what happens, in order. The trainer itself prints nothing.
+/// Receives what happens, in order. The trainer itself prints nothing.
 class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
@@ -69,13 +69,13 @@ class TrainObserver {
                         const std::vector<StepMetrics>&) {}
   /// Never at the end of an epoch: that evaluation is on_epoch()'s.
   virtual void on_evaluation(const Evaluation&) {}
-  /// A step that config.record asks to look at, once all earlier steps were told.
+  /// Of a step that config.record asks for, once all earlier steps were reported.
   virtual void on_record(const StepRecord&) {}
   virtual void on_epoch(const EpochResult&) {}
   /// With validation: this epoch is the best so far, and this its model.
   virtual void on_best(const EpochResult&, const ModelState&) {}
-  /// A run that starts from trainer.checkpoint() as it is now goes on as this one will. Every `save_every`
-  /// steps, after every epoch, and when the run ends inside one; everything before it has been told.
+  /// A run that starts from trainer.checkpoint() as it is now continues as this one will. Every `save_every`
+  /// steps, after every epoch, and when the run ends inside one; everything before it has been reported.
   virtual void on_checkpoint(const Trainer& /*trainer*/) {}
 };
 
@@ -88,13 +88,13 @@ class Trainer {
   /// Begins with these values, such as those of load_model(), in place of config.init. Throws Error(data)
   /// where they are not those of the network.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const ModelState& initial);
-  /// Goes on where `from` was made: on the same backend with the same bits as if it had never stopped.
+  /// Continues where `from` was made: on the same backend bit for bit as if it had never been interrupted.
   /// Ignores config.init. Throws Error(data) where the checkpoint does not fit the configuration or the data.
   Trainer(const TrainConfig& config, const Dataset& dataset, Backend& backend, const Checkpoint& from);
 
   ~Trainer();
 
-  /// What is trained on and evaluated with: the data set, or with validation its split.
+  /// The data set, or with validation its split: trained on `train`, evaluated on `test`.
   const Dataset& data() const { return split_ ? *split_ : dataset_; }
   const TrainConfig& config() const { return config_; }
   const Network& network() const { return network_; }
@@ -114,8 +114,8 @@ class Trainer {
   /// The state between two steps: before run(), or in TrainObserver::on_checkpoint().
   Checkpoint checkpoint() const;
 
-  /// The model as it is now, with what its file tells about the training: data set, initial values, seed,
-  /// steps, conventions of its batch norms. See save_model().
+  /// The model as it is now, for save_model(). Its metadata say how it was trained: data set, config.init,
+  /// seed, steps, conventions of its batch norms.
   Model model() const;
   ModelState save() const;
   ModelState save_gradients() const;

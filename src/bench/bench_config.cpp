@@ -37,7 +37,7 @@ void expect_part(const std::string& setting, const std::string& folder, const Js
                   "; a grid may grow but not shrink: name that value too, or another folder");
 }
 
-/// Where the files lay does not matter once their content is known.
+/// Where the files are does not matter once their content is known.
 Json identity(Json dataset) {
   if (dataset.value("known_digests", false)) dataset.erase("source");
   return dataset;

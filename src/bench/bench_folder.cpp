@@ -22,7 +22,7 @@ const fs::path& make_folder(const fs::path& path) {
                                    (error ? error.message() : "there is a file of that name"));
 }
 
-/// What is hidden are the temporary files of a bench that was killed.
+/// Hidden files are temporary ones of a bench that was killed.
 bool holds_something(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (!entry.path().filename().string().starts_with('.')) return true;
@@ -38,7 +38,7 @@ Json read_config(const fs::path& path) {
   if (config.is_discarded() || !config.is_object() ||
       config.value("schema", Json()) != "bntrain-bench-config") {
     throw Error(ErrorKind::data,
-                path.string() + ": this is no configuration of a bench; name another folder");
+                path.string() + ": this is not the configuration of a bench; name another folder");
   }
   return config;
 }

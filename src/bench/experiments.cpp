@@ -112,13 +112,13 @@ double mean_accuracy(const RunRecord& run) {
 /// How far the median of the inputs to the last activation's first unit moved over the course of training, in
 /// units of the mean distance between their 15th and 85th percentiles.
 double drift(const RunRecord& run) {
-  const std::vector<ActivationRecord> inputs = last_activation_inputs(run);
+  const std::vector<InputPercentiles> inputs = last_activation_inputs(run);
   if (inputs.empty()) return 0;
   const auto [least, most] = std::minmax_element(
       inputs.begin(), inputs.end(),
-      [](const ActivationRecord& a, const ActivationRecord& b) { return a.median < b.median; });
+      [](const InputPercentiles& a, const InputPercentiles& b) { return a.median < b.median; });
   double width = 0;
-  for (const ActivationRecord& record : inputs) width += record.high - record.low;
+  for (const InputPercentiles& record : inputs) width += record.high - record.low;
   return (most->median - least->median) / (width / static_cast<double>(inputs.size()));
 }
 

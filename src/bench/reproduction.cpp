@@ -79,9 +79,9 @@ void check_recording(const std::string& arm, const Recording& recording, const R
 
 }  // namespace
 
-std::vector<ActivationRecord> last_activation_inputs(const RunRecord& run) {
-  std::vector<ActivationRecord> inputs;
-  for (const ActivationRecord& record : run.activations) {
+std::vector<InputPercentiles> last_activation_inputs(const RunRecord& run) {
+  std::vector<InputPercentiles> inputs;
+  for (const InputPercentiles& record : run.activations) {
     if (record.layer == run.activations.back().layer) inputs.push_back(record);
   }
   return inputs;

@@ -83,13 +83,13 @@ struct MeasuredEpoch {
   std::optional<Statistic> train_loss, train_accuracy, test_accuracy;  ///< over the seeds that finished it
 };
 
-/// What the first unit of the last activation layer read over the course of training; nothing where
+/// The inputs of the first unit of the last activation layer over the course of training; nothing where
 /// no activations were recorded.
-std::vector<ActivationRecord> last_activation_inputs(const RunRecord& run);
+std::vector<InputPercentiles> last_activation_inputs(const RunRecord& run);
 
 struct Judgement {
   std::vector<std::vector<MeasuredEpoch>> epochs;     ///< by arm
-  std::vector<std::vector<ActivationRecord>> inputs;  ///< last_activation_inputs() of the first seed, by arm
+  std::vector<std::vector<InputPercentiles>> inputs;  ///< last_activation_inputs() of the first seed, by arm
   std::vector<NumberCheck> numbers;
   std::vector<ClaimCheck> claims;
   bool passed = false;

@@ -7,7 +7,7 @@
 
 namespace bntrain::bench {
 
-/// Everything but the numbers whose names hold "seconds" is the same in two benches of the same
+/// Everything but the values whose names contain "seconds" is the same in two benches of the same
 /// configuration. What was not finite is null.
 Json results_json(const Results& results, const Dataset& dataset);
 

@@ -14,7 +14,7 @@
 namespace bntrain::bench {
 namespace {
 
-/// Ends a run whose results nobody will see, because another one failed.
+/// Ends a run whose results will not be used, because another one failed.
 struct Abandoned {};
 
 class RunList {

@@ -16,7 +16,7 @@ namespace bntrain::bench {
 
 using Backends = std::vector<std::unique_ptr<Backend>>;
 
-/// One backend for each of the runs that go on at the same time. `jobs` is their number; 0: as many as there
+/// One backend for each of the runs that train at the same time. `jobs` is their number; 0: as many as there
 /// are CPU threads, because runs on one thread each never wait for another thread. The CPU threads of
 /// `options` are shared out among them. A GPU takes one run at a time: Error(usage) for more `jobs`. Never
 /// more than `runs`. Otherwise as make_backend().

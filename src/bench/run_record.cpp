@@ -54,7 +54,7 @@ class Reader {
   void read(const std::string& line) {
     if (ended_) throw BadRecord{"nothing may follow the end record"};
     const Json record = parse_record(line);
-    if (record.is_discarded() || !record.is_object()) throw BadRecord{"this is no JSON object"};
+    if (record.is_discarded() || !record.is_object()) throw BadRecord{"this is not a JSON object"};
     const Json& event = member(record, "event");
     if (!event.is_string()) refuse("event", event);
     const bool first = run_.start.is_null();

@@ -20,7 +20,7 @@ struct EpochRecord {
   double test_loss = 0, test_accuracy = 0, test_accuracy_batch_mean = 0;
 };
 
-/// A look at the test set, within an epoch or at its end.
+/// An evaluation on the test set, within an epoch or at its end.
 struct EvaluationRecord {
   std::int64_t step = 0;  ///< updates since the start of the run
   double test_loss = 0, test_accuracy = 0;
@@ -33,25 +33,25 @@ struct DivergenceRecord {
 };
 
 /// The inputs of an activation layer's first unit over a batch: their 15th, 50th and 85th percentiles.
-struct ActivationRecord {
+struct InputPercentiles {
   std::int64_t step = 0;
   std::string layer;
   double low = 0, median = 0, high = 0;
 };
 
 struct RunRecord {
-  Json start;  ///< the first record as it is
+  Json start;  ///< the first record
   std::vector<EpochRecord> epochs;
   std::vector<EvaluationRecord> evaluations;  ///< all of them, in the order of their steps
-  std::vector<ActivationRecord> activations;  ///< where activations were recorded
+  std::vector<InputPercentiles> activations;  ///< where activations were recorded
   std::optional<DivergenceRecord> divergence;
   double train_seconds = 0;  ///< of the finished epochs
-  /// The run had the machine for itself, so that its seconds mean something.
+  /// No other run shared the machine, so that the seconds are meaningful.
   bool alone = true;
 };
 
-/// Throws Error(data) that names `where` and the line when anything is missing, out of order or no number: a
-/// damaged file must not be counted, and running it again would hide the damage.
+/// Throws Error(data) that names `where` and the line when anything is missing, out of order or not a number:
+/// a damaged file must not be counted, and running it again would hide the damage.
 RunRecord read_run_record(std::istream& lines, const std::string& where);
 /// Of a file.
 RunRecord read_run_record(const std::filesystem::path& path);

@@ -20,7 +20,7 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-/// CLI11's, but the default stands after the description, and the environment variables, whose names follow
+/// CLI11's, but the default comes after the description, and the environment variables, whose names follow
 /// one rule, are left to the footer.
 class HelpFormatter : public CLI::Formatter {
  public:

@@ -1,4 +1,4 @@
-// What a classifier takes for what, and the scores of the classes that follow from it.
+// The confusion matrix of a classifier and the scores of its classes.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ inline constexpr std::int64_t undecided = -1;
 /// The class of the first largest logit; `undecided` where any logit is NaN.
 std::int64_t predicted_class(std::span<const float> logits);
 
-/// Counts of images. An undecided image counts as wrong: it is in the sum of its label, in no column.
+/// Counts of images. An undecided image is counted as incorrect: it is in the sum of its label, in no column.
 class ConfusionMatrix {
  public:
   explicit ConfusionMatrix(std::int64_t classes);

@@ -20,7 +20,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder)
   ::close(descriptor_);
   throw Error(ErrorKind::runtime, folder.string() +
                                       ": another bntrain is working in this folder; wait for "
-                                      "its end or name another folder");
+                                      "it to end or name another folder");
 }
 
 FolderLock::~FolderLock() {

@@ -8,8 +8,8 @@
 namespace bntrain {
 
 /// Writes a temporary file in the target's folder; commit() makes it the target. Without commit() the target
-/// stays as it was and the temporary file goes. Every failure throws Error(data) with the target's name and
-/// the reason.
+/// stays unchanged and the temporary file is removed. Every failure throws Error(data) with the target's name
+/// and the reason.
 class FileWriter {
  public:
   explicit FileWriter(const std::filesystem::path& target);

@@ -140,7 +140,7 @@ class IdxReader {
     }
     std::uint8_t extra = 0;
     if (file_.read(&extra, 1) != 0) {
-      fail(header + promised, "the file goes on here, but " + promise(promised));
+      fail(header + promised, "the file continues here, but " + promise(promised));
     }
     digest_.update(values.data(), values.size());
   }

@@ -20,9 +20,9 @@ struct IdxFile {
   std::string sha256;                ///< of the unpacked contents, header included
 
   std::int64_t count() const { return sizes[0]; }
-  /// Names the byte where value `index` stands.
+  /// Names the byte of value `index`.
   std::string value_location(std::int64_t index) const;
-  /// Names the byte where size `dimension` stands in the header.
+  /// Names the byte of size `dimension` in the header.
   std::string size_location(std::int64_t dimension) const;
 };
 

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 using Names = std::vector<std::string>;
 
-/// The names without what may stand in front of them, in order of preference.
+/// The names without their prefix, in order of preference.
 Names names_of(std::size_t file) {
   const Names parts = file < 2 ? Names{"train"} : Names{"t10k", "test"};
   const bool images = idx_kinds[file] == IdxKind::images;
@@ -45,7 +45,7 @@ std::optional<fs::path> find_file(const fs::path& folder, const std::string& pre
   return std::nullopt;
 }
 
-/// What stands in front of "-train-images..." in that folder.
+/// The prefixes of "-train-images..." in that folder.
 std::set<std::string> splits_in(const fs::path& folder) {
   std::set<std::string> splits;
   std::error_code error;

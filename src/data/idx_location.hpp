@@ -13,14 +13,14 @@ namespace bntrain {
 inline constexpr const char* how_to_get_fashion_mnist =
     "scripts/train.sh installs Fashion-MNIST, and so does: sudo apt-get install dataset-fashion-mnist";
 
-/// What the four files hold, in the order in which they stand everywhere: training images and labels, test
+/// What the four files hold, in the order that is used everywhere: training images and labels, test
 /// images and labels.
 inline constexpr std::array<IdxKind, 4> idx_kinds = {IdxKind::images, IdxKind::labels, IdxKind::images,
                                                      IdxKind::labels};
 
 struct IdxFiles {
   std::string name;              ///< of the folder, or what the files' names begin with
-  std::filesystem::path source;  ///< absolute: the folder, and behind it that beginning
+  std::filesystem::path source;  ///< absolute: the folder, and after it that prefix
   std::array<std::filesystem::path, 4> paths;
 };
 

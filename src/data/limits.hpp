@@ -1,4 +1,4 @@
-// What a data set may be at most. Larger numbers are a damaged header or a typing error, and below these
+// The largest data set that is accepted. Larger sizes are a damaged header or a typing error, and below these
 // limits every product of sizes fits an int64.
 #pragma once
 

@@ -32,7 +32,7 @@ Picture read_picture(const std::filesystem::path& path);
 /// The picture as [channels][height][width] for a network whose input is `shape`:
 ///   1 channel: luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, on the encoded values); 3 channels: R, G, B
 ///   resized by areas: each pixel is the mean of the picture over the rectangle that it covers, weighted by
-///   how much of a pixel lies in it; a picture of the same size keeps its bytes
+///   how much of a pixel is covered; a picture of the same size keeps its bytes
 ///   `invert`: 255 minus the value
 /// and rounded once, at the end. Throws Error(data), which names `where`, unless the network takes 1 or 3
 /// channels, and where width : height differs from the input's by more than a tenth.

@@ -127,7 +127,7 @@ ImageSet make_images(const SyntheticSpec& spec, Part part, std::int64_t count,
   set.pixels.reserve(static_cast<std::size_t>(count * spec.shape.size()));
   set.labels.reserve(static_cast<std::size_t>(count));
   for (std::int64_t image = 0; image < count; ++image) {
-    // In turn, so that batches hold all classes also where nobody shuffles.
+    // In turn, so that batches hold all classes also without shuffling.
     const std::int64_t label = image % spec.classes;
     const std::vector<std::uint8_t>& pattern = patterns[static_cast<std::size_t>(label)];
     const std::vector<std::uint8_t> random =

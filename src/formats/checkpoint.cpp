@@ -100,7 +100,8 @@ class Strings {
 
   std::string take(const std::string& key) {
     const auto node = strings_.extract(key);
-    if (node.empty()) fail("this is no checkpoint: " + key + " is missing; a model alone cannot be resumed");
+    if (node.empty())
+      fail("this is not a checkpoint: " + key + " is missing; a model alone cannot be resumed");
     return node.mapped();
   }
 

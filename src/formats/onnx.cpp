@@ -210,7 +210,7 @@ onnx::ModelProto make_model(const Network& network, const ModelState& state, dou
   return model;
 }
 
-/// ONNX's own word that the model is one. It also notes the shape of every value between the layers.
+/// Runs ONNX's checker and its shape inference, which records the shape of every value between the layers.
 void check(onnx::ModelProto& model, const std::string& path) {
   try {
     onnx::checker::check_model(model);
@@ -224,12 +224,12 @@ void check(onnx::ModelProto& model, const std::string& path) {
 
 void write_onnx(const std::filesystem::path& path, const Network& network, const ModelState& state,
                 double eps, const std::map<std::string, std::string>& metadata) {
-  // A protocol buffer counts its bytes in an int; a million of them is far more than the rest takes.
+  // A protocol buffer counts its bytes in an int; a million of them is far more than everything else takes.
   constexpr std::int64_t kMostBytes = std::numeric_limits<int>::max() - 1'000'000;
-  const std::int64_t numbers = network.parameter_count() + network.running_floats();
-  if (numbers > kMostBytes / static_cast<std::int64_t>(sizeof(float))) {
-    throw Error(ErrorKind::runtime, path.string() + ": the network has " + std::to_string(numbers) +
-                                        " numbers, and an ONNX file can hold 2 GiB; export to .safetensors");
+  const std::int64_t elements = network.parameter_count() + network.running_floats();
+  if (elements > kMostBytes / static_cast<std::int64_t>(sizeof(float))) {
+    throw Error(ErrorKind::runtime, path.string() + ": the network has " + std::to_string(elements) +
+                                        " elements, and an ONNX file can hold 2 GiB; export to .safetensors");
   }
   onnx::ModelProto model = make_model(network, state, eps, metadata);
   check(model, path.string());

@@ -9,8 +9,8 @@ namespace {
 
 using nlohmann::json;
 
-// JSON has no infinity and no NaN, and a loss on the test set may be either. Finite doubles come back as they
-// were: nlohmann writes the shortest text that reads back the same.
+// JSON has no infinity and no NaN, and a loss on the test set may be either. Finite doubles are read back bit
+// for bit: nlohmann writes the shortest text that reads back the same.
 json exact_json(double value) {
   return std::isfinite(value) ? json(value) : json(std::to_string(value));
 }

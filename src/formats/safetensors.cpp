@@ -98,7 +98,7 @@ class Reader {
     data_bytes_ = present - static_cast<std::int64_t>(length);
     if (text.empty() || text.front() != '{')
       fail("byte 8: the header must be a JSON object and begin with '{'");
-    // The JSON parser takes a zero byte for the end and would not look at what follows.
+    // The JSON parser takes a zero byte for the end and would ignore what follows.
     if (const auto zero = text.find('\0'); zero != std::string::npos) {
       fail("byte " + std::to_string(length_bytes + static_cast<std::int64_t>(zero)) +
            ": the header is not valid JSON");
@@ -193,7 +193,7 @@ class Reader {
     const std::string where = "bytes " + std::to_string(entry.begin) + " to " + std::to_string(entry.end);
     if (entry.begin > entry.end || entry.end > data_bytes_) {
       fail(name, "data_offsets promise " + where + ", but the file holds " + std::to_string(data_bytes_) +
-                     " bytes behind its header");
+                     " bytes after its header");
     }
     if (entry.end - entry.begin != bytes) {
       fail(name, "its shape takes " + std::to_string(bytes) + " bytes, data_offsets give it " + where);

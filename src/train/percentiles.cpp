@@ -13,7 +13,7 @@ Percentiles percentiles(std::vector<float> values) {
   const auto last = static_cast<std::int64_t>(values.size()) - 1;
   auto unsorted = values.begin();  // everything before it is in its place: percents rise
   for (std::size_t i = 0; i < percents.size(); ++i) {
-    // In whole numbers: p / 100 in floating point could fall short of the position that is meant.
+    // In integers: p / 100 in floating point could fall short of the position that is meant.
     const std::int64_t hundredths = percents[i] * last;
     const auto lower = values.begin() + hundredths / 100;
     std::nth_element(unsorted, lower, values.end());
@@ -21,7 +21,7 @@ Percentiles percentiles(std::vector<float> values) {
     result[i] = *lower;
     if (hundredths % 100 == 0) continue;
     const double upper = *std::min_element(lower + 1, values.end());
-    if (upper == result[i]) continue;  // between two equal infinities lies no number
+    if (upper == result[i]) continue;  // inf - inf would be NaN
     result[i] += (upper - result[i]) * static_cast<double>(hundredths % 100) / 100;
   }
   return result;

@@ -27,7 +27,7 @@ void RecordWriter::on_evaluation(const Evaluation& evaluation) {
 }
 
 void RecordWriter::on_record(const StepRecord& record) {
-  for (const Json& look : look_records(record)) write(look);
+  for (const Json& layer : probe_records(record)) write(layer);
 }
 
 void RecordWriter::on_epoch(const EpochResult& epoch) {
@@ -39,7 +39,7 @@ void RecordWriter::on_end(const TrainResult& result) {
 }
 
 void RecordWriter::write(const Json& record) {
-  // Flushed line by line, so that who follows the file sees every epoch when it ends.
+  // Flushed line by line, so that a reader of the growing file sees every epoch when it ends.
   out_ << one_line(record) << std::endl;
   if (!out_) throw Error(ErrorKind::runtime, name_ + " cannot be written: " + std::strerror(errno));
 }

@@ -14,7 +14,7 @@ class RecordWriter : public TrainObserver {
   /// Writes `start` at once. `name` says in messages what is written; `steps`: a record for every step too.
   /// Here and later throws Error(runtime) when `out` takes no more.
   RecordWriter(std::ostream& out, std::string name, bool steps, const Json& start);
-  /// Goes on behind records that `out` has.
+  /// Continues after the records that `out` has.
   RecordWriter(std::ostream& out, std::string name, bool steps);
 
   void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;

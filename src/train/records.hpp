@@ -18,8 +18,8 @@ using Json = nlohmann::ordered_json;
 /// no record.
 std::string one_line(const Json& record);
 
-/// Reads one_line() back. Discarded when it is no JSON, or nested more deeply than a record can be: whoever
-/// copies, compares or prints JSON needs stack for every level.
+/// Reads one_line() back. Discarded when it is not JSON, or nested more deeply than a record can be:
+/// copying, comparing and printing JSON take stack for every level.
 Json parse_record(const std::string& text);
 
 Json dataset_record(const Dataset& dataset);
@@ -34,8 +34,8 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
 
 Json evaluation_record(const Evaluation& evaluation);
 
-/// One object a batch norm, then one an activation layer, as docs/record.md describes them; 9 digits.
-std::vector<Json> look_records(const StepRecord& record);
+/// One object per batch norm, then one per activation layer, as docs/record.md describes them; 9 digits.
+std::vector<Json> probe_records(const StepRecord& record);
 
 /// The fields of the evaluation are called test_... or valid_..., by the images that it saw, and are null
 /// when the epoch was interrupted.
@@ -47,7 +47,7 @@ Json end_record(const TrainResult& result);
 std::string to_string(Norm norm);
 std::string to_string(Init init);
 
-/// The value that is left of 9 significant digits, all that a float32 has.
+/// Rounded to 9 significant digits, all that a float32 has.
 double nine_digits(double value);
 
 /// Training images per second of training, without evaluation.

@@ -1,4 +1,4 @@
-// What a run starts from, and what it can be resumed from.
+// The state of a run: where it starts, what can be resumed.
 #include <algorithm>
 #include <string>
 

@@ -79,7 +79,7 @@ TEST_F(RunRecordTest, ARunThatDivergedKeepsTheEpochsThatItFinished) {
 
 TEST_F(RunRecordTest, TheRefusalNamesFileAndLineAndWhatToDo) {
   EXPECT_THAT(refusal({start, "garbage", end}), AllOf(HasSubstr(path()), HasSubstr("line 2"),
-                                                      HasSubstr("no JSON object"), HasSubstr("remove")));
+                                                      HasSubstr("not a JSON object"), HasSubstr("remove")));
 }
 
 TEST_F(RunRecordTest, RefusesWhatIsMissing) {
@@ -116,7 +116,7 @@ TEST_F(RunRecordTest, DeepNestingIsRefusedBeforeItFillsTheStack) {
   const std::string deep = std::string(300'000, '[') + std::string(300'000, ']');
   std::string nested_start = start;
   nested_start.replace(nested_start.find("0.5"), 3, deep);
-  EXPECT_THAT(refusal({nested_start, end}), HasSubstr("line 1: this is no JSON object"));
+  EXPECT_THAT(refusal({nested_start, end}), HasSubstr("line 1: this is not a JSON object"));
   EXPECT_THAT(refusal({start, R"({"event":"evaluation","step":)" + deep + "}", end}), HasSubstr("line 2"));
 }
 

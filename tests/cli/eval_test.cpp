@@ -113,9 +113,9 @@ TEST_F(EvalTest, TheTablesAreForPeople) {
   EXPECT_EQ(printed[0], "test set of synthetic: 70 images");
   EXPECT_THAT(printed[3], MatchesRegex("running +[0-9]\\.[0-9]{6} +[01]\\.[0-9]{6} +[0-9]+"));
   EXPECT_THAT(printed[3], HasSubstr(epoch.at("test_accuracy").dump().substr(0, 5)));
-  EXPECT_THAT(printed[5], MatchesRegex("class +images +predicted +right +precision +recall +F1"));
+  EXPECT_THAT(printed[5], MatchesRegex("class +images +predicted +correct +precision +recall +F1"));
   EXPECT_THAT(printed[16], StartsWith("macro average "));
-  EXPECT_THAT(printed[18], MatchesRegex("is .* taken for( +[0-9])+"));
+  EXPECT_THAT(printed[18], MatchesRegex("true .* predicted( +[0-9])+"));
   EXPECT_THAT(printed[28], MatchesRegex("9( +[0-9]+){10}"));
 }
 
@@ -180,8 +180,8 @@ TEST_F(EvalTest, LogitsThatAreNoNumbersAreReported) {
   write_safetensors(model(), file);
   const ProgramResult result = eval({});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.err,
-              AllOf(StartsWith("warning: "), HasSubstr("70 of 70 images"), HasSubstr("count as wrong")));
+  EXPECT_THAT(result.err, AllOf(StartsWith("warning: "), HasSubstr("70 of 70 images"),
+                                HasSubstr("counted as incorrect")));
   EXPECT_THAT(result.out, AllOf(HasSubstr("undecided"), HasSubstr("0.000000")));
   const json record = json::parse(eval({"--json"}).out).at("results").at(0);
   EXPECT_EQ(record.at("undecided"), 70);

@@ -127,7 +127,7 @@ TEST_F(ExportTest, RefusesToFoldWhereTheLogitsWouldChange) {
 
 TEST_F(ExportTest, RefusesToFoldWhatIsNotThere) {
   expect_refused(export_to("out.safetensors", model({"--norm", "none"}), {"--fold", "--data", data}), 2,
-                 "no batch norm directly behind a conv or fc");
+                 "no batch norm directly after a conv or fc");
   expect_refused(export_to("out.safetensors", model_of("bn,fc10"), {"--fold", "--data", data}), 2,
                  "it has 0 bn");
 }

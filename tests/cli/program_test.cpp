@@ -29,7 +29,7 @@ TEST(ProgramTest, HelpOfTrainListsFlagsAndDefaults) {
   const ProgramResult result = run_bntrain({"train", "--help"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, AllOf(HasSubstr("--epochs N"), HasSubstr("[0.2]"), HasSubstr("OLD value"),
-                                HasSubstr("moving averages"), HasSubstr("BNTRAIN_THREADS for --threads")));
+                                HasSubstr("running statistics"), HasSubstr("BNTRAIN_THREADS for --threads")));
 }
 
 TEST(ProgramTest, TheHelpOfACommandIsItsOwn) {

@@ -94,7 +94,7 @@ TEST_F(ResumeProgramTest, AfterCtrlCItGoesOnAsIfItHadNeverStopped) {
   EXPECT_THAT(stopped.err, HasSubstr("--resume " + run_folder("stopped")));
   const ProgramResult resumed = resume("stopped", {"--threads", "3"});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_THAT(resumed.err, HasSubstr("goes on after"));
+  EXPECT_THAT(resumed.err, HasSubstr("continues after"));
   expect_same_run("whole", "stopped");
   EXPECT_EQ(lines(resumed.out).back(), lines(whole.out).back()) << "the accuracy on the test set";
 }
@@ -105,7 +105,7 @@ TEST_F(ResumeProgramTest, KilledAtAnyMomentItHasAWholeCheckpoint) {
   std::uniform_int_distribution<int> microseconds(0, 60'000);
   int killed = 0;
   ProgramResult result =
-      run_bntrain(flags("killed"), {.signal = SIGKILL, .after = std::chrono::milliseconds(40)});
+      run_bntrain(flags("killed"), {.signal = SIGKILL, .after = std::chrono::milliseconds(5)});
   for (int attempt = 0; attempt < 12 && result.exit_code != 0; ++attempt) {
     ASSERT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
     ++killed;
@@ -304,7 +304,7 @@ TEST_F(ResumeProgramTest, ValidationIsNamedAndTheTestSetComesOnceAtTheEnd) {
   EXPECT_THAT(printed[4],
               ::testing::MatchesRegex(
                   R"(Test\. Loss: [0-9.]+, Test acc [01]\.[0-9]{6} \(weights of epoch [0-3], .*\))"));
-  EXPECT_THAT(result.err, HasSubstr("40 of the training images are kept for validation"));
+  EXPECT_THAT(result.err, HasSubstr("40 of the training images are held out for validation"));
   const auto records = json_lines(read_text(file("run", "metrics.jsonl")));
   for (const nlohmann::json& record : records) {
     if (record.at("event") == "epoch" || record.at("event") == "evaluation") {

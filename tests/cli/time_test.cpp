@@ -51,7 +51,7 @@ TEST(TimeTest, TheTableHasEveryPartOfTheStep) {
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("conv4x3,bn,relu,maxpool2,fc10"), HasSubstr("(32, 1, 8, 8)"), HasSubstr("CPU"),
-                    HasSubstr("ceilings"), HasSubstr("3 repetitions"), HasSubstr("in front of a block")));
+                    HasSubstr("peaks"), HasSubstr("3 repetitions"), HasSubstr("before a block")));
   const std::vector<std::string> printed = lines(result.out);
   const auto heading = std::find_if(printed.begin(), printed.end(),
                                     [](const std::string& line) { return line.starts_with("part "); });

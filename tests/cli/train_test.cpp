@@ -261,7 +261,7 @@ TEST_F(TrainTest, DivergenceNamesStepRateAndLayerAndSavesTheWeights) {
                              "--log-every", "1", "--save", model("m")}));
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.err, AllOf(HasSubstr("epoch 0"), HasSubstr("step 1"), HasSubstr("--lr 1e+30"),
-                                HasSubstr("first layer"), HasSubstr("try a smaller --lr")));
+                                HasSubstr("first non-finite layer: "), HasSubstr("try a smaller --lr")));
   const nlohmann::json end = json_lines(result.out).back();
   EXPECT_EQ(end.at("status"), "diverged");
   EXPECT_EQ(end.at("divergence").at("step"), 1);

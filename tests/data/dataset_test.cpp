@@ -242,7 +242,7 @@ TEST(DataSearch, RefusesAnUnknownSetThatWasNotAskedFor) {
   write_set(folder, small_set());
   const Error error = error_of([&] { load_dataset("", {{folder.path(), real_folder}}); });
   EXPECT_THAT(error, IsDataError((folder.path() / dashed[0]).string() + ": this is not Fashion-MNIST"));
-  EXPECT_THAT(error, IsDataError("--data " + folder.path().string()));
+  EXPECT_THAT(error, IsDataError("name its folder: " + folder.path().string()));
 }
 
 TEST(DataSearch, StopsAtTheFirstFolderWithAnyOfTheFiles) {

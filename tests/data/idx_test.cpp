@@ -100,9 +100,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadIdx{"TooManyImages", IdxKind::images, words({0x803, 10'000'001, 1, 1}), "4",
                "promises 10000001 images; allowed are 1 to 10000000"},
         BadIdx{"TrailingByte", IdxKind::labels, idx_labels({1, 2, 3}) + Bytes{0}, "11",
-               "the file goes on here, but the header promises 3 labels (11 bytes with the header)"},
+               "the file continues here, but the header promises 3 labels (11 bytes with the header)"},
         BadIdx{"TrailingBytes", IdxKind::images, idx_images(2, 3, 4) + Bytes(1000), "40",
-               "the file goes on here, but the header promises 2x3x4 images (40 bytes with the header)"}),
+               "the file continues here, but the header promises 2x3x4 images (40 bytes with the header)"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(Idx, RefusesAPromiseThatTheFileCannotHold) {

@@ -378,7 +378,7 @@ TEST_F(TrainerTest, BeginsWithTheValuesThatItIsGiven) {
 }
 
 TEST_F(TrainerTest, TheModelSaysHowItWasTrained) {
-  config.network = "fc3,bn";
+  config.network = "bn,fc3";
   config.seed = 4;
   config.init = Init::gluon;
   Trainer trainer(config, dataset, backend);
@@ -392,7 +392,7 @@ TEST_F(TrainerTest, TheModelSaysHowItWasTrained) {
                                                                 {"bn-eps", "1e-05"},
                                                                 {"bn-momentum", "0.9"},
                                                                 {"bn-variance", "biased"},
-                                                                {"bn-values", "4"}}));
+                                                                {"bn-values", "16"}}));
 }
 
 void expect_error(ErrorKind kind, const std::string& part, const std::function<void()>& action) {

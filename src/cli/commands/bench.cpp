@@ -38,7 +38,8 @@ struct Compiled {
   std::int64_t total_steps = 0;
 };
 
-/// Compiles a run of every norm, so that what does not fit together shows before a folder is made.
+/// Compiles a run of every norm, so that settings that do not fit together are refused before a folder is
+/// made.
 Compiled compile_once(const bench::BenchConfig& config, const Dataset& dataset, Backend& backend) {
   Compiled compiled;
   for (const Norm norm : config.norms) {
@@ -76,7 +77,7 @@ constexpr std::uint64_t most_seeds = 1000;
 
 void add_grid(CLI::App& app, bench::BenchConfig& config) {
   add_choices<Norm>(app, "--norm", config.norms, norm_choices(),
-                    "none takes the batch norms out and keeps weights and data order");
+                    "none removes the batch norms and keeps initial weights and data order");
   add_choices<Init>(app, "--init", config.inits, init_choices(), "initial values");
   add_numbers(app, "--lr", config.learning_rates, learning_rates, "learning rates");
   add_integer(app, "--seeds", config.seeds, {1, most_seeds}, "runs of each kind, with seeds from --seed on");
@@ -151,10 +152,10 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
     add_workload(command, options.data, train);
     add_experiment(command, train);
     add_eval_every(command, train,
-                   "look at the test set every N steps too, for the steps to --target; 0: only after epochs");
+                   "also evaluate every N steps, for the steps to --target; 0: only after epochs");
     add_record(command, train.record, "DIR/runs");
     add_log_every(command, train,
-                  "look at the losses every N steps and write each step's to DIR/runs; 0: do not write them");
+                  "write the loss of every step to DIR/runs, N steps at a time; 0: do not write them");
   });
   in_group(command, "Machine", [&] {
     add_machine(command, options.backend);
@@ -164,7 +165,7 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
   set_footer(
       command,
       {"DIR/results.json and results.csv hold the results, DIR/runs the records of every run. After Ctrl-C",
-       "or a crash the same command goes on; --norm, --init, --lr and --seeds may then name more, and",
+       "or a crash the same command continues; --norm, --init, --lr and --seeds may then name more, and",
        "--target may change, but no other flag that results depend on.", sources_note(command),
        "Exit codes: 0 done, whatever became of the runs, 1 failure, 2 usage, 3 bad data or file,",
        "130 Ctrl-C."});

@@ -89,9 +89,8 @@ void write_logits(const std::string& path, const ModelEvaluation& found, std::in
 void warn_of_undecided(const EvalResult& result) {
   const std::int64_t count = result.confusion.undecided_count();
   if (count == 0) return;
-  spdlog::warn(
-      "with {} statistics {} of {} images have logits that are not numbers (NaN); they count as wrong",
-      to_string(result.statistics), count, result.metrics.count);
+  spdlog::warn("with {} statistics {} of {} images have NaN logits; they are counted as incorrect",
+               to_string(result.statistics), count, result.metrics.count);
 }
 
 void write_csv(const std::string& path, const std::string& text) {
@@ -115,7 +114,7 @@ std::vector<NormStatistics> parse_statistics(const std::string& text) {
       throw BadValue("--bn-stats", text,
                      "allowed: running, batch, recomputed, several of them with commas, or all");
     if (std::ranges::find(list, *found) != list.end())
-      throw BadValue("--bn-stats", text, "each may stand there once");
+      throw BadValue("--bn-stats", text, "each may be named once");
     list.push_back(*found);
   }
   return list;
@@ -177,11 +176,10 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
     add_data(eval, options.data);
     add_split(eval, options.split, "which images to evaluate on");
     add_batch_size(eval, options.batch_size);
-    add_value(
-        eval, "--bn-stats", "running|batch|recomputed|all", "running",
-        "what batch norms divide by: running statistics, each batch's own, or those of the whole training "
-        "set, computed anew; several with commas",
-        [&options](const std::string& text) { options.statistics = parse_statistics(text); });
+    add_value(eval, "--bn-stats", "running|batch|recomputed|all", "running",
+              "statistics that batch norms use: running ones, each batch's own, or recomputed over the whole "
+              "training set; several with commas",
+              [&options](const std::string& text) { options.statistics = parse_statistics(text); });
   });
   in_group(eval, "Machine", [&] { add_machine(eval, options.backend); });
   in_group(eval, "Files", [&] {
@@ -197,8 +195,9 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
   });
   set_footer(
       eval,
-      {"recomputed: mean and variance (M2 / n) of what each batch norm meets over all training images,",
-       "layer by layer, each with the recomputed statistics in front of it. The other tables are those of",
+      {"recomputed: mean and variance (M2 / n) of the inputs of each batch norm over all training images,",
+       "layer by layer, with the recomputed statistics in the layers before it. The other tables are those "
+       "of",
        "the first --bn-stats.", sources_note(eval)});
 }
 

@@ -63,7 +63,7 @@ void add_output(CLI::App& app, std::string& output) {
     output = values.front();
     return true;
   };
-  app.add_option("-o,--output", take, "what is written; the ending tells the format")
+  app.add_option("-o,--output", take, "the file to write; its extension tells the format")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("FILE.safetensors|FILE.onnx")
       ->envname(environment_name("--output"));
@@ -107,7 +107,7 @@ std::string list(const std::vector<std::string>& names) {
   return list_names(names, "and");
 }
 
-/// Of the batch norms that stay. A file that does not tell them stays so.
+/// Keeps what the file says of the variances of the batch norms that stay, if anything.
 void keep_variances(Model& model, const FoldedNetwork& folded, const std::string& where) {
   const auto recorded = recorded_variance(model.network, model.metadata, where);
   if (!recorded) return;
@@ -119,13 +119,13 @@ void keep_variances(Model& model, const FoldedNetwork& folded, const std::string
   for (const auto& [name, text] : metadata_of(kept)) model.metadata[name] = text;
 }
 
-/// Replaces the model by its folded form; returns what there is to say about it. Throws Error(runtime) when
+/// Replaces the model by its folded form; returns the lines that report it. Throws Error(runtime) when
 /// the two do not compute the same.
 std::string fold(Model& model, const ExportOptions& options, const Dataset& dataset) {
   FoldedNetwork folded = fold_batch_norm(model.network, model.state, model.batch_norm.eps);
   if (folded.folded.empty()) {
     throw Error(ErrorKind::usage, "--fold: " + options.model +
-                                      " has no batch norm directly behind a conv or fc" +
+                                      " has no batch norm directly after a conv or fc" +
                                       (folded.kept.empty() ? "" : "; it has " + list(folded.kept)));
   }
   std::string note;
@@ -141,7 +141,7 @@ std::string fold(Model& model, const ExportOptions& options, const Dataset& data
   if (!difference.is_rounding()) {
     throw Error(ErrorKind::runtime,
                 "--fold: the folded network does not compute the same, so nothing was written: " + found +
-                    ". Rounding counts for much where a running_mean is far larger than the root of "
+                    ". Rounding errors are large where a running_mean is far larger than the root of "
                     "its running_var; export without --fold");
   }
   keep_variances(model, folded, options.model);
@@ -150,11 +150,11 @@ std::string fold(Model& model, const ExportOptions& options, const Dataset& data
   model.metadata["folded"] = list(folded.folded);
   return fmt::format(
       "folded      {}\n{}proof       {}\n", list(folded.folded),
-      folded.kept.empty() ? "" : "kept        " + list(folded.kept) + ", not directly behind a conv or fc\n",
+      folded.kept.empty() ? "" : "kept        " + list(folded.kept) + ", not directly after a conv or fc\n",
       found);
 }
 
-/// How the framework is told what the file does not hold.
+/// The line that gives a framework what the file does not hold.
 std::string in_words_of(const BatchNormConvention& convention, double eps, const std::string& momentum) {
   const double old_weight = std::strtod(momentum.c_str(), nullptr);
   if (convention.name == "torch")
@@ -172,7 +172,7 @@ std::string batch_norm_lines(const Model& model, const ExportOptions& options) {
   if (model.network.running().empty()) return "";
   const auto recorded = recorded_variance(model.network, model.metadata, options.model);
   std::string lines = fmt::format("batch norm  eps {}, {}\n", model.batch_norm.eps,
-                                  !recorded            ? "running_var as it was"
+                                  !recorded            ? "running_var as in the model file"
                                   : recorded->unbiased ? "running_var unbiased (M2 / (n - 1))"
                                                        : "running_var biased (M2 / n)");
   const auto momentum = model.metadata.find("bn-momentum");
@@ -206,7 +206,7 @@ void bind_flags(CLI::App& app, ExportOptions& options) {
     add_convention(
         command,
         "write running_var as this framework records it, biased or unbiased: tutorial, torch, keras, "
-        "caffe or onnx; without it running_var stays as it is, and so do the logits",
+        "caffe or onnx; without it running_var and the logits stay unchanged",
         [&options](const BatchNormConvention& convention) { options.convention = convention; });
     add_log_options(command, options.log);
   });

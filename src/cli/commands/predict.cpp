@@ -1,4 +1,4 @@
-// bntrain predict: what a model takes pictures for.
+// bntrain predict: the classes that a model predicts for images.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ struct PredictOptions {
   std::string model;
   std::vector<std::string> images;  ///< files and folders
   ModelDescription description;
-  std::optional<ImageRange> range;  ///< of the data set, behind the pictures
+  std::optional<ImageRange> range;  ///< of the data set, after the files
   std::string data;
   Split split = Split::test;
   bool invert = false;
@@ -49,10 +49,10 @@ struct PredictOptions {
   LogOptions log;
 };
 
-/// What the names stand for: a file for itself, a folder for the pictures in it, sorted by name.
+/// The pictures that names on the command line mean: a file itself, of a folder the pictures in it, by name.
 struct PictureFiles {
   std::vector<std::string> pictures;
-  std::vector<std::string> left_out;  ///< in the folders, but no pictures: by their first bytes
+  std::vector<std::string> left_out;  ///< files of the folders that are no pictures, by their first bytes
 };
 
 std::vector<std::string> entries_of(const std::string& folder) {
@@ -91,7 +91,7 @@ PictureFiles find_pictures(const std::vector<std::string>& names) {
 
 /// What is predicted, image by image.
 struct Questions {
-  ImageSet images;  ///< their labels are 0 where nobody knows them
+  ImageSet images;  ///< labels are 0 where they are unknown
   std::vector<std::string> names;
   std::vector<std::int64_t> labels;  ///< -1: unknown
 
@@ -106,7 +106,8 @@ struct Questions {
 
 void add_pictures(const PredictOptions& options, Questions& questions) {
   const PictureFiles files = find_pictures(options.images);
-  for (const std::string& name : files.left_out) spdlog::warn("{} is no PNG or JPEG and is left out", name);
+  for (const std::string& name : files.left_out)
+    spdlog::warn("{} is not a PNG or JPEG file and is skipped", name);
   for (const std::string& name : files.pictures)
     questions.add(name, as_input(read_picture(name), questions.images.shape, options.invert, name), -1);
 }
@@ -183,7 +184,7 @@ int run(const PredictOptions& options) {
 }
 
 void bind_flags(CLI::App& app, PredictOptions& options) {
-  CLI::App& predict = add_command(app, "predict", "say what a model takes pictures for");
+  CLI::App& predict = add_command(app, "predict", "predict the classes of images");
   add_argument(predict, "MODEL", options.model, "a safetensors file, such as train --save writes")
       ->required();
   add_arguments(predict, "IMAGE", options.images, "PNG and JPEG files, and folders with such files");
@@ -201,16 +202,18 @@ void bind_flags(CLI::App& app, PredictOptions& options) {
   });
   in_group(predict, "Machine", [&] { add_machine(predict, options.backend); });
   in_group(predict, "Output", [&] {
-    add_integer(predict, "--top", options.top, {1, 256}, "classes named for each image, the likeliest first");
+    add_integer(predict, "--top", options.top, {1, 256},
+                "classes printed for each image, the most probable first");
     add_switch(predict, "--json", options.json,
                "a JSON object an image, one a line, instead of text on stdout");
     add_log_options(predict, options.log);
   });
   set_footer(
       predict,
-      {"Pictures are laid on white where they are transparent, turned to grey by 0.299 R + 0.587 G + 0.114 B",
-       "where the network takes one channel, resized by areas, and refused where that would distort them by",
-       "more than a tenth.", sources_note(predict)});
+      {"Images are composited over white where they are transparent, converted to grey by 0.299 R + 0.587 G "
+       "+",
+       "0.114 B where the network takes one channel, resized by area averaging, and refused where that would",
+       "change their aspect ratio by more than a tenth.", sources_note(predict)});
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ void make_folder(const std::string& path) {
 
 void bind_flags(CLI::App& app, ReproduceOptions& options) {
   CLI::App& command =
-      add_command(app, "reproduce", "run published experiments and judge them by what was recorded");
+      add_command(app, "reproduce", "run published experiments and compare them with the recorded results");
   add_arguments(command, "NAME", options.names, "experiments, see --list; default: all");
   in_group(command, "Experiments", [&] {
     add_switch(command, "--list", options.list, "show the experiments, what they claim and cost, and end");

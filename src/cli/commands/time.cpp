@@ -32,13 +32,13 @@ struct TimeOptions {
   LogOptions log;
 };
 
-// Whole steps between two looks at the clock: a device that only queues them is waited for once.
+// Whole steps per sample: a device that only queues them is waited for once.
 constexpr int steps_per_sample = 5;
 
 // The learning rate is 0, so that every step computes with the same values.
 constexpr StepParams no_change{};
 
-/// One step, whose loss tells whether the times will be those of numbers.
+/// One step, whose loss tells whether the times will be those of finite values.
 void check_step(Executable& executable, BatchRange batch) {
   executable.train_step(batch, no_change);
   const std::vector<StepMetrics> metrics = executable.drain_metrics();
@@ -46,7 +46,7 @@ void check_step(Executable& executable, BatchRange batch) {
   if (std::isfinite(metrics[0].loss_sum)) return;
   throw Error(ErrorKind::diverged, "the loss of the first step is not finite (" +
                                        executable.diagnostics().first_non_finite(batch) +
-                                       "), and the time of such steps says nothing; try another --network");
+                                       "), and the time of such steps is meaningless; try another --network");
 }
 
 std::vector<double> time_whole_steps(Executable& executable, BatchRange batch, int samples) {
@@ -64,7 +64,8 @@ std::vector<double> time_whole_steps(Executable& executable, BatchRange batch, i
 
 void bind_flags(CLI::App& app, TimeOptions& options) {
   CLI::App& time =
-      add_command(app, "time", "time the parts of a training step and compare with what the device can do");
+      add_command(app, "time",
+                  "time the parts of a training step and compare them with the measured peaks of the device");
   in_group(time, "Workload", [&] {
     add_workload(time, options.data, options.config);
     add_norm(time, options.config);
@@ -75,10 +76,8 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
     add_switch(time, "--json", options.json, "one JSON object instead of the table on stdout");
     add_log_options(time, options.log);
   });
-  set_footer(
-      time,
-      {"Times are those of this machine as loaded as it is: give it nothing else to do, and look at the",
-       "spread.", sources_note(time)});
+  set_footer(time, {"Times depend on what else the machine is doing: leave it idle, and check the spread.",
+                    sources_note(time)});
 }
 
 int run(const TimeOptions& options) {
@@ -90,7 +89,7 @@ int run(const TimeOptions& options) {
   if (!note.empty()) spdlog::info("{}", note);
   Trainer trainer(config, dataset, *backend);
   Executable& executable = trainer.executable();
-  // Scattered images, as the gather of a training run meets them.
+  // Shuffled, so that the gather reads scattered images as in training.
   executable.set_order(epoch_order(dataset.train.count, config.seed, 0, true));
   const BatchRange batch{0, config.batch_size};
   check_step(executable, batch);

@@ -67,6 +67,7 @@ Model described_model(const TrainOptions& options, const Trainer& trainer) {
 }
 
 void save_files(const TrainOptions& options, const Trainer& trainer) {
+  if (options.save.empty() && options.save_gradients.empty()) return;
   const Model model = described_model(options, trainer);
   if (!options.save.empty()) save_model(options.save, model);
   if (!options.save_gradients.empty()) {
@@ -94,16 +95,16 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   const CheckpointFile& stored = *options.stored;
   const TrainProgress& progress = stored.checkpoint.progress;
   if (progress.steps == trainer.total_steps()) {
-    spdlog::info("the run in {} has ended after {} steps; a larger --epochs goes on with it", options.resume,
+    spdlog::info("the run in {} finished after {} steps; a larger --epochs continues it", options.resume,
                  progress.steps);
   } else {
-    spdlog::info("{} goes on after {} steps, {} of them in epoch {}", options.resume, progress.steps,
+    spdlog::info("{} continues after {} steps, {} of them in epoch {}", options.resume, progress.steps,
                  progress.measured.size(), progress.epochs.size());
   }
   const auto variant = stored.metadata.find("bntrain.variant");
   if (variant != stored.metadata.end() && variant->second != trainer.variant()) {
     spdlog::warn(
-        "the run was trained by {}, from here on by {}: the bits will differ from an uninterrupted run's",
+        "the run was trained on {} and continues on {}: the bits will differ from an uninterrupted run's",
         variant->second, trainer.variant());
   }
 }
@@ -127,7 +128,8 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
   auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer),
                                             run_metadata(options, dataset, trainer));
   if (options.config.valid == 0) {
-    spdlog::info("no best.safetensors is written: without --valid there is no accuracy to choose by");
+    spdlog::info(
+        "no best.safetensors is written: without --valid there is no validation accuracy to select by");
   }
   folder->begin(trainer);
   return folder;
@@ -136,11 +138,11 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
 Error divergence_error(const Divergence& divergence) {
   return {
       ErrorKind::diverged,
-      fmt::format("training diverged in epoch {} at step {} with --lr {}: the loss is not finite; {}; try a "
-                  "smaller --lr",
-                  divergence.epoch, divergence.step, divergence.lr,
-                  divergence.layer.empty() ? "all layers are finite"
-                                           : "the first layer that is not: " + divergence.layer)};
+      fmt::format(
+          "training diverged: non-finite loss in epoch {} at step {} with --lr {}; {}; try a smaller --lr",
+          divergence.epoch, divergence.step, divergence.lr,
+          divergence.layer.empty() ? "all layers are finite"
+                                   : "first non-finite layer: " + divergence.layer)};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
@@ -159,13 +161,13 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
       throw divergence_error(*result.divergence);
     case TrainEnd::interrupted:
       spdlog::warn("interrupted after {} steps{}", result.steps,
-                   options.out.empty() ? "" : "; --resume " + options.out + " goes on from there");
+                   options.out.empty() ? "" : "; --resume " + options.out + " continues from there");
       return 128 + signal;
     case TrainEnd::finished:
       break;
   }
   if (result.out_of_patience) {
-    spdlog::info("no better validation accuracy for {} epochs: --patience ends the run",
+    spdlog::info("the validation accuracy did not improve for {} epochs: --patience ends the run",
                  options.config.patience);
   }
   check_gate(options, result);
@@ -189,15 +191,15 @@ void add_files(CLI::App& app, TrainOptions& options) {
   add_text(app, "--init-from", options.init_from, "FILE.safetensors",
            "initial values from a file instead of --init");
   add_text(app, "--save", options.save, "FILE.safetensors",
-           "write the model at the end, with PyTorch's names");
+           "save the model at the end, with PyTorch's tensor names");
   add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
   add_text(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
   add_log_every(app, config,
-                "look at the losses every N steps and write each step's to --metrics; 0: do not write them");
+                "write the loss of every step to --metrics, N steps at a time; 0: do not write them");
   add_eval_every(
       app, config,
-      "look at the test set every N steps too, for --metrics; changes no weight; 0: only after epochs");
+      "also evaluate every N steps, for --metrics; does not affect training; 0: only after epochs");
   add_record(app, config.record, "--metrics");
 }
 
@@ -237,7 +239,7 @@ int run(const TrainOptions& options) {
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
   if (config.valid > 0) {
-    spdlog::info("{} of the training images are kept for validation", trainer.data().test.count);
+    spdlog::info("{} of the training images are held out for validation", trainer.data().test.count);
   }
   if (options.stored) log_resumed(options, trainer);
 

@@ -51,7 +51,7 @@ std::string parse_bare(std::string_view text) {
   std::string value(text.substr(0, end));
   const bool number = std::isdigit(static_cast<unsigned char>(value[0])) != 0 || value[0] == '-';
   if (!number && value != "true" && value != "false") {
-    throw BadLine{"'" + value + "' is no number, true or false; text needs quotes: \"" + value + "\""};
+    throw BadLine{"'" + value + "' is not a number, true or false; text needs quotes: \"" + value + "\""};
   }
   expect_end(text.substr(end));
   return value;
@@ -81,7 +81,7 @@ CLI::ConfigItem parse_entry(std::string_view line, const std::string& section, c
     throw BadLine{"expected key = value, found '" + std::string(line) + "'"};
   CLI::ConfigItem item;
   item.name = std::string(trimmed(line.substr(0, equals)));
-  if (section.empty()) throw BadLine{"'" + item.name + "' stands before the first section, such as [train]"};
+  if (section.empty()) throw BadLine{"'" + item.name + "' comes before the first section, such as [train]"};
   const auto keys = flag_names(*app.get_subcommand(section), "");
   if (std::find(keys.begin(), keys.end(), item.name) == keys.end()) {
     throw BadLine{"unknown key '" + item.name + "' in [" + section + "]" + suggestion(item.name, keys)};

@@ -19,10 +19,10 @@ constexpr std::uint64_t most_epochs = 1'000'000;
 constexpr std::uint64_t most_steps = 1'000'000'000'000;
 
 void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
-  const CLI::Option* momentum = add_number(
-      app, "--bn-momentum", options.momentum, {0, 1},
-      "weight of the OLD value in running_mean and running_var, the moving averages (PyTorch's momentum is 1 "
-      "minus this)");
+  const CLI::Option* momentum = add_number(app, "--bn-momentum", options.momentum, {0, 1},
+                                           "weight of the OLD value in the running statistics, running_mean "
+                                           "and running_var (PyTorch's momentum is "
+                                           "1 minus this)");
   const CLI::Option* eps =
       add_number(app, "--bn-eps", options.eps, bn_eps_range, "added to the variance, inside the root");
   const CLI::Option* variance =
@@ -31,8 +31,8 @@ void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
   // Whichever CLI11 takes first: what has a flag, variable or key of its own keeps it.
   add_convention(
       app,
-      "the three of a framework: tutorial, torch, keras, caffe or onnx; --bn-momentum, --bn-eps and "
-      "--bn-variance go before it",
+      "momentum, eps and variance of a framework: tutorial, torch, keras, caffe or onnx; --bn-momentum, "
+      "--bn-eps and --bn-variance take precedence",
       [=, &options](const BatchNormConvention& convention) {
         if (momentum->empty()) options.momentum = convention.options.momentum;
         if (eps->empty()) options.eps = convention.options.eps;
@@ -128,7 +128,7 @@ CLI::Option* add_convention(CLI::App& app, const std::string& help,
 void add_record(CLI::App& app, RecordOptions& record, const std::string& where) {
   const auto take = [&record](const std::string& text) {
     record = {};
-    // The comma behind it: split() would drop the empty last name of "bn,".
+    // The trailing comma: split() would drop the empty last name of "bn,".
     for (const std::string& name : CLI::detail::split(text + ",", ',')) {
       bool& wanted = name == "bn" ? record.norms : record.activations;
       if ((name != "bn" && name != "activations") || wanted) {
@@ -137,11 +137,12 @@ void add_record(CLI::App& app, RecordOptions& record, const std::string& where) 
       wanted = true;
     }
   };
-  add_value(app, "--record", "bn,activations", to_string(record),
-            "also write to " + where +
-                ", every --log-every steps (0: 50), what the batch norms (bn) and the activation layers "
-                "(activations) read; changes no result",
-            take);
+  add_value(
+      app, "--record", "bn,activations", to_string(record),
+      "also write to " + where +
+          ", every --log-every steps (0: 50), statistics of the inputs of batch norms (bn) and activation "
+          "layers (activations); does not affect training",
+      take);
 }
 
 void add_schedule(CLI::App& app, ScheduleOptions& schedule) {
@@ -165,18 +166,19 @@ void add_schedule(CLI::App& app, ScheduleOptions& schedule) {
 }
 
 void add_validation(CLI::App& app, TrainConfig& config) {
-  add_number(app, "--valid", config.valid, {0, 1, false, true},
-             "share of the training images that is kept for validation: every evaluation takes them, and the "
-             "test set is looked at once, with the weights that were best on them");
+  add_number(
+      app, "--valid", config.valid, {0, 1, false, true},
+      "fraction of the training images that is held out for validation: every evaluation uses them, and the "
+      "test set is evaluated once, at the end, with the weights that were best on them");
   add_integer(app, "--patience", config.patience, {0, most},
-              "end after N epochs without a better validation accuracy; 0: never");
+              "stop after N epochs without improvement of the validation accuracy; 0: never");
 }
 
 void add_run(CLI::App& app, TrainOptions& options) {
   add_text(app, "--out", options.out, "RUN",
            "folder for checkpoints, metrics and configuration of the run; it is created");
   add_text(app, "--resume", options.resume, "RUN",
-           "go on with the run in that folder, with its settings, as if it had never stopped");
+           "continue the run in that folder with its settings, as if it had never been interrupted");
   add_integer(app, "--save-every", options.config.save_every, {0, most},
               "write a checkpoint every N steps too; 0: only after epochs");
   add_integer(app, "--keep", options.keep, {0, most}, "keep the last N checkpoints under numbered names too");
@@ -196,7 +198,7 @@ void check_run_options(const TrainOptions& options) {
          "--optimizer adamw");
   expect(!sgd || optimizer.eps == defaults.eps, "--adam-eps", "--optimizer adamw");
   expect(config.patience == 0 || config.valid > 0, "--patience",
-         "--valid FRACTION: without validation images there is nothing to wait for");
+         "--valid FRACTION: it counts epochs without a better validation accuracy");
 }
 
 }  // namespace bntrain::cli

@@ -9,7 +9,7 @@
 
 namespace bntrain::cli {
 
-/// The long flags of `app`, each behind `prefix` ("--" or "").
+/// The long flags of `app`, each after `prefix` ("--" or "").
 std::vector<std::string> flag_names(const CLI::App& app, const std::string& prefix);
 
 /// The names of the values that `app` takes without a flag: "MODEL".

@@ -12,19 +12,21 @@
 namespace bntrain::cli {
 namespace {
 
-// When the run ends, where it runs, where its images lie (they must be the same), and what is written: none
-// of these changes what a step does. A schedule that is given again begins anew.
+// When the run ends, where it runs, where its images are (they must be the same), and what is written: none
+// of these changes what a step does. A schedule that is given again replaces the run's.
 constexpr std::array<std::string_view, 18> may_differ = {
-    "epochs",    "steps",      "patience",   "device", "threads",  "cpu-isa",
-    "data",      "save",       "save-gradients", "metrics", "record", "log-every",
-    "eval-every", "save-every", "keep",       "schedule", "warmup",  "schedule-steps"};
+    "epochs",     "steps",      "patience",       "device",   "threads", "cpu-isa",
+    "data",       "save",       "save-gradients", "metrics",  "record",  "log-every",
+    "eval-every", "save-every", "keep",           "schedule", "warmup",  "schedule-steps"};
 
 CheckpointFile read_last(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "last.safetensors";
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
-    throw Error(ErrorKind::data, "--resume: there is no checkpoint " + path.string() + "; --out " +
-                                     folder.string() + " begins a run that has one");
+    throw Error(ErrorKind::data, "--resume: there is no checkpoint " + path.string() +
+                                     "; a run "
+                                     "started with --out " +
+                                     folder.string() + " writes one");
   }
   return read_checkpoint(path);
 }
@@ -62,7 +64,7 @@ void give(CLI::Option& option, const std::string& text) {
 
 void resume_options(CLI::App& train, TrainOptions& options) {
   if (train.get_option("--out")->count() > 0) {
-    throw Error(ErrorKind::usage, "--resume writes into the folder of its run; leave --out away");
+    throw Error(ErrorKind::usage, "--resume writes into the folder of its run; omit --out");
   }
   options.stored = read_last(options.resume);
   Json stored = stored_config(*options.stored, options.resume);
@@ -90,7 +92,7 @@ void resume_options(CLI::App& train, TrainOptions& options) {
     throw Error(ErrorKind::usage, (from_convention ? "--bn-convention: its --" : "--") + key + " " +
                                       text_of(given.at(key)) + " differs from the run's " + text +
                                       " (--resume " + options.resume +
-                                      "); leave it away, or begin another run with --out");
+                                      "); omit it, or start another run with --out");
   }
   options.out = options.resume;
 }

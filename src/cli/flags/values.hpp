@@ -41,19 +41,19 @@ class BadValue : public CLI::ParseError {
   std::string value_;
 };
 
-/// A sub-command. --config, which belongs to the program, may stand behind its name too.
+/// A sub-command. --config, which belongs to the program, may come after its name too.
 CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description);
 
-/// Options that `add` binds stand under that heading in the help.
+/// Options that `add` binds are listed under that heading in the help.
 template <typename Add>
 void in_group(CLI::App& command, const std::string& heading, const Add& add) {
   command.option_defaults()->group(heading);
   add();
 }
 
-/// What stands below the options in the help, line by line.
+/// The lines below the options in the help.
 void set_footer(CLI::App& command, const std::vector<std::string>& lines);
-/// For footers: where else than from flags the command takes its values.
+/// For footers: the other sources of the settings of the command.
 std::string sources_note(const CLI::App& command);
 
 // The add_ functions bind one option. `flag` is "--long-name"; its environment variable is BNTRAIN_LONG_NAME;

@@ -47,19 +47,20 @@ void add_batch_size(CLI::App& app, std::int64_t& batch_size) {
 
 void add_description(CLI::App& app, ModelDescription& description) {
   add_text(app, "--network", description.network, "NAME|LAYERS",
-           "the network of a file that does not name it; goes before what the file says");
-  add_value(app, "--bn-eps", "X", "", "its batch norms' eps, likewise",
+           "the network of a file that does not name it; takes precedence over the file's");
+  add_value(app, "--bn-eps", "X", "", "the eps of its batch norms; takes precedence over the file's",
             [&description](const std::string& text) {
               description.eps = parse_number("--bn-eps", text, bn_eps_range);
             });
 }
 
 void add_image_description(CLI::App& app, ModelDescription& description) {
-  add_value(app, "--input", "CxHxW", "", "the shape of its images, where the file does not tell",
+  add_value(app, "--input", "CxHxW", "", "the shape of its images, where the file does not say",
             [&description](const std::string& text) { description.input = parse_input(text); });
-  add_value(app, "--classes", "N", "", "their number, likewise", [&description](const std::string& text) {
-    description.classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
-  });
+  add_value(app, "--classes", "N", "", "the number of classes, where the file does not say",
+            [&description](const std::string& text) {
+              description.classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
+            });
 }
 
 void add_workload(CLI::App& app, std::string& data, TrainConfig& config) {
@@ -71,15 +72,15 @@ void add_workload(CLI::App& app, std::string& data, TrainConfig& config) {
 
 void add_norm(CLI::App& app, TrainConfig& config) {
   add_choice<Norm>(app, "--norm", config.norm, norm_choices(),
-                   "none takes the batch norms out and keeps weights and data order");
+                   "none removes the batch norms and keeps initial weights and data order");
 }
 
 void add_machine(CLI::App& app, BackendOptions& backend) {
   add_choice<Device>(
       app, "--device", backend.device,
       {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}},
-      "where it runs; auto: a GPU if there is one; check: on the CPU, and compare every step "
-      "with the GPU's");
+      "device to run on; auto: a GPU if there is one; check: train on the CPU and compare every step "
+      "with the GPU");
   add_integer(app, "--threads", backend.threads, {0, most_threads},
               "CPU threads; 0: all. Results do not depend on it");
   add_choice<CpuIsa>(
@@ -88,8 +89,8 @@ void add_machine(CLI::App& app, BackendOptions& backend) {
       "x86-64 level of the CPU kernels; auto: the best that this processor has");
   add_choice<Precision>(
       app, "--precision", backend.precision, {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}},
-      "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with factors "
-      "of 10 bits of mantissa");
+      "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with inputs rounded "
+      "to a 10-bit mantissa (TF32)");
 }
 
 void add_log_options(CLI::App& app, LogOptions& options) {
@@ -103,7 +104,7 @@ void add_jobs(CLI::App& app, int& jobs) {
   };
   add_value(
       app, "--jobs", "auto|N", "auto",
-      "CPU runs at the same time, which share --threads; auto: one for each thread, the fastest; 1: times "
+      "runs at the same time on the CPU, which share --threads; auto: one per thread, the fastest; 1: times "
       "are reported too. Results do not depend on it",
       take);
 }

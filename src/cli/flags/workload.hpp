@@ -28,9 +28,9 @@ void add_data(CLI::App& app, std::string& data);
 void add_split(CLI::App& app, Split& split, const std::string& help);
 void add_batch_size(CLI::App& app, std::int64_t& batch_size);
 
-/// --network, --bn-eps: for model files that do not tell.
+/// --network, --bn-eps: for model files that do not say.
 void add_description(CLI::App& app, ModelDescription& description);
-/// --input, --classes: likewise, where no data set tells them.
+/// --input, --classes: likewise, where no data set has them.
 void add_image_description(CLI::App& app, ModelDescription& description);
 
 /// --device, --threads, --cpu-isa, --precision.

@@ -170,9 +170,9 @@ BenchProgress::BenchProgress(const bench::Bench& bench, std::int64_t steps, bool
       progress_(draws) {}
 
 void BenchProgress::on_progress(std::size_t run, std::int64_t steps, std::int64_t /*total_steps*/) {
-  going_on_[run] = steps;
+  running_[run] = steps;
   std::int64_t done = done_steps_;
-  for (const auto& [number, made] : going_on_) done += made;
+  for (const auto& [number, made] : running_) done += made;
   progress_.update(fmt::format("[{}/{}]", finished_, bench_.runs().size()), done, total_steps_,
                    run_text(bench_.runs()[run]));
 }
@@ -183,9 +183,9 @@ void BenchProgress::on_run(std::size_t run, const bench::RunResult& result, doub
   spdlog::info("[{}/{}] {}: {} ({:.0f} s)", finished_, bench_.runs().size(), run_text(bench_.runs()[run]),
                outcome_text(result), seconds);
   // A run that diverged leaves the rest of its steps undone.
-  done_steps_ += going_on_[run];
-  total_steps_ -= result.record.start.at("total_steps").get<std::int64_t>() - going_on_[run];
-  going_on_.erase(run);
+  done_steps_ += running_[run];
+  total_steps_ -= result.record.start.at("total_steps").get<std::int64_t>() - running_[run];
+  running_.erase(run);
 }
 
 }  // namespace bntrain::cli

@@ -24,9 +24,9 @@ class BenchProgress : public bench::Bench::Observer {
  private:
   const bench::Bench& bench_;
   std::int64_t finished_;
-  std::int64_t total_steps_;                      ///< of what was left at the start
-  std::int64_t done_steps_ = 0;                   ///< of the runs that ended
-  std::map<std::size_t, std::int64_t> going_on_;  ///< steps by run
+  std::int64_t total_steps_;                     ///< of what was left at the start
+  std::int64_t done_steps_ = 0;                  ///< of the runs that ended
+  std::map<std::size_t, std::int64_t> running_;  ///< steps by run
   Progress progress_;
 };
 

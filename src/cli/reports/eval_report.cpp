@@ -17,7 +17,7 @@ std::string summary(const EvalReport& report) {
   const EvalResult& first = report.results.front();
   std::string text =
       fmt::format("{} set of {}: {} images\n\n", report.split, report.dataset, first.metrics.count);
-  text += fmt::format("{:<13} {:>10} {:>10} {:>9}\n", "bn statistics", "loss", "accuracy", "right");
+  text += fmt::format("{:<13} {:>10} {:>10} {:>9}\n", "bn statistics", "loss", "accuracy", "correct");
   for (const EvalResult& result : report.results)
     text += fmt::format("{:<13} {:>10.6f} {:>10.6f} {:>9}\n", to_string(result.statistics),
                         result.metrics.loss, result.metrics.accuracy, result.confusion.correct());
@@ -34,12 +34,12 @@ std::string score_table(const EvalReport& report, const ConfusionMatrix& confusi
   const std::size_t width = std::max(name_width(report.classes), mean.size());
   const std::vector<ClassScore> scores = class_scores(confusion);
   std::string text = fmt::format("{:<{}} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8}\n", "class", width, "images",
-                                 "predicted", "right", "precision", "recall", "F1");
+                                 "predicted", "correct", "precision", "recall", "F1");
   for (std::size_t c = 0; c < scores.size(); ++c) text += score_row(report.classes[c], width, scores[c]);
   return text + score_row(mean, width, macro_average(scores));
 }
 
-/// "3 Dress"; a name that is only the number stands once.
+/// "3 Dress"; a name that is only the number is not repeated.
 std::string numbered(std::size_t number, const std::string& name) {
   const std::string digits = std::to_string(number);
   return name == digits ? digits : digits + " " + name;
@@ -48,7 +48,7 @@ std::string numbered(std::size_t number, const std::string& name) {
 std::string confusion_table(const EvalReport& report, const ConfusionMatrix& confusion) {
   std::vector<std::string> names;
   for (std::size_t c = 0; c < report.classes.size(); ++c) names.push_back(numbered(c, report.classes[c]));
-  const std::string heading = "is \\ taken for";
+  const std::string heading = "true \\ predicted";
   const std::size_t width = std::max(name_width(names), heading.size());
   const bool undecided_column = confusion.undecided_count() > 0;
   std::size_t cell = 3;

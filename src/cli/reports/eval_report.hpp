@@ -1,4 +1,4 @@
-// What bntrain eval found, as tables, as JSON and as CSV.
+// The results of bntrain eval as tables, as JSON and as CSV.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ Answer answer_of(const std::string& image, std::int64_t label, std::span<const f
 std::string answer_line(const Answer& answer, const std::vector<std::string>& class_names) {
   std::string line = answer.image;
   if (answer.label >= 0) line += " (" + class_names[static_cast<std::size_t>(answer.label)] + ")";
-  if (answer.best.empty()) return line + ": no class, as its logits are not numbers (NaN)";
+  if (answer.best.empty()) return line + ": no class: its logits are NaN";
   const char* separator = ": ";
   for (const std::size_t c : answer.best) {
     line += fmt::format("{}{} {:.4f}", separator, class_names[c], answer.probabilities[c]);

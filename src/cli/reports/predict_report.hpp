@@ -1,4 +1,4 @@
-// What bntrain predict says of an image.
+// What bntrain predict prints for an image.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace bntrain::cli {
 
 struct Answer {
   std::string image;                  ///< its file, or its place in the data set
-  std::int64_t label = -1;            ///< what it is; -1: nobody knows
+  std::int64_t label = -1;            ///< its class; -1: unknown
   std::vector<double> probabilities;  ///< by class
-  std::vector<std::size_t> best;  ///< classes by falling probability; empty where the logits are not numbers
+  std::vector<std::size_t> best;      ///< classes by falling probability; empty where a logit is NaN
 };
 
-/// `best` has the `top` likeliest classes, equally likely ones by number.
+/// `best` has the `top` most probable classes, ties in the order of the classes.
 Answer answer_of(const std::string& image, std::int64_t label, std::span<const float> logits,
                  std::int64_t top);
 

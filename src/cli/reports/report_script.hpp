@@ -5,7 +5,7 @@
 
 namespace bntrain::cli {
 
-/// Runs plot_report.py, which lies in share/bntrain, on the folder of a bench. Where that fails the results
+/// Runs share/bntrain/plot_report.py on the folder of a bench. Where that fails the results
 /// are there all the same, so it only warns and says what to install.
 void make_report(const std::filesystem::path& folder);
 

@@ -63,15 +63,15 @@ std::string arm_table(const bench::ExperimentArm& arm, const std::vector<Measure
   return arm.name + "\n" + text_table(rows);
 }
 
-std::string inputs_table(const std::vector<bench::ActivationRecord>& inputs) {
+std::string inputs_table(const std::vector<bench::InputPercentiles>& inputs) {
   std::vector<TableRow> rows{{"step", "15th", "50th", "85th"}};
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (i > 0 && !is_shown(i, inputs.size())) continue;
-    const bench::ActivationRecord& record = inputs[i];
+    const bench::InputPercentiles& record = inputs[i];
     rows.push_back({std::to_string(record.step), fmt::format("{:.3f}", record.low),
                     fmt::format("{:.3f}", record.median), fmt::format("{:.3f}", record.high)});
   }
-  return fmt::format("percentiles over the batch of what the first unit of {} reads, seed 0\n{}",
+  return fmt::format("percentiles over the batch of the inputs of the first unit of {}, seed 0\n{}",
                      inputs.front().layer, text_table(rows));
 }
 
@@ -161,7 +161,7 @@ Json reproduction_record(const Experiment& experiment, const Judgement& judgemen
                                {"train_accuracy_batch_mean", statistic_record(epoch.train_accuracy)},
                                {"test_accuracy_batch_mean", statistic_record(epoch.test_accuracy)}});
     }
-    for (const bench::ActivationRecord& inputs : judgement.inputs[i]) {
+    for (const bench::InputPercentiles& inputs : judgement.inputs[i]) {
       arm["inputs"].push_back(
           {{"step", inputs.step},
            {"layer", inputs.layer},

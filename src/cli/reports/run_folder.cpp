@@ -93,8 +93,7 @@ RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata
   for (const char* name : run_files) {
     if (!fs::exists(path_ / name)) continue;
     throw Error(ErrorKind::usage, "--out: the folder " + options.out + " already holds a run (" + name +
-                                      "); --resume " + options.out +
-                                      " goes on with it, or name another folder");
+                                      "); --resume " + options.out + " continues it, or name another folder");
   }
 }
 

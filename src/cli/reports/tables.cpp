@@ -53,7 +53,7 @@ std::string layer_table(const Network& network, std::int64_t batch_size) {
   }
   rows.push_back({"", "trainable", "", grouped(network.parameter_count())});
   std::string table = text_table(rows, {0, 3});
-  table.pop_back();  // whoever prints it ends the line
+  table.pop_back();  // print_result() ends the line
   return table;
 }
 

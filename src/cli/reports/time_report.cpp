@@ -71,7 +71,7 @@ TableRow row_of(const TimedPart& part, const DevicePeaks& peaks) {
 std::string heading(const TimeReport& report) {
   std::string text = fmt::format(
       "network   {}\nbatch     {} of {}\nbackend   {}\n"
-      "peaks  copy {:.1f} GB/s (bytes read + written between arrays too large for the caches), FMA {:.1f} "
+      "peaks     copy {:.1f} GB/s (bytes read + written between arrays too large for the caches), FMA {:.1f} "
       "GFLOP/s (float32 multiply-adds in registers)\n"
       "rows      ms: median of {} repetitions; spread: interquartile range; share: of the sum of the parts\n"
       "          MB and FLOP: the least that the part needs, each tensor read once and written once; above "
@@ -82,7 +82,7 @@ std::string heading(const TimeReport& report) {
       report.repetitions);
   if (report.fused_blocks) {
     text +=
-        "          A convolution in front of a block holds part of the block's work: forward its statistics "
+        "          A convolution before a block does part of the block's work: forward its statistics "
         "and pooling,\n          backward the gradient of its input.\n";
   }
   return text;

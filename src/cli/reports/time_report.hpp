@@ -1,4 +1,4 @@
-// What bntrain time found, as a table and as JSON.
+// The results of bntrain time as a table and as JSON.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace bntrain::cli {
 
-/// One part of the training step: what it has to do and how long it took.
+/// One part of the training step: its cost and its time.
 struct TimedPart {
   OpCost cost;
   std::string variant;
@@ -30,7 +30,7 @@ struct TimeReport {
   std::int64_t batch_size = 0;
   std::string backend, variant;
   int repetitions = 0;
-  bool fused_blocks = false;  ///< the convolutions do part of the work of the blocks behind them
+  bool fused_blocks = false;  ///< the convolutions do part of the work of the blocks after them
   DevicePeaks peaks;
   Quartiles step;  ///< of Executable::train_step()
   std::vector<TimedPart> parts;

@@ -15,7 +15,7 @@
 namespace bntrain::cli {
 namespace {
 
-/// Whether the record tells of something before the checkpoint.
+/// Whether the record is of something before the checkpoint.
 bool is_before(const Json& record, const TrainProgress& checkpoint) {
   const std::string event = record.at("event");
   if (event == "start" || event == "end") return false;
@@ -41,20 +41,21 @@ KeptRecords read_records(const std::string& path, const TrainProgress& checkpoin
       kept.text += line + "\n";
     } catch (const Json::exception&) {
       if (cut_off) break;
-      throw Error(ErrorKind::data, path + ", line " + std::to_string(number) +
-                                       ": this is no record of a training run; move the file away to resume "
-                                       "without the records so far");
+      throw Error(ErrorKind::data,
+                  path + ", line " + std::to_string(number) +
+                      ": this is not a record of a training run; move the file away to resume "
+                      "without the records so far");
     }
   }
   return kept;
 }
 
-/// Replaces the file by `start` and those of its records that lie before the checkpoint.
+/// Replaces the file by `start` and its records from before the checkpoint.
 void rewind(const std::string& path, const Json& start, const TrainProgress& checkpoint) {
   const KeptRecords kept = read_records(path, checkpoint);
   if (kept.epochs < checkpoint.epochs.size()) {
-    spdlog::warn("{} has the records of {} of the {} epochs before the checkpoint; the rest stays lost", path,
-                 kept.epochs, checkpoint.epochs.size());
+    spdlog::warn("{} holds the records of only {} of the {} epochs before the checkpoint", path, kept.epochs,
+                 checkpoint.epochs.size());
   }
   write_file(path, one_line(start) + "\n" + kept.text);
 }

@@ -1,4 +1,5 @@
-// What a training run says while it runs: result lines on stdout, the metrics file, the progress bar.
+// What a training run prints and writes while it runs: result lines on stdout, the metrics file, the progress
+// bar.
 #pragma once
 
 #include <deque>
@@ -18,7 +19,7 @@ namespace bntrain::cli {
 class RecordFile {
  public:
   /// Begins the file with the record `start`. With `resumed`, a file that is there keeps the records before
-  /// that checkpoint and loses those behind it, which come again; `start` replaces its first one. `flag`
+  /// that checkpoint and loses the later ones, which come again; `start` replaces its first one. `flag`
   /// names the file in messages. Throws Error(data) where the file holds something else, Error(runtime) where
   /// it cannot be written.
   RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config, const Json& start,
@@ -33,7 +34,7 @@ class RecordFile {
 
 class TrainReport : public TrainObserver {
  public:
-  /// Begins the metrics files with `start`, or goes on with those of a run that is resumed. `folder` is null
+  /// Begins the metrics files with `start`, or continues those of a run that is resumed. `folder` is null
   /// where the run has none. Throws Error(runtime) here and later when stdout or a metrics file cannot be
   /// written.
   TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,

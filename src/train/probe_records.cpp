@@ -26,7 +26,7 @@ Json channel_record(const NormChannel& channel) {
 
 }  // namespace
 
-std::vector<Json> look_records(const StepRecord& record) {
+std::vector<Json> probe_records(const StepRecord& record) {
   std::vector<Json> records;
   for (const NormRecord& norm : record.norms) {
     Json channels = Json::array();
