@@ -23,9 +23,8 @@
 //   launches.
 // - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers.
 // - nvcc contracts a*b+c to one rounding, the host build never does: the tests' bounds allow both.
-// - The executor finds races and uninitialised reads in shared memory, divergence, wrong masks, indices out
-// of
-//   bounds, misalignment, deadlock. It does not check the order of global memory accesses between blocks.
+// - The executor finds races and uninitialised reads in shared memory, divergence, wrong masks, bad indices,
+//   misalignment and deadlock. It does not check the order of global memory accesses between blocks.
 #pragma once
 
 #include <cmath>
