@@ -26,8 +26,8 @@ set(launch_host_sources
   simt/host/executor.cpp
   simt/host/fiber.cpp
   simt/host/launch.cpp
-  simt/host/live.cpp
-  simt/host/meet.cpp
+  simt/host/launch_state.cpp
+  simt/host/synchronization.cpp
   simt/host/shared_array.cpp)
 foreach(list kernel_sources launch_cuda_sources launch_host_sources)
   list(TRANSFORM ${list} PREPEND ${CMAKE_CURRENT_LIST_DIR}/)

@@ -1,11 +1,11 @@
-// The moving averages apart from batch norm's forward pass: moved behind the loss, read before inference.
+// The running statistics apart from the forward pass: updated after the loss, read before inference.
 //
 // Maths (Ioffe and Szegedy 2015, arXiv 1502.03167, section 3.1), per channel:
 //   running = momentum * running + (1 - momentum) * batch statistic;  inv_std = 1 / sqrt(running_var + eps)
-// `shift` is the bias of a convolution in front that was left out: adding a constant to a channel moves its
-// mean and nothing else that batch norm looks at.
+// `shift` is the bias that the convolution before the norm did not add: a constant added to a channel changes
+// its mean and nothing else in batch norm.
 //
-// Contract: batch_norm.hpp. A thread a channel. Bytes moved: up to 28 a channel.
+// Contract: batch_norm.hpp. One thread per channel. Bytes moved: up to 28 per channel.
 #include "kernels/batch_norm/statistics_output.cuh"
 
 #include "kernels/simt/launch.hpp"

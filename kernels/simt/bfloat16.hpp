@@ -1,5 +1,5 @@
-// A storage type: half the bytes of float32 with its range, 8 bits of mantissa. Kernels load it into float32,
-// compute and sum as ever, and round once when they store.
+// A storage type: half the bytes of float32 with its range, 8 bits of mantissa. Kernels convert it to
+// float32 when they load, compute in float32 and fp64, and round once when they store.
 #pragma once
 
 #include <cstring>
@@ -12,7 +12,7 @@ struct Bfloat16 {
   std::uint16_t bits;
 
   Bfloat16() = default;
-  /// To the nearest, ties to even; what is too large becomes infinite, NaN stays NaN.
+  /// To the nearest, ties to even; values that overflow become infinite, NaN stays NaN.
   SIMT_HOST_DEVICE explicit Bfloat16(float value) {
     std::uint32_t wide;
     memcpy(&wide, &value, sizeof wide);

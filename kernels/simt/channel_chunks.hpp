@@ -1,5 +1,5 @@
-// How the work on a channel is cut into pieces: by shape alone, so that sums have the same bits on every
-// grid.
+// How the work on the channels is divided into chunks: by the shape alone, so that sums have the same bits in
+// every grid.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace bntrain::kernels {
 
-/// `items` of each channel in chunks; one block at a time works on one chunk. Units number the chunks of all
-/// channels, channel by channel.
+/// The `items` of each channel in chunks; a block processes one chunk at a time. A unit is the index of a
+/// chunk among those of all channels, channel by channel.
 struct ChannelChunks {
   std::int64_t channels, items;
   std::int64_t length;       ///< items of a chunk; the last may be shorter
@@ -24,7 +24,7 @@ struct ChannelChunks {
   }
 };
 
-/// Chunks of at least `shortest` items, and at most `most` of them in a channel.
+/// Chunks of at least `shortest` items, and at most `most` of them per channel.
 inline ChannelChunks cut(std::int64_t channels, std::int64_t items, std::int64_t shortest,
                          std::int64_t most) {
   const std::int64_t needed = (items + most - 1) / most;

@@ -1,4 +1,4 @@
-// Checks what the CUDA runtime returns.
+// Checks of the status that CUDA calls return.
 #pragma once
 
 #include <cuda_runtime_api.h>

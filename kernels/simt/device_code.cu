@@ -1,4 +1,5 @@
-// Whether the library was compiled for the device at hand: asks about a kernel like every other.
+// Whether the library was compiled for the device: queries the attributes of a kernel compiled like all
+// others.
 #include "kernels/kernels.hpp"
 #include "kernels/simt/launch.hpp"
 #include "kernels/simt/simt.hpp"

@@ -1,4 +1,4 @@
-// Launches go straight to the device. Nothing else is in this object: a program that defines both functions
+// Launches on the device. Nothing else is in this object: a program that defines both functions
 // itself is linked without it.
 #include "kernels/simt/launch_cuda.hpp"
 

@@ -23,8 +23,8 @@ struct LaunchConfig {
   std::int64_t shared_bytes = 0;  ///< dynamic shared memory of a block
 };
 
-/// A kernel and its arguments. The runtime wants the address of each; the executor calls `invoke`, and needs
-/// the sizes to keep the arguments of a launch that it records.
+/// A kernel and its arguments. The runtime takes the address of each; the executor calls `invoke`, and uses
+/// the sizes to copy the arguments of a launch that it records.
 struct KernelCall {
   const void* kernel;
   void** arguments;
@@ -44,14 +44,15 @@ struct DeviceLimits {
 };
 DeviceLimits device_limits(const Stream& stream);
 
-/// How many blocks of this configuration (whole clusters; config.grid is not looked at) the device holds at
-/// once, cut to stream.max_blocks: the largest grid of a cooperative launch. 0 when not even one fits.
+/// How many blocks of this configuration can be resident on the device at once, whole clusters and at most
+/// stream.max_blocks: the largest grid of a cooperative launch. config.grid is ignored. 0 when not even one
+/// fits.
 int co_resident_blocks(const void* kernel, const LaunchConfig& config, const Stream& stream);
 
 /// Whether the kernel was compiled for the device of the calling thread.
 bool has_device_code(const void* kernel);
 
-/// The number of blocks for `work` items at `per_block` a block, at most `blocks_per_sm` times the
+/// The number of blocks for `work` items at `per_block` per block, at most `blocks_per_sm` times the
 /// multiprocessors and at most stream.max_blocks; at least 1.
 std::int64_t strided_grid(std::int64_t work, std::int64_t per_block, int blocks_per_sm, const Stream& stream);
 

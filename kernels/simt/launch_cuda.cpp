@@ -18,7 +18,7 @@ void throw_cuda_error(cudaError_t status, const char* call, const char* file, in
 namespace bntrain::kernels {
 namespace {
 
-// Above these the runtime wants to be asked first.
+// Larger values must be requested by a function attribute.
 constexpr std::int64_t kFreeSharedBytes = std::int64_t{48} * 1024;
 constexpr int kPortableCluster = 8;
 
@@ -31,7 +31,7 @@ std::string describe(const LaunchConfig& config) {
 
 void check(cudaError_t status, const LaunchConfig& config) {
   if (succeeded(status)) return;
-  // A failed launch leaves its error behind for the next caller of cudaGetLastError.
+  // A failed launch leaves its error for the next caller of cudaGetLastError.
   cudaGetLastError();
   throw CudaError(describe(config) + ": " + cudaGetErrorName(status) + " (" + cudaGetErrorString(status) +
                   ")");

@@ -1,5 +1,5 @@
-// launch() and co_resident_blocks() of the CUDA runtime, under names of their own: whoever defines those two
-// (launch.cpp, or a test program that looks at every launch) calls these.
+// launch() and co_resident_blocks() of the CUDA runtime, under other names: launch.cpp forwards to them, and
+// so does a test program that defines the two itself to observe every launch.
 #pragma once
 
 #include "kernels/simt/launch.hpp"

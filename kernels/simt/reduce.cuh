@@ -8,7 +8,7 @@ namespace bntrain::simt {
 
 inline constexpr int kMaxWarps = 32;  ///< of a block
 
-/// Two sums that travel together.
+/// Two sums that are reduced together.
 template <typename T>
 struct Pair {
   T first, second;
@@ -47,7 +47,7 @@ struct Merge {
   }
 };
 
-/// Combines the values of the 32 lanes in five steps, or of each `lanes` neighbours, a power of two. The
+/// Combines the values of each `lanes` adjacent lanes, a power of two, in log2(lanes) shuffles. The
 /// lower lane's value is the left operand on both sides, so that all lanes agree on the bits also where
 /// `combine` rounds differently for swapped operands.
 template <typename T, typename Combine>
@@ -62,7 +62,7 @@ SIMT_DEVICE T warp_reduce(T value, Combine combine, int lanes = kWarpSize) {
 }
 
 /// Combines the values of all threads of the block; every thread gets the result. `scratch` has kMaxWarps
-/// elements and may have been in use before: a barrier comes first. `none` is the neutral value (Pair{0, 0},
+/// elements and may have been used before: a barrier comes first. `none` is the neutral value (Pair{0, 0},
 /// count 0).
 template <typename T, typename Combine>
 SIMT_DEVICE T block_reduce(T value, T none, Combine combine, Shared<T> scratch) {
@@ -90,7 +90,7 @@ SIMT_DEVICE Moments<T> block_moments(Moments<T> value, Shared<Moments<T>> scratc
   return block_reduce(value, Moments<T>{0, 0, 0}, Merge{}, scratch);
 }
 
-/// Whether this block is the last of `blocks` to come here; the same answer in all its threads. What the
+/// Whether this block is the last of `blocks` to call this; the same result in all its threads. What the
 /// others wrote before is visible to it (not through `const __restrict__` pointers: their reads may be
 /// cached). *counter is 0 at first and is 0 again afterwards, so that a graph can replay the kernel.
 SIMT_DEVICE bool is_last_block(unsigned* counter, unsigned blocks, Shared<unsigned> flag) {

@@ -4,27 +4,27 @@
 // How to write a kernel here (elementwise/activation.cu is the pattern)
 // - Include simt.hpp, reduce.cuh, launch.hpp, kernels.hpp; nothing of CUDA's. `using namespace simt;`
 // - `SIMT_KERNEL(256) scale_kernel(const float* x, ...) {...}` in an unnamed namespace; the number is the
-//   largest block (a second one, the fewest blocks a multiprocessor). Helpers are `SIMT_DEVICE float f(...)`.
+//   largest block (a second one, the fewest resident blocks per multiprocessor). Helpers are `SIMT_DEVICE
+//   float f(...)`.
 // - Blocks are one-dimensional, a multiple of 32. Work is strided, from grid_thread() by grid_threads(), and
 //   right for every grid. Results do not depend on the grid: partial sums belong to fixed chunks of the data.
 // - `SIMT_SHARED(float, partial, 32);` is a shared array. `DynamicShared dynamic;` and then
 //   `Shared<float> tile = dynamic.take<float>("tile", n);` carve dynamic shared memory, the same way in all
 //   threads; launch with the sum of carved_bytes<float>(n). Helpers take arrays as Shared<T>.
 // - Read into a type, `float v = tile[i];`, never auto; a struct as a whole. `tile + i` is a view from i on.
-// - Between a write and another thread's access to the element stands block_sync(); within a warp warp_sync()
-//   is enough, a shuffle is not. Every thread reaches every barrier, every lane of its mask every shuffle and
-//   vote: guard the work, not the barrier, and return early only where the whole block (grid) does.
+// - A block_sync() separates a write from another thread's access to the element; within a warp warp_sync()
+//   suffices, a shuffle does not. Every thread reaches every barrier, every lane of its mask every shuffle
+//   and vote: guard the work, not the barrier, and return early only where the whole block (grid) does.
 // - load_vec / store_vec move 16 aligned bytes; take the scalar path where is_aligned(p) is false.
-// - copy_async<n>(tile + i, p) reads into shared memory without waiting; copies_wait() before the thread
-// reads
-//   what it copied, and a barrier before others do.
+// - copy_async<n>(tile + i, p) copies to shared memory asynchronously: copies_wait() before the thread itself
+//   reads the elements, and a barrier after that before other threads do.
 // - map_shared(array, rank) is the same array in another block of the cluster: cluster_sync() before the
-//   first access (that block has started) and after the last (it has not left). grid_sync(): cooperative
+//   first access (that block has started) and after the last (it has not exited). grid_sync(): cooperative
 //   launches.
 // - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers.
 // - nvcc contracts a*b+c to one rounding, the host build never does: the tests' bounds allow both.
-// - The host finds races and poison in shared memory, divergence, wrong masks, bounds, alignment, deadlock.
-//   It does not see the order of global memory between blocks, nor speed.
+// - The executor finds races and uninitialised reads in shared memory, divergence, wrong masks, bad indices,
+//   misalignment and deadlock. It does not check the order of global memory accesses between blocks.
 #pragma once
 
 #include <cmath>
@@ -39,7 +39,7 @@
 
 namespace bntrain::simt {
 
-/// This thread's number along x, and how many there are.
+/// The index of this thread in the grid along x, and the number of threads there.
 SIMT_DEVICE std::int64_t grid_thread() {
   return static_cast<std::int64_t>(block_index()) * block_size() + thread_index();
 }

@@ -105,7 +105,7 @@ SIMT_DEVICE T by_words(T value, Shuffle shuffle) {
 
 }  // namespace detail
 
-/// The value of lane `source`, of lane + delta (one's own beyond lane 31), of lane ^ bits.
+/// The value of lane `source`, of lane + delta (its own value beyond lane 31), of lane ^ bits.
 template <typename T>
 SIMT_DEVICE T shuffle(T value, int source, unsigned mask = kFullMask) {
   return detail::by_words(value, [=](unsigned word) { return __shfl_sync(mask, word, source); });
@@ -167,9 +167,9 @@ SIMT_DEVICE void store_vec_once(T* p, Vec<T> values) {
   __stcs(reinterpret_cast<uint4*>(p), bits);
 }
 
-/// Copies `count` values, 4, 8 or 16 bytes on a multiple of their size, from global to shared memory, while
-/// the thread goes on (before compute capability 8.0 at once). The values are there for the thread itself
-/// after copies_wait(), for others after a barrier behind that.
+/// Copies `count` values, 4, 8 or 16 bytes aligned to their size, from global to shared memory asynchronously
+/// (before compute capability 8.0 at once). The thread itself may read them after copies_wait(), others after
+/// a barrier that follows it.
 template <int count, typename T>
 SIMT_DEVICE void copy_async(T* to, const T* from) {
   __pipeline_memcpy_async(to, from, count * sizeof(T));

@@ -1,4 +1,4 @@
-// Types and constants of kernels that are the same on every side. Include simt.hpp, never this file.
+// Types and constants that are the same for nvcc and for the host. Include simt.hpp, never this file.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ struct alignas(kVecBytes) Vec {
   T lane[kSize];
 };
 
-/// What `count` elements take of a block's dynamic shared memory; every carved array begins on 16 bytes.
+/// What `count` elements take of a block's dynamic shared memory; every carved array is 16-byte aligned.
 template <typename T>
 SIMT_HOST_DEVICE constexpr std::int64_t carved_bytes(std::int64_t count) {
   return (count * static_cast<std::int64_t>(sizeof(T)) + kVecBytes - 1) / kVecBytes * kVecBytes;

@@ -31,7 +31,7 @@ struct NormCase {
   }
 };
 
-/// `count` numbers in [-1, 1) on a grid of 2^-20, the same for the same seed.
+/// `count` values in [-1, 1) on a grid of 2^-20, the same for the same seed.
 Floats numbers(std::size_t count, std::uint32_t seed);
 
 /// x is uniform with this mean and deviation (a little different in each channel), gammas have both signs.

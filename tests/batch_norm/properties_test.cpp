@@ -1,4 +1,4 @@
-// What must hold for batch norm whatever the numbers are.
+// Properties of batch norm that hold for all inputs.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -146,7 +146,7 @@ TEST_P(BatchNormProperties, ImagesMayTradePlaces) {
 }
 
 TEST_P(BatchNormProperties, ImagesAreRowsOfPixels) {
-  // (batch, channels, spatial) and (batch * spatial, channels) hold the same numbers.
+  // (batch, channels, spatial) and (batch * spatial, channels) have the same elements.
   const NormCase c = make_case(kShape);
   const auto as_rows = [&](const Floats& values) {
     Floats rows(values.size());

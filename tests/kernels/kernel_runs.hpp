@@ -1,4 +1,4 @@
-// What the tests of the kernels share: seeded numbers, the comparison of bits, every schedule on every grid.
+// Shared by the tests of the kernels: seeded values, the comparison of bits, every schedule on every grid.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// simt.hpp for the host compiler: the twins of simt_cuda.hpp, by the executor. Include kernels/simt.hpp,
+// simt.hpp for the host compiler: what simt_cuda.hpp declares, implemented by the executor. Include simt.hpp,
 // never this file.
 #pragma once
 
@@ -46,7 +46,7 @@ void grid_sync(const Where& where);
 void shuffle(const void* value, void* result, std::size_t size, int source, unsigned mask,
              const Where& where);
 unsigned ballot(bool predicate, unsigned mask, const Where& where);
-/// Lets others run where the schedule is random.
+/// Lets other threads run where the schedule is random.
 void before_atomic();
 void expect_aligned(const void* p, const Where& where, std::size_t bytes = simt::kVecBytes);
 /// Makes the copy in copies_wait().

@@ -6,12 +6,12 @@
 #include <numeric>
 #include <utility>
 
-#include "kernels/simt/host/live.hpp"
+#include "kernels/simt/host/launch_state.hpp"
 
 namespace bntrain::simt_host {
 namespace {
 
-/// What a fiber does: the kernel, then away for good.
+/// The entry of a fiber: runs the kernel and never returns.
 void run_kernel() {
   Thread& thread = self();
   Launch& launch = launch_of(thread);

@@ -1,6 +1,6 @@
-// Runs kernels on the host, one fiber for each thread of the blocks that are alive, and checks what they do.
-// Tests give a kernel's launcher `executor.stream()`; a launcher that gets the null stream runs with the
-// default settings.
+// Runs kernels on the host, one fiber for each thread of the resident blocks, and checks their accesses and
+// barriers. Tests give a kernel's launcher `executor.stream()`; a launcher that gets the null stream runs
+// with the default settings.
 #pragma once
 
 #include <cstdint>
@@ -20,18 +20,19 @@ class SimtError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Who runs first. A right kernel gives the same bits in all of them.
+/// The order in which threads run. A correct kernel gives the same bits in all of them.
 enum class Schedule {
   in_order,        ///< blocks and threads by number, each up to where it waits
   reverse,         ///< the last first
-  warp_at_a_time,  ///< a warp as far as it gets, then the next
-  random,  ///< two clusters at once, threads in an order drawn anew each time; atomics give way to others
+  warp_at_a_time,  ///< a warp until it waits, then the next
+  random,          ///< two clusters at once, threads in random order; atomics let other threads run
 };
 
 struct Settings {
   Schedule schedule = Schedule::in_order;
   std::uint32_t seed = 1;
-  /// What launchers see. Few multiprocessors, so that persistent kernels have something to loop over.
+  /// The device that launchers see. Few multiprocessors, so that persistent kernels have something to loop
+  /// over.
   kernels::DeviceLimits device = {.multiprocessors = 4,
                                   .compute_capability = 90,
                                   .shared_bytes_per_block = 227 * 1024,
@@ -47,17 +48,17 @@ class Executor {
 
   void launch(const kernels::KernelCall& call, const kernels::LaunchConfig& config);
 
-  /// Runs `work` in its place between the launches.
+  /// Runs `work` in order with the launches.
   void enqueue(const std::function<void()>& work);
 
-  /// From here on work is kept instead of run, with the arguments that it has now: as a captured graph does.
+  /// From here on work is recorded instead of run, with its present arguments, as by stream capture.
   void begin_recording();
-  /// What was kept; each call of it runs it once more.
+  /// The recorded work; each call runs it once.
   std::function<void()> end_recording();
   bool is_recording() const { return recorded_.has_value(); }
 
   const Settings& settings() const { return settings_; }
-  /// What was launched so far, so that tests can tell which variant ran.
+  /// All launches so far, so that tests can tell which variant ran.
   const std::vector<kernels::LaunchConfig>& launches() const { return launches_; }
 
  private:

@@ -6,7 +6,7 @@
 
 namespace bntrain::simt_host {
 
-/// A place to continue at: the caller's own, or a prepared one on a stack of its own.
+/// Saved registers and stack: of the caller, or of a function that is to start on a stack of its own.
 class Context {
  public:
   Context();
@@ -27,8 +27,8 @@ class Context {
   std::unique_ptr<Machine> machine_;
 };
 
-/// Stacks of one size. Memory is only taken for what is touched. Tops lie at different places of a page, or
-/// all threads would fight for the same cache lines.
+/// Stacks of one size, whose pages are allocated when touched. Their tops have different offsets in a page:
+/// with equal ones all threads would compete for the same sets of the cache.
 class Stacks {
  public:
   static constexpr std::size_t kSize = 128 * 1024;

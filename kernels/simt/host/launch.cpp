@@ -35,7 +35,7 @@ bool has_device_code(const void*) {
 
 int co_resident_blocks(const void*, const LaunchConfig& config, const Stream& stream) {
   constexpr int kThreadsPerSm = 2048;
-  constexpr std::int64_t kSharedReserve = 1024;  // what the system takes of each block's
+  constexpr std::int64_t kSharedReserve = 1024;  // reserved by CUDA in that of each block
   const DeviceLimits device = device_limits(stream);
   if (config.shared_bytes > device.shared_bytes_per_block) return 0;
   const std::int64_t by_memory =

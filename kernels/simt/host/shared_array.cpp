@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/simt/host/live.hpp"
+#include "kernels/simt/host/launch_state.hpp"
 
 namespace bntrain::simt_host {
 namespace {
@@ -15,7 +15,7 @@ std::uint32_t warp_of(std::uint32_t id) {
   return id >> 5;
 }
 
-/// Whether a barrier lies between that access and now, seen from the running thread.
+/// Whether a barrier separates that access from the running thread's present one.
 bool ordered(const Stamp& before, const Thread& now) {
   if (before.thread == Stamp::kNobody || before.thread == now.id) return true;
   const Block& block = *now.block;

@@ -1,4 +1,4 @@
-// Shared memory of a block that knows who touched it when.
+// Shared memory of a block that records which thread accessed an element when.
 #pragma once
 
 #include <concepts>
@@ -48,7 +48,7 @@ struct Cell {
   Stamp writer;
   Stamp reader, other_lane, other_warp, other_block;
   bool atomic = false;   ///< the last write was atomic
-  bool copying = false;  ///< a copy_async() is on its way
+  bool copying = false;  ///< a copy_async() is not complete
 };
 
 enum class Access { read, write, atomic };
@@ -61,7 +61,7 @@ class SharedArray {
   void poison();
   /// Checks and records what the running thread does to elements [first, first + count).
   void access(Access access, std::int64_t first, std::int64_t count, const Where& where);
-  /// Expects element `first` to lie on a multiple of `bytes`.
+  /// Expects element `first` to be aligned to `bytes`.
   void expect_aligned(std::int64_t first, const Where& where, std::size_t bytes = 16) const;
 
   /// Begins and completes a copy_async() to elements [first, first + count).
@@ -98,7 +98,7 @@ class SharedArray {
   std::vector<Cell> cells_;
 };
 
-/// A copy_async() that is on its way.
+/// A copy_async() that is not complete.
 struct Copy {
   SharedArray* to;
   std::int64_t first, count;
@@ -112,7 +112,7 @@ class Element {
   Element(SharedArray& array, std::int64_t i, const Where& where) : array_(array), i_(i), where_(where) {}
   Element(const Element&) = default;
 
-  operator T() const {  // NOLINT(google-explicit-constructor): stands for a T
+  operator T() const {  // NOLINT(google-explicit-constructor): is used as a T
     array_.access(Access::read, i_, 1, where_);
     return array_.get<T>(i_);
   }

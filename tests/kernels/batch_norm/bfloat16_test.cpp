@@ -105,7 +105,7 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
 }
 
 TEST(Bfloat16, BatchNormKeepsItsStatisticsInFloat32) {
-  // Packs of 8 of one channel, of 8 channels, single values; one chunk and several.
+  // Vectors of 8 values of one channel, of 8 channels, single values; one chunk and several.
   for (const kernels::NormShape& shape : {kernels::NormShape{3, 5, 16}, kernels::NormShape{70, 16, 1},
                                           kernels::NormShape{4, 3, 7}, kernels::NormShape{40, 2, 512}}) {
     SCOPED_TRACE(std::to_string(shape.batch) + " x " + std::to_string(shape.channels) + " x " +

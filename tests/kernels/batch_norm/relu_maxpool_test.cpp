@@ -70,7 +70,7 @@ TEST(BatchNormReluMaxpool, AgreesWithTheReference) {
   }
 }
 
-/// Several chunks a channel, of windows in fours and one by one.
+/// Several chunks per channel, of four windows at a time and of single ones.
 std::vector<ReluPoolProblem> long_problems() {
   return {make_problem({70, 2, 16, 16, 2, true}, true),  make_problem({23, 2, 31, 9, 2, true}, true),
           make_problem({11, 2, 15, 15, 1, true}, true),  make_problem({257, 1, 5, 7, 2, false}, true),

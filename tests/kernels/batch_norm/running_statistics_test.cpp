@@ -1,4 +1,4 @@
-// The moving averages apart from batch norm's forward pass.
+// The running statistics apart from batch norm's forward pass.
 #include <cmath>
 #include <limits>
 #include <memory>

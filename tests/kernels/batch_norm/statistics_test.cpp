@@ -36,7 +36,7 @@ std::vector<ChannelMoments> statistics(const NormCase& c, Layout layout) {
   return moments;
 }
 
-/// Runs finalize on parts that lie side by side.
+/// Runs finalize on the gathered parts.
 ForwardResult finalize(const NormCase& c, const std::vector<ChannelMoments>& parts) {
   Guarded mean(c.channels()), var(c.channels()), inv_std(c.channels());
   Guarded running_mean(c.running_mean), running_var(c.running_var);

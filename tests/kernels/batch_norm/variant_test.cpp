@@ -110,7 +110,7 @@ TEST(NormKernelVariant, ChannelsTooLargeForTheChipStayInALargeCache) {
 }
 
 TEST(NormKernelVariant, FewChannelsTakeTheWholeChip) {
-  // 1.6 MB a channel: three clusters of 16 would leave 84 of 132 multiprocessors idle.
+  // 1.6 MB per channel: three clusters of 16 would leave 84 of 132 multiprocessors idle.
   EXPECT_EQ(described(NormPass::forward, images(128, 3, 56), kH200), "persistent by 96");
 }
 

@@ -31,7 +31,7 @@ std::vector<float> copy(const Guarded& from) {
   return {from.values().begin(), from.values().end()};
 }
 
-/// Whole vectors of one channel, of channels side by side, and neither.
+/// Whole vectors of one channel, of adjacent channels, and neither.
 const BiasShape kShapes[] = {{3, 5, 36}, {3, 5, 49}, {7, 128, 1}, {7, 10, 1}, {1, 1, 1}, {2, 3, 2}};
 
 std::vector<float> forward(const BiasShape& shape, const std::vector<float>& x, ActivationKind kind,

@@ -11,7 +11,7 @@ namespace {
 
 using support::Guarded;
 
-/// `count` images of bytes, `offset` bytes behind a 16-byte boundary.
+/// `count` images of bytes, `offset` bytes beyond a 16-byte boundary.
 struct Images {
   std::int64_t count, pixels;
   std::vector<std::uint8_t> memory;

@@ -1,4 +1,4 @@
-// What is alive during a launch: threads in warps in blocks in clusters in units.
+// The state of a launch: threads in warps in blocks in clusters in units, which run together.
 #pragma once
 
 #include <cstdint>
@@ -38,20 +38,21 @@ struct Thread {
   const void* value = nullptr;
   void* result = nullptr;
   int source = 0;
-  std::vector<Copy> copies;  ///< on their way to shared memory
+  std::vector<Copy> copies;  ///< not yet complete
 };
 
-/// Lanes on their way to the same shuffle, vote or warp barrier.
-struct Meet {
+/// A shuffle, vote or warp barrier that not all of its lanes have reached.
+struct WarpCollective {
   unsigned mask, arrived;
   Wait wait;
   Where where;
 };
 
 struct Warp {
-  std::uint32_t sync_time = 0;  ///< of the last barrier; what happened before lies behind all its threads
-  unsigned exited = 0;          ///< a bit for each lane
-  std::vector<Meet> meets;
+  std::uint32_t sync_time =
+      0;                ///< of the last barrier; its threads are ordered after all that happened before
+  unsigned exited = 0;  ///< a bit for each lane
+  std::vector<WarpCollective> collectives;
 };
 
 /// A barrier of a block, a cluster or the grid.
@@ -98,7 +99,7 @@ struct Cluster {
   Barrier barrier;
 };
 
-/// Blocks that must be alive together: a cluster, or the whole grid of a cooperative launch.
+/// Blocks that must be resident together: a cluster, or the whole grid of a cooperative launch.
 struct Unit {
   Unit(Launch& launch, std::size_t blocks);
   /// Begins with block `first` of the grid: fresh threads, poisoned shared memory.
@@ -140,18 +141,18 @@ inline Launch& launch_of(const Thread& thread) {
   return thread.block->cluster->unit->launch;
 }
 
-/// Ends the launch: "kernel sgd, block 3, thread 17, sgd.cu:40: ..."
+/// Ends the launch: "kernel add, block 3, thread 17, elementwise.cuh:40: ..."
 [[noreturn]] void fail(const std::string& what, const Where& where);
 std::string place(const Where& where);
 std::string name(const Thread& thread);
 
-/// Back to the executor, ready to go on.
+/// Yields to the executor; the thread stays ready.
 void give_way();
 void wait_for_all(Wait kind, const Where& where);
-/// The lanes of `mask` meet. A shuffle copies `size` bytes of lane `source`'s value to result; a vote
-/// collects the lanes' bools into an unsigned.
-void meet(Wait kind, unsigned mask, int source, const void* value, void* result, std::size_t size,
-          const Where& where);
+/// A collective of the lanes of `mask`. A shuffle copies `size` bytes of lane `source`'s value to result; a
+/// vote collects the lanes' bools into an unsigned.
+void warp_collective(Wait kind, unsigned mask, int source, const void* value, void* result, std::size_t size,
+                     const Where& where);
 void exit_thread(Thread& thread);
 
 }  // namespace bntrain::simt_host

@@ -29,7 +29,7 @@ SIMT_KERNEL(64) two_barriers(bool diverge) {
 
 TEST(SimtHost, ADivergentBarrierIsCaught) {
   expect_passes(kOneBlock, two_barriers, false);
-  expect_caught("divergent block barrier: other threads wait for it at meeting_test.cpp:", kOneBlock,
+  expect_caught("divergent block barrier: other threads wait for it at synchronization_test.cpp:", kOneBlock,
                 two_barriers, true);
 }
 
@@ -67,9 +67,9 @@ SIMT_KERNEL(64) waits_for_two_things() {
 }
 
 TEST(SimtHost, ADeadlockIsReportedWithWhereEachGroupWaits) {
-  expect_caught("deadlock\n  block 0, thread 0 to 31: at a block barrier, meeting_test.cpp:", kOneBlock,
-                waits_for_two_things);
-  expect_caught("\n  block 0, thread 32 to 63: at a cluster barrier, meeting_test.cpp:", kOneBlock,
+  expect_caught("deadlock\n  block 0, thread 0 to 31: at a block barrier, synchronization_test.cpp:",
+                kOneBlock, waits_for_two_things);
+  expect_caught("\n  block 0, thread 32 to 63: at a cluster barrier, synchronization_test.cpp:", kOneBlock,
                 waits_for_two_things);
 }
 

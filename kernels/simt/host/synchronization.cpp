@@ -1,9 +1,9 @@
-// Where threads wait for each other, and how they may fail to.
+// Barriers, shuffles and votes, and the errors in their use.
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/simt/host/device.hpp"
-#include "kernels/simt/host/live.hpp"
+#include "kernels/simt/host/launch_state.hpp"
 
 namespace bntrain::simt_host {
 namespace {
@@ -38,7 +38,7 @@ void release(Thread& thread) {
   thread.wait = Wait::nothing;
 }
 
-/// All threads of the barrier have arrived: whatever any of them did lies behind all of them.
+/// All threads of the barrier have arrived: they are ordered after everything that any of them did.
 void complete(Barrier& barrier, Wait kind) {
   Thread& last = self();
   Unit& unit = *last.block->cluster->unit;
@@ -47,7 +47,7 @@ void complete(Barrier& barrier, Wait kind) {
   barrier.sync_time = time;
   if (kind == Wait::grid_sync)
     for (Cluster& cluster : unit.clusters) cluster.barrier.sync_time = time;
-  // A block's threads lie together, and so do a cluster's blocks.
+  // The threads of a block are contiguous, and so are the blocks of a cluster.
   Thread* const first = kind == Wait::block_sync     ? last.block->threads
                         : kind == Wait::cluster_sync ? last.block->cluster->blocks->threads
                                                      : unit.threads.data();
@@ -94,8 +94,8 @@ void wait_for_all(Wait kind, const Where& where) {
     block_and_wait(kind, 0, where);
 }
 
-void meet(Wait kind, unsigned mask, int source, const void* value, void* result, std::size_t size,
-          const Where& where) {
+void warp_collective(Wait kind, unsigned mask, int source, const void* value, void* result, std::size_t size,
+                     const Where& where) {
   Thread& thread = self();
   const int lane = thread.index % kLanes;
   Warp& warp = thread.block->warps[static_cast<std::size_t>(thread.index / kLanes)];
@@ -113,9 +113,9 @@ void meet(Wait kind, unsigned mask, int source, const void* value, void* result,
   thread.result = result;
   thread.source = source;
 
-  auto found =
-      std::find_if(warp.meets.begin(), warp.meets.end(), [&](const Meet& m) { return m.mask == mask; });
-  if (found == warp.meets.end()) found = warp.meets.insert(found, {mask, 0, kind, where});
+  auto found = std::find_if(warp.collectives.begin(), warp.collectives.end(),
+                            [&](const WarpCollective& m) { return m.mask == mask; });
+  if (found == warp.collectives.end()) found = warp.collectives.insert(found, {mask, 0, kind, where});
   if (found->wait != kind || !same_line(found->where, where))
     fail("divergent " + to_string(kind) + ": other lanes of the mask are at a " + to_string(found->wait) +
              ", " + place(found->where),
@@ -123,7 +123,7 @@ void meet(Wait kind, unsigned mask, int source, const void* value, void* result,
   found->arrived |= 1u << lane;
   if (found->arrived != mask) return block_and_wait(kind, mask, where);
 
-  warp.meets.erase(found);
+  warp.collectives.erase(found);
   if (kind == Wait::vote) finish_vote(warp, lanes, mask);
   if (kind == Wait::warp_sync) warp.sync_time = ++launch_of(thread).clock;
   for (int other = 0; other < kLanes; ++other) {
@@ -137,9 +137,9 @@ void exit_thread(Thread& thread) {
   Block& block = *thread.block;
   Cluster& cluster = *block.cluster;
   Warp& warp = block.warps[static_cast<std::size_t>(thread.index / kLanes)];
-  for (const Meet& meet : warp.meets)
-    if ((meet.mask >> thread.index % kLanes & 1) != 0)
-      fail("exits, but other lanes wait for it at a " + to_string(meet.wait), meet.where);
+  for (const WarpCollective& pending : warp.collectives)
+    if ((pending.mask >> thread.index % kLanes & 1) != 0)
+      fail("exits, but other lanes wait for it at a " + to_string(pending.wait), pending.where);
   for (Wait kind : {Wait::block_sync, Wait::cluster_sync, Wait::grid_sync}) {
     Barrier& barrier = barrier_of(thread, kind);
     if (barrier.arrived > 0)
@@ -188,17 +188,17 @@ void grid_sync(const Where& where) {
   wait_for_all(Wait::grid_sync, where);
 }
 void warp_sync(const Where& where) {
-  meet(Wait::warp_sync, simt::kFullMask, 0, nullptr, nullptr, 0, where);
+  warp_collective(Wait::warp_sync, simt::kFullMask, 0, nullptr, nullptr, 0, where);
 }
 
 void shuffle(const void* value, void* result, std::size_t size, int source, unsigned mask,
              const Where& where) {
-  meet(Wait::shuffle, mask, source, value, result, size, where);
+  warp_collective(Wait::shuffle, mask, source, value, result, size, where);
 }
 
 unsigned ballot(bool predicate, unsigned mask, const Where& where) {
   unsigned result = 0;
-  meet(Wait::vote, mask, 0, &predicate, &result, 0, where);
+  warp_collective(Wait::vote, mask, 0, &predicate, &result, 0, where);
   return result;
 }
 

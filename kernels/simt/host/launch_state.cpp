@@ -1,4 +1,4 @@
-#include "kernels/simt/host/live.hpp"
+#include "kernels/simt/host/launch_state.hpp"
 
 #include "kernels/simt/host/device.hpp"
 
