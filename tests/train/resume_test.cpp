@@ -261,13 +261,13 @@ TEST_P(ResumeTest, ACheckpointOfAnotherRunIsRefused) {
   EXPECT_THAT(refusal(bad), HasSubstr("at step 2"));
   bad = good;
   bad.optimizer[0].state.tensors.pop_back();
-  EXPECT_THAT(refusal(bad), HasSubstr("momentum"));
+  EXPECT_THAT(refusal(bad), HasSubstr("optimizer state"));
   bad = good;
   bad.optimizer[0].name = "exp_avg";
-  EXPECT_THAT(refusal(bad), HasSubstr("momentum"));
+  EXPECT_THAT(refusal(bad), HasSubstr("optimizer state"));
   bad = good;
   bad.optimizer.clear();
-  EXPECT_THAT(refusal(bad), HasSubstr("momentum"));
+  EXPECT_THAT(refusal(bad), HasSubstr("optimizer state"));
   bad = good;
   bad.model.tensors.pop_back();
   EXPECT_THAT(refusal(bad), HasSubstr("missing tensor"));

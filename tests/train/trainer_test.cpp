@@ -11,13 +11,18 @@
 #include <thread>
 #include <utility>
 
+#include "backend/executable.hpp"
 #include "bntrain/error.hpp"
 #include "core/random.hpp"
+#include "support/error_message.hpp"
+#include "support/small_training.hpp"
 
 namespace bntrain {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr double nan_loss = std::numeric_limits<double>::quiet_NaN();
 
@@ -190,10 +195,33 @@ TEST_F(TrainerTest, ScalesByTheNominalBatchSizeAlsoInTheShortLastBatch) {
   run();
   for (const StepParams& params : backend.recording.params) {
     EXPECT_EQ(params.gradient_scale, 0.25);
-    EXPECT_EQ(params.lr, 0.5);
-    EXPECT_EQ(params.momentum, 0.9);
-    EXPECT_EQ(params.weight_decay, 0.01);
+    EXPECT_EQ(params.update.lr, 0.5f);
+    EXPECT_EQ(params.update.momentum, 0.9f);
+    EXPECT_EQ(params.update.weight_decay, 0.01f);
   }
+}
+
+TEST_F(TrainerTest, EveryStepHasTheRateOfTheScheduleWhichIsPreparedBetweenDrains) {
+  config.schedule = {.text = "cosine", .warmup = 1};
+  config.log_every = 2;
+  const TrainResult result = run();
+  const Schedule schedule(config.schedule, config.optimizer.lr, result.steps, 3);
+  std::vector<float> rates, prepared;
+  for (const StepParams& params : backend.recording.params) rates.push_back(params.update.lr);
+  for (const auto& part : backend.recording.prepared) {
+    EXPECT_LE(part.size(), 2u);
+    for (const StepParams& params : part) prepared.push_back(params.update.lr);
+  }
+  ASSERT_EQ(rates.size(), 6u);
+  for (std::size_t i = 0; i < rates.size(); ++i)
+    EXPECT_EQ(rates[i], static_cast<float>(schedule.lr(static_cast<std::int64_t>(i))));
+  EXPECT_EQ(prepared, rates);
+}
+
+TEST_F(TrainerTest, AWarmupLongerThanTheRunIsRefused) {
+  config.schedule.warmup = 7;
+  EXPECT_THAT(error_message(ErrorKind::usage, [&] { run(); }),
+              AllOf(HasSubstr("warmup: 7"), HasSubstr("more than the schedule has: 6")));
 }
 
 TEST_F(TrainerTest, DrainsOncePerIntervalAndAtTheEndOfAnEpoch) {
@@ -363,18 +391,14 @@ TEST_F(TrainerTest, LoadsTheInitialStateOfTheSeed) {
   config.seed = 3;
   const Trainer trainer(config, dataset, backend);
   const ModelState expected = initial_state(trainer.network(), Init::tutorial, 3);
-  ASSERT_EQ(backend.recording.loaded.tensors.size(), expected.tensors.size());
-  for (const Tensor& tensor : expected.tensors) {
-    ASSERT_NE(backend.recording.loaded.find(tensor.name), nullptr) << tensor.name;
-    EXPECT_EQ(backend.recording.loaded.find(tensor.name)->floats(), tensor.floats()) << tensor.name;
-  }
+  EXPECT_TRUE(test::same_bits(trainer.save(), expected));
 }
 
 TEST_F(TrainerTest, BeginsWithTheValuesThatItIsGiven) {
   const Network network = Network::parse("fc3", dataset.train.shape, 3);
   const ModelState state = initial_state(network, Init::he, 1);
   const Trainer trainer(config, dataset, backend, state);
-  EXPECT_EQ(backend.recording.loaded.find(state.tensors[0].name)->floats(), state.tensors[0].floats());
+  EXPECT_TRUE(test::same_bits(trainer.save(), state));
 }
 
 TEST_F(TrainerTest, TheModelSaysHowItWasTrained) {

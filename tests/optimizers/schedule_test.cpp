@@ -1,0 +1,93 @@
+// Learning rates by step. That they are PyTorch's is checked by scripts/compare_pytorch.py --check schedules.
+#include "bntrain/schedule.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/error_message.hpp"
+
+namespace bntrain {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::int64_t kSteps = 100, kPerEpoch = 10;
+
+double rate(const char* text, std::int64_t step, std::int64_t warmup = 0, double lr = 0.5) {
+  return Schedule({.text = text, .warmup = warmup}, lr, kSteps, kPerEpoch).lr(step);
+}
+
+TEST(Schedule, ConstantStaysWhatItIs) {
+  for (const std::int64_t step : {0, 1, 99, 1000}) EXPECT_EQ(rate("constant", step), 0.5);
+}
+
+TEST(Schedule, StepFallsAtTheEndOfItsEpochs) {
+  EXPECT_EQ(rate("step:2:0.1", 19), 0.5);
+  EXPECT_DOUBLE_EQ(rate("step:2:0.1", 20), 0.05);
+  EXPECT_DOUBLE_EQ(rate("step:2:0.1", 99), 0.5 * 1e-4);
+}
+
+TEST(Schedule, CosineGoesFromTheRateToItsLeast) {
+  EXPECT_DOUBLE_EQ(rate("cosine", 0), 0.5);
+  EXPECT_DOUBLE_EQ(rate("cosine", 50), 0.25);
+  EXPECT_DOUBLE_EQ(rate("cosine:0.1", 50), 0.3);
+  EXPECT_NEAR(rate("cosine", 99), 0.25 * (1 + std::cos(std::acos(-1.0) * 0.99)), 1e-15);
+}
+
+TEST(Schedule, OneCycleRisesToTheRateAndFalls) {
+  EXPECT_DOUBLE_EQ(rate("onecycle", 0), 0.5 / 25);
+  EXPECT_DOUBLE_EQ(rate("onecycle", 29), 0.5);
+  EXPECT_DOUBLE_EQ(rate("onecycle", 99), 0.5 / 25 / 1e4);
+  for (std::int64_t step = 0; step < 29; ++step) EXPECT_LT(rate("onecycle", step), rate("onecycle", step + 1));
+  for (std::int64_t step = 29; step < 99; ++step) EXPECT_GT(rate("onecycle", step), rate("onecycle", step + 1));
+}
+
+TEST(Schedule, LinearGoesThroughItsPoints) {
+  const char* text = "linear:10=0,30=1,90=0.5";
+  EXPECT_EQ(rate(text, 0), 0);
+  EXPECT_EQ(rate(text, 10), 0);
+  EXPECT_DOUBLE_EQ(rate(text, 20), 0.25);
+  EXPECT_DOUBLE_EQ(rate(text, 30), 0.5);
+  EXPECT_DOUBLE_EQ(rate(text, 60), 0.375);
+  EXPECT_DOUBLE_EQ(rate(text, 99), 0.25);
+}
+
+TEST(Schedule, TheWarmupRisesToTheFirstRateAndShiftsTheRest) {
+  EXPECT_DOUBLE_EQ(rate("constant", 0, 4), 0.125);
+  EXPECT_DOUBLE_EQ(rate("constant", 3, 4), 0.5);
+  EXPECT_DOUBLE_EQ(rate("cosine", 4, 4), 0.5);
+  EXPECT_DOUBLE_EQ(rate("cosine", 52, 4), 0.25);  // half of the other 96
+  EXPECT_DOUBLE_EQ(rate("onecycle", 1, 2), 0.5 / 25);
+}
+
+TEST(Schedule, BeyondItsStepsTheRateIsTheLast) {
+  for (const char* text : {"cosine", "onecycle", "step:1:0.5", "linear:0=1,200=0"})
+    EXPECT_EQ(rate(text, 5000), rate(text, kSteps - 1)) << text;
+  const Schedule longer({.text = "cosine", .steps = 200}, 0.5, kSteps, kPerEpoch);
+  EXPECT_EQ(longer.steps(), 200);
+  EXPECT_DOUBLE_EQ(longer.lr(100), 0.25);
+}
+
+TEST(Schedule, ShortRunsDivideByNothing) {
+  for (const char* text : {"constant", "cosine", "onecycle", "linear:0=1"})
+    for (const std::int64_t steps : {0, 1, 2, 3, 4})
+      for (std::int64_t step = 0; step < 5; ++step)
+        EXPECT_TRUE(std::isfinite(Schedule({.text = text}, 0.5, steps, 1).lr(step))) << text << " " << steps;
+}
+
+TEST(Schedule, OtherTextsAreRefusedWithWhatIsAllowed) {
+  for (const char* text : {"", "Cosine", "constant:", "constant:1", "step", "step:1", "step:0:0.1", "step:1.5:0.1",
+                           "step:1:-1", "step:1:x", "cosine:", "cosine:-1", "cosine:0.1:2", "onecycle:0.3",
+                           "linear", "linear:", "linear:1", "linear:1=2,1=3", "linear:2=1,1=1", "linear:0=-1",
+                           "linear:0=nan", "linear:0.5=1", "step:1e9:1"}) {
+    EXPECT_THAT(error_message(ErrorKind::usage, [&] { check_schedule(text); }),
+                AllOf(HasSubstr("schedule: '" + std::string(text) + "' is no schedule"), HasSubstr("cosine[:MIN]")))
+        << text;
+  }
+}
+
+}  // namespace
+}  // namespace bntrain
