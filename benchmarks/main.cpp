@@ -5,7 +5,7 @@
 #include <fstream>
 #include <random>
 
-#include "backend/cuda/ceilings.hpp"
+#include "backend/cuda/peaks.hpp"
 #include "backend/cuda/gpu.hpp"
 #include "backend/cuda/math_libraries.hpp"
 #include "benchmarks/cudnn_norm.hpp"
@@ -46,7 +46,7 @@ NormReport measure(const Options& options) {
                     .seed = std::random_device{}(),
                     .options = {.samples = options.samples,
                                 .cache_bytes = kernels::device_limits(stream.kernels()).l2_bytes},
-                    .copy_bytes_per_second = cuda::measure_ceilings(stream).copy_bytes_per_second,
+                    .copy_bytes_per_second = cuda::measure_peaks(stream).copy_bytes_per_second,
                     .rows = {}};
   for (const NormCase& c : cases) {
     std::fprintf(stderr, "%s, %s ...\n", to_string(c).c_str(), to_string(c.layout));

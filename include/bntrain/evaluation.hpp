@@ -28,6 +28,8 @@ class Evaluator {
   Evaluator(const Network& network, const BatchNormOptions& batch_norm, ImageSet images,
             std::int64_t batch_size, Backend& backend);
 
+  Evaluator(Evaluator&&) noexcept;
+  Evaluator& operator=(Evaluator&&) noexcept;
   ~Evaluator();
 
   /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
@@ -55,7 +57,7 @@ class Evaluator {
  private:
   ModelEvaluation evaluate_with(const std::function<void(BatchRange)>& step);
 
-  ImageSet images_;
+  std::unique_ptr<const ImageSet> images_;  // the executable refers to them
   Network network_;
   std::int64_t batch_size_;
   std::unique_ptr<Executable> executable_;

@@ -50,13 +50,15 @@ void replace(ModelState& state, const std::string& name, std::vector<float> valu
 
 Evaluator::Evaluator(const Network& network, const BatchNormOptions& batch_norm, ImageSet images,
                      std::int64_t batch_size, Backend& backend)
-    : images_(std::move(images)), network_(network) {
-  BNTRAIN_EXPECTS(images_.count > 0 && batch_size > 0 && images_.shape == network.input());
-  batch_size_ = std::min(batch_size, images_.count);
+    : images_(std::make_unique<const ImageSet>(std::move(images))), network_(network) {
+  BNTRAIN_EXPECTS(images_->count > 0 && batch_size > 0 && images_->shape == network.input());
+  batch_size_ = std::min(batch_size, images_->count);
   executable_ = backend.compile({network_, batch_norm, batch_size_, Purpose::inference});
-  executable_->bind_evaluation_images(images_);
+  executable_->bind_evaluation_images(*images_);
 }
 
+Evaluator::Evaluator(Evaluator&&) noexcept = default;
+Evaluator& Evaluator::operator=(Evaluator&&) noexcept = default;
 Evaluator::~Evaluator() = default;
 
 std::string Evaluator::variant() const {
@@ -77,7 +79,7 @@ ModelState Evaluator::save() const {
 
 ModelEvaluation Evaluator::evaluate_with(const std::function<void(BatchRange)>& step) {
   ModelEvaluation result;
-  result.metrics = evaluate_batches(*executable_, images_.count, batch_size_, [&](BatchRange range) {
+  result.metrics = evaluate_batches(*executable_, images_->count, batch_size_, [&](BatchRange range) {
     step(range);
     const std::vector<float> logits = executable_->logits();
     result.logits.insert(result.logits.end(), logits.begin(), logits.end());
@@ -97,7 +99,7 @@ ModelState Evaluator::recompute_statistics(ModelState state) {
   load(state);
   for (const RunningStatistics& norm : network_.running()) {
     Moments moments;
-    evaluate_batches(*executable_, images_.count, batch_size_, [&](BatchRange range) {
+    evaluate_batches(*executable_, images_->count, batch_size_, [&](BatchRange range) {
       moments.merge(executable_->diagnostics().eval_step_by_batch(range, norm.layer).front(), range.count);
     });
     const Layer& layer = network_.layer(norm.layer);

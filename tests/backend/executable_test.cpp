@@ -134,8 +134,8 @@ ModelState varied(ModelState state, const Network& network) {
   }
   for (const RunningStatistics& r : network.running())
     for (Tensor& tensor : state.tensors) {
-      if (tensor.name == r.name + ".running_mean") std::ranges::fill(tensor.floats(), 0.25f);
-      if (tensor.name == r.name + ".running_var") std::ranges::fill(tensor.floats(), 0.75f);
+      if (tensor.name == tensor_name(network.layer(r.layer), TensorRole::running_mean)) std::ranges::fill(tensor.floats(), 0.25f);
+      if (tensor.name == tensor_name(network.layer(r.layer), TensorRole::running_var)) std::ranges::fill(tensor.floats(), 0.75f);
     }
   return state;
 }
@@ -328,7 +328,7 @@ TEST_P(ExecutableTest, APlanWithoutTrainingEvaluatesTheSame) {
     training->eval_step({2, 13});
     const auto backend = GetParam().make(2);
     TestedExecutable inference =
-        bound(backend->compile({training.network(), {}, 16, Purpose::inference}), training.data());
+        with_images(backend->compile({training.network(), {}, 16, Purpose::inference}), training.data());
     inference.load(training->save());
     inference.eval_step({2, 13});
     EXPECT_EQ(training->drain_metrics().at(0).loss_sum, inference.drain_metrics().at(0).loss_sum);

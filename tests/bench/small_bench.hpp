@@ -21,8 +21,8 @@ inline BenchConfig small_config() {
     return Json{
         {"network", run.network},       {"norm", to_string(run.norm)},
         {"init", to_string(run.init)},  {"bn-variance", run.batch_norm.unbiased ? "unbiased" : "biased"},
-        {"epochs", run.epochs},         {"lr", run.lr},
-        {"momentum", run.momentum},     {"seed", run.seed},
+        {"epochs", run.epochs},         {"lr", run.optimizer.lr},
+        {"momentum", run.optimizer.momentum},     {"seed", run.seed},
         {"eval-every", run.eval_every}, {"threads", 1}};
   };
   return config;

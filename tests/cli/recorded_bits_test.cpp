@@ -7,7 +7,7 @@
 
 #include "bntrain/cpu_isa.hpp"
 #include "cli/run_program.hpp"
-#include "data/digest.hpp"
+#include "core/digest.hpp"
 
 namespace bntrain::test {
 namespace {

@@ -11,7 +11,7 @@ namespace {
 
 using support::Guarded;
 
-TEST(Ceilings, TheCopyIsTheSameBitsOnEveryGrid) {
+TEST(Peaks, TheCopyIsTheSameBitsOnEveryGrid) {
   for (const std::int64_t size : {4, 1024, 40000}) {
     const Guarded from(random_values(size, 1));
     on_every_schedule_and_grid([&](const kernels::Stream& stream) {
@@ -23,7 +23,7 @@ TEST(Ceilings, TheCopyIsTheSameBitsOnEveryGrid) {
   }
 }
 
-TEST(Ceilings, TheCopyRefusesWhatIsNoWholeVector) {
+TEST(Peaks, TheCopyRefusesWhatIsNoWholeVector) {
   Guarded from(8), to(8);
   EXPECT_THROW(kernels::copy_floats(7, from.data(), to.data(), {}), std::invalid_argument);
   EXPECT_THROW(kernels::copy_floats(-4, from.data(), to.data(), {}), std::invalid_argument);
@@ -31,7 +31,7 @@ TEST(Ceilings, TheCopyRefusesWhatIsNoWholeVector) {
   EXPECT_THROW(kernels::copy_floats(4, from.data(), to.data() + 1, {}), std::invalid_argument);
 }
 
-TEST(Ceilings, EveryChainHasAllItsLinks) {
+TEST(Peaks, EveryChainHasAllItsLinks) {
   on_every_schedule_and_grid([&](const kernels::Stream& stream) {
     const kernels::ChainSize size = kernels::multiply_add_chain_size(stream);
     Guarded sums(at(size.threads));

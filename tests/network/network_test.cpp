@@ -44,7 +44,7 @@ TEST(Network, TheReference) {
               ElementsAre("0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias", "5.weight",
                           "5.bias", "9.weight", "9.bias", "11.weight", "11.bias"));
   ASSERT_EQ(network.running().size(), 2u);
-  EXPECT_EQ(network.running()[1].name, "5");
+  EXPECT_EQ(network.layer(network.running()[1].layer).name, "5");
   EXPECT_EQ(network.running()[1].layer, 5);
   EXPECT_EQ(network.running()[1].channels, 50);
 }

@@ -90,7 +90,7 @@ class TestedExecutable {
 };
 
 /// `executable` for the images of a data set, which must outlive it.
-inline TestedExecutable bound(std::unique_ptr<Executable> executable, const Dataset& data) {
+inline TestedExecutable with_images(std::unique_ptr<Executable> executable, const Dataset& data) {
   executable->bind_training_images(data.train);
   executable->bind_evaluation_images(data.test);
   return TestedExecutable(std::move(executable));
@@ -103,7 +103,7 @@ class SmallTraining {
       : data_(make_synthetic({setup.shape, 4, setup.train, setup.test, 7, 0.5})),
         network_(Network::parse(setup.text, setup.shape, 4, setup.norm)),
         backend_(setup.backend.make(setup.threads)),
-        executable_(bound(backend_->compile({network_, setup.batch_norm, setup.batch, setup.purpose,
+        executable_(with_images(backend_->compile({network_, setup.batch_norm, setup.batch, setup.purpose,
                                              setup.update, setup.decay_weights_only}),
                           data_)) {
     executable_.load(initial_state(network_, setup.init, 1));

@@ -188,7 +188,7 @@ TEST(CheckBackend, APlanForInspectionIsTheReferencesAlone) {
                                       }}));
   const Dataset data = make_synthetic({{1, 6, 6, false}, 4, 8, 8, 7, 0.5});
   const Network network = Network::parse("conv2x3,bn,relu,fc4", data.train.shape, 4);
-  TestedExecutable inspected = bound(backend->compile({network, {}, 8, Purpose::inspection}), data);
+  TestedExecutable inspected = with_images(backend->compile({network, {}, 8, Purpose::inspection}), data);
   inspected.load(initial_state(network, Init::torch, 1));
   inspected.train_step({0, 8}, SgdStep{});
   EXPECT_EQ(inspected.read_value(1, StepPass::forward, 8).size(), 8u * 2 * 4 * 4);

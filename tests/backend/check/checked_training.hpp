@@ -35,7 +35,7 @@ class CheckedTraining {
       : data_(make_synthetic({{1, 10, 9, false}, 4, kTrain, 20, 7, 0.5})),
         network_(Network::parse(text, data_.train.shape, 4)),
         backend_(std::move(backend)) {
-    executable_.emplace(bound(
+    executable_.emplace(with_images(
         backend_->compile({network_, {}, kBatch, training ? Purpose::training : Purpose::inference,
                            UpdateRule::sgd_momentum}),
         data_));
