@@ -5,9 +5,9 @@
 #include <fstream>
 #include <random>
 
-#include "backend/cuda/peaks.hpp"
 #include "backend/cuda/gpu.hpp"
 #include "backend/cuda/math_libraries.hpp"
+#include "backend/cuda/peaks.hpp"
 #include "benchmarks/cudnn_norm.hpp"
 #include "benchmarks/norm_report.hpp"
 #include "bntrain/error.hpp"

@@ -1,5 +1,7 @@
 // Trains a small residual network with the library, saves it, reads it back and evaluates it.
 // CMakeLists.txt: find_package(bntrain REQUIRED); target_link_libraries(train PRIVATE bntrain::bntrain)
+#include <atomic>
+#include <bntrain/error.hpp>
 #include <bntrain/evaluation.hpp>
 #include <bntrain/model_file.hpp>
 #include <bntrain/trainer.hpp>

@@ -21,13 +21,15 @@ inline constexpr int network_input = -1;
 /// One layer with its place in the graph.
 struct Layer {
   LayerKind kind = LayerKind::activation;
-  std::string text = {};  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128", "conv64x3p1nobias", "add"
+  std::string text =
+      {};  ///< "conv20x5", "bn", "sigmoid", "maxpool2", "flatten", "fc128", "conv64x3p1nobias", "add"
   /// Of its module in the equivalent torch.nn.Sequential, which has an explicit Flatten: "0", in the branches
   /// of a residual block at place 3 "3.body.0" and "3.shortcut.1", of its addition "3".
   std::string name = {};
-  std::vector<int> inputs = {};  ///< positions in Network::layers(), always smaller than its own; or network_input
-  int item = 0;             ///< which item of the text, counted from 0 as they are read; a flatten that is not
-                            ///< written has that of its fc
+  std::vector<int> inputs =
+      {};        ///< positions in Network::layers(), always smaller than its own; or network_input
+  int item = 0;  ///< which item of the text, counted from 0 as they are read; a flatten that is not
+                 ///< written has that of its fc
   std::int64_t outputs = 0;  ///< conv, fc: output channels
   std::int64_t kernel = 1;   ///< convolution and pooling window (square)
   std::int64_t stride = 1;
@@ -103,7 +105,9 @@ class Network {
   const std::vector<RunningStatistics>& running() const { return running_; }
   std::int64_t parameter_count() const;                                ///< trainable elements
   std::int64_t parameter_floats() const { return parameter_floats_; }  ///< length of the flat buffer
-  std::int64_t weight_floats() const { return weight_floats_; }  ///< it begins with the weights of conv and fc
+  std::int64_t weight_floats() const {
+    return weight_floats_;
+  }  ///< it begins with the weights of conv and fc
   std::int64_t running_floats() const { return running_floats_; }
 
  private:

@@ -14,8 +14,8 @@ namespace bntrain {
 ///   sgd           g += weight_decay * w;  w -= lr * g
 ///   sgd_momentum  g += weight_decay * w;  m = momentum * m + g;  w -= lr * m
 ///   sgd_nesterov  g += weight_decay * w;  m = momentum * m + g;  w -= lr * (g + momentum * m)
-///   adamw         w -= lr * weight_decay * w;  m = beta1 * m + (1 - beta1) * g;
-///                 v = beta2 * v + (1 - beta2) * g^2;
+///   adamw         w -= lr * weight_decay * w;  m += (1 - beta1) * (g - m);
+///                 v += (1 - beta2) * (g^2 - v);
 ///                 w -= step_size * m / (sqrt(v) * inv_root_correction + eps)
 /// Sutskever, Martens, Dahl, Hinton 2013; Loshchilov and Hutter 2017, arXiv 1711.05101.
 enum class UpdateRule { sgd, sgd_momentum, sgd_nesterov, adamw };
@@ -51,7 +51,8 @@ struct UpdateScalars {
   float lr = 0;
   float weight_decay = 0;
   float momentum = 0;
-  float beta1 = 0, beta2 = 0, eps = 0;
+  float m_rate = 0, v_rate = 0;  ///< 1 - beta1, 1 - beta2: taken in float, the latter would be off by 1e-5
+  float eps = 0;
   float step_size = 0;            ///< lr / (1 - beta1^t) in the t-th update, from 1
   float inv_root_correction = 0;  ///< 1 / sqrt(1 - beta2^t)
 
@@ -65,9 +66,9 @@ struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::sgd;
   double lr = 0.2;
   double weight_decay = 0;
-  bool decay_weights_only = false;  ///< weight decay leaves biases, gamma and beta alone
-  double momentum = 0;              ///< sgd
-  bool nesterov = false;            ///< sgd, with momentum
+  bool decay_weights_only = false;                ///< weight decay leaves biases, gamma and beta alone
+  double momentum = 0;                            ///< sgd
+  bool nesterov = false;                          ///< sgd, with momentum
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  ///< adamw
 };
 

@@ -20,7 +20,8 @@ struct ScheduleOptions {
 ///   cosine[:MIN]          MIN + (L - MIN) * (1 + cos(pi t / T)) / 2 (CosineAnnealingLR)
 ///   onecycle              from L / 25 to L in the first 30% of the steps, then to L / 250,000, along cosines
 ///                         (OneCycleLR; momentum is not cycled)
-///   linear:STEP=FACTOR,...  L times the factor that is interpolated between these points, constant before the
+///   linear:STEP=FACTOR,...  L times the factor that is interpolated between these points, constant before
+///   the
 ///                         first and after the last
 /// In the first `warmup` steps the rate is that of t = 0 times (step + 1) / warmup. Beyond T it stays what it
 /// was in the last step.

@@ -45,8 +45,8 @@ struct AdamW {
   static constexpr UpdateRule kRule = UpdateRule::adamw;
   SIMT_DEVICE static float update(float g, float w, float decay, const UpdateScalars& s, float& m, float& v) {
     w -= s.lr * decay * w;
-    m = s.beta1 * m + (1 - s.beta1) * g;
-    v = s.beta2 * v + (1 - s.beta2) * (g * g);
+    m += s.m_rate * (g - m);
+    v += s.v_rate * (g * g - v);
     return w - s.step_size * m / (std::sqrt(v) * s.inv_root_correction + s.eps);
   }
 };

@@ -52,7 +52,7 @@ class Program:
                 for name, values in state.items()})
             records = self.step_records([
                 "--data", folder, "--init-from", folder / "state.safetensors", *setting.flags, *optimizer.flags(),
-                "--steps", steps, "--shuffle", "none", "--batch-size", BATCH_SIZE,
+                "--steps", steps, "--schedule-steps", max(steps, optimizer.warmup), "--shuffle", "none", "--batch-size", BATCH_SIZE,
                 "--save", folder / "after.safetensors", "--save-gradients", folder / "gradients.safetensors"])
             if len(records) != steps:
                 raise SystemExit(f"{len(records)} step records in the metrics of {steps} steps")

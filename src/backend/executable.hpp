@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "bntrain/shape.hpp"
 #include "bntrain/metrics.hpp"
+#include "bntrain/shape.hpp"
 #include "plan/plan.hpp"
 
 namespace bntrain {
@@ -104,8 +104,8 @@ class Diagnostics {
   /// stay.
   virtual std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) = 0;
 
-  /// One training-mode forward pass that changes nothing. Returns the name of the first op whose parameters or
-  /// output are not finite, or "" when all are.
+  /// One training-mode forward pass that changes nothing. Returns the name of the first op whose parameters
+  /// or output are not finite, or "" when all are.
   virtual std::string first_non_finite(BatchRange range) = 0;
 
   /// Runs that training step `repetitions` times part by part, after one that is not timed, and changes

@@ -12,12 +12,11 @@ namespace {
 void check_fashion_mnist(const IdxFolder& folder) {
   for (std::size_t i = 0; i < folder.files.size(); ++i) {
     if (folder.digests[i] == fashion_mnist_digests[i]) continue;
-    throw Error(ErrorKind::data, "data", folder.files[i].string() +
-                                     ": this is not Fashion-MNIST: the SHA-256 of the unpacked contents is " +
-                                     folder.digests[i] + ", published is " +
-                                     std::string(fashion_mnist_digests[i]) +
-                                     "; to use it anyway, name its folder: " +
-                                     folder.files[i].parent_path().string());
+    throw Error(ErrorKind::data, "data",
+                folder.files[i].string() +
+                    ": this is not Fashion-MNIST: the SHA-256 of the unpacked contents is " +
+                    folder.digests[i] + ", published is " + std::string(fashion_mnist_digests[i]) +
+                    "; to use it anyway, name its folder: " + folder.files[i].parent_path().string());
   }
 }
 

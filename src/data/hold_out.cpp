@@ -23,9 +23,9 @@ Dataset hold_out(const Dataset& dataset, double fraction, std::uint64_t seed) {
   const std::int64_t count = dataset.train.count;
   const std::int64_t held = std::llround(fraction * static_cast<double>(count));
   if (held == 0 || held == count) {
-    throw Error(ErrorKind::usage, "valid", "of the " + std::to_string(count) + " training images of " +
-                                      dataset.name + ", " + std::to_string(held) +
-                                      " would be held out for validation; both parts need at least one");
+    throw Error(ErrorKind::usage, "valid",
+                "of the " + std::to_string(count) + " training images of " + dataset.name + ", " +
+                    std::to_string(held) + " would be held out for validation; both parts need at least one");
   }
   std::vector<bool> is_held(static_cast<std::size_t>(count), false);
   const auto order = permutation(count, RandomStream(seed, RandomPurpose::validation, 0));

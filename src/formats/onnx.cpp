@@ -31,7 +31,8 @@ class GraphBuilder {
     for (const Layer& layer : network.layers()) {
       output_ = &layer == &network.layers().back() ? kOnnxOutput : "layer_" + layer.name;
       inputs_.clear();
-      for (const int input : layer.inputs) inputs_.push_back(input == network_input ? kOnnxInput : outputs_[static_cast<std::size_t>(input)]);
+      for (const int input : layer.inputs)
+        inputs_.push_back(input == network_input ? kOnnxInput : outputs_[static_cast<std::size_t>(input)]);
       add_layer(layer);
       outputs_.push_back(output_);
     }
@@ -51,9 +52,9 @@ class GraphBuilder {
         add_integer(add_node("Gemm", layer, weights(layer)), "transB", 1);
         break;
       case LayerKind::batch_norm: {
-        onnx::NodeProto& node =
-            add_node("BatchNormalization", layer, {TensorRole::gamma, TensorRole::beta, TensorRole::running_mean,
-                                                   TensorRole::running_var});
+        onnx::NodeProto& node = add_node(
+            "BatchNormalization", layer,
+            {TensorRole::gamma, TensorRole::beta, TensorRole::running_mean, TensorRole::running_var});
         onnx::AttributeProto& epsilon = add_attribute(node, "epsilon", onnx::AttributeProto::FLOAT);
         epsilon.set_f(static_cast<float>(eps_));
         break;

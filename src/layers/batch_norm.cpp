@@ -9,7 +9,8 @@ bool parse(ItemReader& reader, Layer& layer) {
 }
 
 std::vector<ParameterSpec> parameters(const Layer& layer) {
-  return {{TensorRole::gamma, {layer.input.channels}, 1, 1}, {TensorRole::beta, {layer.input.channels}, 1, 1}};
+  return {{TensorRole::gamma, {layer.input.channels}, 1, 1},
+          {TensorRole::beta, {layer.input.channels}, 1, 1}};
 }
 
 Shift removes_shift(const Layer&) {

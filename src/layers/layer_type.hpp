@@ -40,7 +40,7 @@ struct LayerType {
   Shape (*output_shape)(const Layer& layer, const Complain& complain) = nullptr;
   /// Null: it has none.
   std::vector<ParameterSpec> (*parameters)(const Layer& layer) = nullptr;
-  bool weighted = false;  ///< has a weight, and counts among those that random numbers are keyed by
+  bool weighted = false;    ///< has a weight, and counts among those that random numbers are keyed by
   bool normalizes = false;  ///< has running statistics, and goes with Norm::none
   Shift (*shift)(const Layer& layer) = nullptr;
 };

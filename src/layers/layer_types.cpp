@@ -5,8 +5,9 @@
 namespace bntrain {
 namespace {
 
-constexpr const LayerType* all[] = {&conv_type,  &linear_type,       &batch_norm_type, &activation_type_of_layers,
-                                    &max_pool_type, &average_pool_type, &flatten_type,    &add_type};
+constexpr const LayerType* all[] = {
+    &conv_type,     &linear_type,       &batch_norm_type, &activation_type_of_layers,
+    &max_pool_type, &average_pool_type, &flatten_type,    &add_type};
 
 }  // namespace
 

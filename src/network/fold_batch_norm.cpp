@@ -29,8 +29,7 @@ class Rounding {
 
   float operator()(double value, std::size_t channel) const {
     if (std::abs(value) <= kLargest) return static_cast<float>(value);
-    throw Error(ErrorKind::runtime, "channel " + std::to_string(channel) + " of " +
-                                        norm_.name +
+    throw Error(ErrorKind::runtime, "channel " + std::to_string(channel) + " of " + norm_.name +
                                         " bn cannot be folded: the layer before it would hold a number that "
                                         "is not a finite float32; export without --fold");
   }
@@ -94,8 +93,9 @@ ModelState renamed(const ModelState& state, const Network& network, const std::v
 FoldedNetwork fold_batch_norm(const Network& network, const ModelState& state, double eps) {
   FoldedNetwork result;
   ModelState changed = state;
-  std::vector<Layer> layers;           // those that stay
-  std::map<int, const Layer*> carrier_at;  // what stands in the place of a layer with weights or a folded norm
+  std::vector<Layer> layers;  // those that stay
+  std::map<int, const Layer*>
+      carrier_at;  // what stands in the place of a layer with weights or a folded norm
   std::set<int> folded_items, gain_bias;
   for (const Layer& layer : network.layers()) {
     const int position = static_cast<int>(&layer - network.layers().data());

@@ -97,8 +97,9 @@ class NetworkBuilder {
     if (type.parameters != nullptr) {
       for (const ParameterSpec& spec : type.parameters(layer)) {
         const int ordinal = type.normalizes ? static_cast<int>(network_.running_.size()) : weighted_;
-        network_.parameters_.push_back({tensor_name(layer, spec.role), spec.shape, spec.role, position, ordinal,
-                                        spec.fan_in, spec.fan_out, count_elements(spec.shape, layer, item), 0});
+        network_.parameters_.push_back({tensor_name(layer, spec.role), spec.shape, spec.role, position,
+                                        ordinal, spec.fan_in, spec.fan_out,
+                                        count_elements(spec.shape, layer, item), 0});
       }
     }
     if (type.weighted) ++weighted_;

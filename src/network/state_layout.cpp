@@ -6,8 +6,8 @@ std::vector<StateEntry> state_layout(const Network& network) {
   std::vector<StateEntry> entries;
   auto running = network.running().begin();
   for (const Parameter& parameter : network.parameters()) {
-    entries.push_back({parameter.role, parameter.name, parameter.shape, parameter.size, parameter.offset,
-                       &parameter});
+    entries.push_back(
+        {parameter.role, parameter.name, parameter.shape, parameter.size, parameter.offset, &parameter});
     if (parameter.role != TensorRole::beta) continue;
     const Layer& layer = network.layer(running->layer);
     const auto add = [&](TensorRole role, std::vector<std::int64_t> shape, std::int64_t size,

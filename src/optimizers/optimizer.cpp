@@ -14,15 +14,12 @@ UpdateScalars update_scalars(const OptimizerOptions& options, double lr, std::in
   UpdateScalars scalars{.lr = static_cast<float>(lr),
                         .weight_decay = static_cast<float>(options.weight_decay),
                         .momentum = static_cast<float>(options.momentum),
-                        .beta1 = static_cast<float>(options.beta1),
-                        .beta2 = static_cast<float>(options.beta2),
+                        .m_rate = static_cast<float>(1 - options.beta1),
+                        .v_rate = static_cast<float>(1 - options.beta2),
                         .eps = static_cast<float>(options.eps)};
-  // Of the betas as the update has them: 1 - beta2 would else be off by 6e-6 in the first updates.
-  const auto correction = [&](float beta) {
-    return 1 - std::pow(static_cast<double>(beta), static_cast<double>(step + 1));
-  };
-  scalars.step_size = static_cast<float>(lr / correction(scalars.beta1));
-  scalars.inv_root_correction = static_cast<float>(1 / std::sqrt(correction(scalars.beta2)));
+  const auto correction = [&](double beta) { return 1 - std::pow(beta, static_cast<double>(step + 1)); };
+  scalars.step_size = static_cast<float>(lr / correction(options.beta1));
+  scalars.inv_root_correction = static_cast<float>(1 / std::sqrt(correction(options.beta2)));
   return scalars;
 }
 

@@ -132,7 +132,8 @@ Rate make_rate(const std::string& text, const Setting& setting) {
 
 }  // namespace
 
-Schedule::Schedule(const ScheduleOptions& options, double lr, std::int64_t steps, std::int64_t steps_per_epoch)
+Schedule::Schedule(const ScheduleOptions& options, double lr, std::int64_t steps,
+                   std::int64_t steps_per_epoch)
     : warmup_(options.warmup), steps_(options.steps > 0 ? options.steps : steps) {
   BNTRAIN_EXPECTS(warmup_ >= 0 && steps_ >= 0 && steps_per_epoch > 0);
   rate_ = make_rate(options.text, {lr, std::max<std::int64_t>(steps_ - warmup_, 1), steps_per_epoch});

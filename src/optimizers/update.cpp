@@ -7,8 +7,8 @@ namespace bntrain {
 UpdatedParameter updated(UpdateRule rule, const UpdateScalars& s, double g, UpdatedParameter p) {
   if (rule == UpdateRule::adamw) {
     p.w -= static_cast<double>(s.lr) * s.weight_decay * p.w;
-    p.m += (1.0 - s.beta1) * (g - p.m);
-    p.v = s.beta2 * p.v + (1.0 - s.beta2) * g * g;
+    p.m += s.m_rate * (g - p.m);
+    p.v += s.v_rate * (g * g - p.v);
     p.w -= s.step_size * p.m / (std::sqrt(p.v) * s.inv_root_correction + s.eps);
     return p;
   }

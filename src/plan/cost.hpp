@@ -22,12 +22,12 @@ struct OpCost {
 
 /// The costs of a training step of N = `images` images, part by part in the order of Diagnostics::time_ops().
 /// A multiply-add is 2 FLOP, exp() is 1; comparisons (ReLU, max pooling) and additions of a bias are not
-/// counted. Bytes are those of every tensor read once and written once, in float32 but for the pixels; vectors
-/// with one element a channel or an image (biases, gamma, beta, statistics, labels) are not counted. With X and
-/// Y the elements of the input and the output of an op, all images together, W its weights, P all parameters,
-/// M the tensors that the optimiser keeps, S the positions of a convolution's output (1 for a matrix product),
-/// A what the activation of a block works on: Y, but X where it averages (a maximum is taken before), f and b
-/// the activation's FLOP forward and backward (activation.hpp):
+/// counted. Bytes are those of every tensor read once and written once, in float32 but for the pixels;
+/// vectors with one element a channel or an image (biases, gamma, beta, statistics, labels) are not counted.
+/// With X and Y the elements of the input and the output of an op, all images together, W its weights, P all
+/// parameters, M the tensors that the optimiser keeps, S the positions of a convolution's output (1 for a
+/// matrix product), A what the activation of a block works on: Y, but X where it averages (a maximum is taken
+/// before), f and b the activation's FLOP forward and backward (activation.hpp):
 ///
 ///   part                   FLOP                                     elements moved (4 bytes each)
 ///   gather                 X                                        X and X bytes
@@ -39,7 +39,8 @@ struct OpCost {
 ///   block backward         norm: 5 A (sums) + 6 X                   X + Y, + X for the input's gradient
 ///                          activation: b A; average: Y
 ///   add forward            (1 + f) Y                                3 Y
-///   add backward           b Y                                      2 Y for a gradient that is stored, none for
+///   add backward           b Y                                      2 Y for a gradient that is stored, none
+///   for
 ///                                                                   one that is shared; activation: 3 Y
 ///   loss                   6 X                                      2 X
 ///   update                 sgd: 2 P, momentum 4 P, AdamW 13 P       (3 + 2 M) P

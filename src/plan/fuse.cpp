@@ -103,8 +103,7 @@ class OpBuilder {
     op.kind = OpKind::block;
     if (take(LayerKind::batch_norm) != nullptr) {
       const int position = static_cast<int>(next_) - 1;
-      const auto running =
-          std::ranges::find(plan_.network.running(), position, &RunningStatistics::layer);
+      const auto running = std::ranges::find(plan_.network.running(), position, &RunningStatistics::layer);
       op.norm = NormKind::batch;
       op.gamma = parameter(position, TensorRole::gamma);
       op.beta = parameter(position, TensorRole::beta);

@@ -10,7 +10,8 @@
 namespace bntrain {
 namespace {
 
-/// The lifetimes of values and gradients. Op i of n runs forward at moment i and backward at moment 2n - 1 - i.
+/// The lifetimes of values and gradients. Op i of n runs forward at moment i and backward at moment 2n - 1 -
+/// i.
 class Lifetimes {
  public:
   explicit Lifetimes(const Plan& plan)

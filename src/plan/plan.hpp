@@ -1,6 +1,6 @@
-// The training step as a list of ops over numbered values in one arena. Everything that devices, costs, timing,
-// inspection and comparison must agree on is decided here, once: what is fused, whose gradient is stored, added
-// to or shared, which bias a batch norm absorbs.
+// The training step as a list of ops over numbered values in one arena. Everything that devices, costs,
+// timing, inspection and comparison must agree on is decided here, once: what is fused, whose gradient is
+// stored, added to or shared, which bias a batch norm absorbs.
 #pragma once
 
 #include <cstdint>
@@ -56,8 +56,8 @@ struct PlanOp {
 
   // Decisions.
   std::vector<InputGradient> input_gradients;  ///< one an input; none throughout without training
-  int block_after = -1;     ///< conv: the op, a block, that alone reads its output, channel by channel
-  int conv_before = -1;     ///< block: the op whose block_after it is
+  int block_after = -1;        ///< conv: the op, a block, that alone reads its output, channel by channel
+  int conv_before = -1;        ///< block: the op whose block_after it is
   bool bias_absorbed = false;  ///< conv: the batch norm after it subtracts the bias again: its gradient is 0
   bool gradient_rebuilt = false;  ///< conv: its output's gradient is in no memory, block_after rebuilds it
 

@@ -26,9 +26,8 @@ LogitDifference compare_logits(const Network& network, std::span<const float> a,
     result.logit = std::max(result.logit, std::abs(static_cast<double>(a[i])));
     result.largest = std::max(result.largest, difference);
   }
-  const auto weighted = std::ranges::count_if(network.layers(), [](const Layer& layer) {
-    return type_of(layer).weighted;
-  });
+  const auto weighted =
+      std::ranges::count_if(network.layers(), [](const Layer& layer) { return type_of(layer).weighted; });
   result.allowed =
       kRoundings * std::numeric_limits<float>::epsilon() * static_cast<double>(weighted) * result.logit;
   return result;

@@ -33,8 +33,7 @@ std::vector<float> channel_0(const std::vector<float>& values, std::int64_t imag
 
 Probe::Probe(const Network& network, const TrainConfig& config, const Dataset& dataset, Backend& backend)
     : record_(config.record),
-      executable_(
-          backend.compile({network, config.batch_norm, config.batch_size, Purpose::inspection})) {
+      executable_(backend.compile({network, config.batch_norm, config.batch_size, Purpose::inspection})) {
   executable_->bind_training_images(dataset.train);
 }
 

@@ -9,10 +9,10 @@
 #include "backend/state.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/optimizer.hpp"
-#include "train/probe.hpp"
 #include "core/random.hpp"
 #include "train/agenda.hpp"
 #include "train/evaluation_loop.hpp"
+#include "train/probe.hpp"
 #include "train/training_clock.hpp"
 
 namespace bntrain {
@@ -54,8 +54,8 @@ void Trainer::compile() {
   schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
   if (config_.schedule.warmup > schedule_->steps()) {
     throw Error(ErrorKind::usage, "warmup",
-                std::to_string(config_.schedule.warmup) + " steps are more than the schedule has: " +
-                    std::to_string(schedule_->steps()));
+                std::to_string(config_.schedule.warmup) +
+                    " steps are more than the schedule has: " + std::to_string(schedule_->steps()));
   }
   executable_->bind_training_images(data().train);
   executable_->bind_evaluation_images(data().test);

@@ -3,11 +3,11 @@
 #include <string>
 
 #include "backend/state.hpp"
-#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
-#include "train/probe.hpp"
 #include "bntrain/trainer.hpp"
 #include "core/number_text.hpp"
+#include "network/batch_norm_convention.hpp"
+#include "train/probe.hpp"
 #include "train/records.hpp"
 
 namespace bntrain {

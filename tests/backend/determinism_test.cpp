@@ -60,7 +60,8 @@ TEST_P(DeterminismTest, TheOrderIsTheOneThatWasSet) {
   SmallTraining ordered(setup), plain(setup);
   ordered->set_order(order);
   for (SmallTraining* training : {&ordered, &plain})
-    for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}}) (*training)->train_step(range, SgdStep{});
+    for (const BatchRange range : {BatchRange{0, 16}, {16, 16}, {32, 8}})
+      (*training)->train_step(range, SgdStep{});
   EXPECT_FALSE(same_bits(ordered->save(), plain->save()));
 
   // The same images one batch at a time, each brought to the front by an order of its own.
@@ -189,10 +190,11 @@ TEST_P(DeterminismTest, EveryRuleContinuesFromItsState) {
     setup.backend = GetParam();
     setup.update = rule;
     setup.decay_weights_only = true;
-    const OptimizerOptions options{.kind = rule == UpdateRule::adamw ? OptimizerKind::adamw : OptimizerKind::sgd,
-                                   .weight_decay = 0.01,
-                                   .momentum = 0.9,
-                                   .nesterov = rule == UpdateRule::sgd_nesterov};
+    const OptimizerOptions options{
+        .kind = rule == UpdateRule::adamw ? OptimizerKind::adamw : OptimizerKind::sgd,
+        .weight_decay = 0.01,
+        .momentum = 0.9,
+        .nesterov = rule == UpdateRule::sgd_nesterov};
     SmallTraining whole(setup), resumed(setup);
     const auto steps = [&](SmallTraining& training, std::int64_t first, std::int64_t end) {
       for (std::int64_t step = first; step < end; ++step)

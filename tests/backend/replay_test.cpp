@@ -21,9 +21,9 @@ class ReplayTest : public BackendTest {
   static void step(TestedExecutable& executable, std::int64_t i) {
     if (i % 4 == 0) executable.set_order(epoch_order(40, 3, static_cast<std::uint64_t>(i), true));
     const SgdStep params{.lr = 0.05 / static_cast<double>(i + 1),
-                            .momentum = i % 5 < 3 ? 0.9 : 0.0,
-                            .weight_decay = 1e-3 * static_cast<double>(i),
-                            .gradient_scale = i < 6 ? 1.0 / 16 : 1.0 / 8};
+                         .momentum = i % 5 < 3 ? 0.9 : 0.0,
+                         .weight_decay = 1e-3 * static_cast<double>(i),
+                         .gradient_scale = i < 6 ? 1.0 / 16 : 1.0 / 8};
     executable.train_step({i * 7 % 24, i % 3 == 2 ? 9 : 16}, params);
     executable.eval_step({i % 3, i % 2 == 0 ? 13 : 5});
   }

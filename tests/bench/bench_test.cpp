@@ -41,9 +41,7 @@ class BenchTest : public ::testing::Test {
     std::string note;
     return make_backends({.device = Device::cpu, .threads = threads}, jobs, 100, note);
   }
-  std::string variant() const {
-    return Trainer(config.train, dataset, *backends(1).front()).variant();
-  }
+  std::string variant() const { return Trainer(config.train, dataset, *backends(1).front()).variant(); }
   std::string run_file(const std::string& name, std::size_t run) const {
     return folder.file(name + "/runs/" + run_name(runs_of(config)[run]) + ".jsonl");
   }

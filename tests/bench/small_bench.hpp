@@ -18,12 +18,16 @@ inline BenchConfig small_config() {
   config.seeds = 2;
   config.target = 0.5;
   config.settings = [](const TrainConfig& run) {
-    return Json{
-        {"network", run.network},       {"norm", to_string(run.norm)},
-        {"init", to_string(run.init)},  {"bn-variance", run.batch_norm.unbiased ? "unbiased" : "biased"},
-        {"epochs", run.epochs},         {"lr", run.optimizer.lr},
-        {"momentum", run.optimizer.momentum},     {"seed", run.seed},
-        {"eval-every", run.eval_every}, {"threads", 1}};
+    return Json{{"network", run.network},
+                {"norm", to_string(run.norm)},
+                {"init", to_string(run.init)},
+                {"bn-variance", run.batch_norm.unbiased ? "unbiased" : "biased"},
+                {"epochs", run.epochs},
+                {"lr", run.optimizer.lr},
+                {"momentum", run.optimizer.momentum},
+                {"seed", run.seed},
+                {"eval-every", run.eval_every},
+                {"threads", 1}};
   };
   return config;
 }

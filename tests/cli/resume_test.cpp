@@ -134,6 +134,38 @@ TEST_F(ResumeProgramTest, MoreEpochsAreThoseOfALongerRun) {
   expect_same_run("whole", "short");
 }
 
+TEST_F(ResumeProgramTest, AScheduleKeepsItsHorizonUnlessItIsGivenAgain) {
+  const auto rates = [&](const std::string& run) {
+    std::vector<double> result;
+    for (const nlohmann::json& record : json_lines(read_text(file(run, "metrics.jsonl"))))
+      if (record.at("event") == "step") result.push_back(record.at("lr"));
+    return result;
+  };
+  const auto start = [&](const std::string& run) {
+    const ProgramResult result =
+        run_bntrain(small_run({"--out", run_folder(run), "--epochs", "1", "--optimizer", "adamw",
+                               "--schedule", "cosine:1e-5", "--log-every", "1"}));
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  };
+  start("kept");
+  ASSERT_EQ(resume("kept", {"--epochs", "2"}).exit_code, 0);
+  const std::vector<double> kept = rates("kept");
+  ASSERT_EQ(kept.size(), 14U);
+  EXPECT_LT(kept[6], kept[0] / 5);
+  EXPECT_THAT(std::vector<double>(kept.begin() + 7, kept.end()), ::testing::Each(kept[6]));
+
+  start("again");
+  ASSERT_EQ(resume("again", {"--epochs", "2", "--schedule", "cosine:1e-5"}).exit_code, 0);
+  const ProgramResult whole =
+      run_bntrain(small_run({"--out", run_folder("whole"), "--epochs", "2", "--optimizer", "adamw",
+                             "--schedule", "cosine:1e-5", "--log-every", "1"}));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  const std::vector<double> again = rates("again"), expected = rates("whole");
+  ASSERT_EQ(again.size(), 14U);
+  EXPECT_TRUE(std::equal(again.begin() + 7, again.end(), expected.begin() + 7));
+  EXPECT_NE(again[5], expected[5]);
+}
+
 TEST_F(ResumeProgramTest, AFinishedRunTrainsNothingAndSaysItsResultAgain) {
   const ProgramResult first = run_bntrain(flags("run"));
   ASSERT_EQ(first.exit_code, 0) << first.err;
@@ -145,6 +177,8 @@ TEST_F(ResumeProgramTest, AFinishedRunTrainsNothingAndSaysItsResultAgain) {
 TEST_F(ResumeProgramTest, AFlagThatMakesAnotherRunIsRefusedByName) {
   ASSERT_EQ(run_bntrain(flags("run")).exit_code, 0);
   const std::vector<std::vector<std::string>> differing = {{"--lr", "0.5", "0.05"},
+                                                           {"--optimizer", "adamw", "sgd"},
+                                                           {"--decay", "weights", "all"},
                                                            {"--batch-size", "16", "32"},
                                                            {"--seed", "9", "0"},
                                                            {"--momentum", "0.5", "0.9"},

@@ -77,6 +77,74 @@ TEST_F(TrainTest, SummaryMakesRoomForLongLayers) {
   EXPECT_EQ(table[2].size(), table[3].size()) << "numbers end below each other";
 }
 
+TEST_F(TrainTest, SummaryNamesTheBranchesOfResidualBlocks) {
+  const ProgramResult result = run_bntrain(
+      {"--summary", "--network", "conv8x3p1,res(conv8x3p1,bn,relu|conv8x1nobias,bn),relu,maxpool2,fc10"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* line : {R"(1\.body\.0 +conv8x3p1 +\(256, 8, 28, 28\) +584)",
+                           R"(1\.shortcut\.0 +conv8x1nobias .* 64)", R"( 1 +add +\(256, 8, 28, 28\))"})
+    EXPECT_THAT(result.out, ::testing::ContainsRegex(line));
+}
+
+TEST_F(TrainTest, AdamWHasTheDefaultsOfPyTorchAndFlagsTakePrecedence) {
+  const auto config = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--metrics", metrics_file(), "--epochs", "1"});
+    const ProgramResult result = run_bntrain(small_run(more));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return metrics().front().at("config");
+  };
+  const nlohmann::json defaults = config({"--optimizer", "adamw"});
+  EXPECT_EQ(defaults.at("lr"), 1e-3);
+  EXPECT_EQ(defaults.at("weight-decay"), 0.01);
+  EXPECT_EQ(defaults.at("betas"), "0.9,0.999");
+  const nlohmann::json given =
+      config({"--lr", "0.003", "--weight-decay", "0", "--betas", "0.8,0.99", "--optimizer", "adamw"});
+  EXPECT_EQ(given.at("lr"), 0.003);
+  EXPECT_EQ(given.at("weight-decay"), 0);
+  EXPECT_EQ(given.at("betas"), "0.8,0.99");
+  const nlohmann::json sgd = config({"--momentum", "0.9", "--nesterov", "--decay", "weights"});
+  EXPECT_EQ(sgd.at("lr"), 0.2);
+  EXPECT_EQ(sgd.at("nesterov"), true);
+  EXPECT_EQ(sgd.at("decay"), "weights");
+}
+
+TEST_F(TrainTest, TheRateOfEveryStepIsRecorded) {
+  const ProgramResult result =
+      run_bntrain(small_run({"--epochs", "2", "--lr", "0.8", "--schedule", "step:1:0.5", "--warmup", "2",
+                             "--log-every", "5", "--metrics", metrics_file()}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::vector<double> rates;
+  for (const nlohmann::json& record : metrics())
+    if (record.at("event") == "step") rates.push_back(record.at("lr"));
+  ASSERT_EQ(rates.size(), 14U);
+  EXPECT_THAT(std::vector<double>(rates.begin(), rates.begin() + 3), ::testing::ElementsAre(0.4, 0.8, 0.8));
+  EXPECT_EQ(rates[8], 0.8);  // the schedule counts its epochs of 7 steps from the end of the warmup
+  EXPECT_EQ(rates[9], 0.4);
+}
+
+TEST_F(TrainTest, FlagsOfAnotherOptimizerOrScheduleAreRefused) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> refused = {
+      {{"--optimizer", "adam"}, "sgd or adamw"},
+      {{"--optimizer", "adamw", "--momentum", "0.9"}, "--momentum"},
+      {{"--optimizer", "adamw", "--nesterov"}, "--nesterov"},
+      {{"--nesterov"}, "--momentum"},
+      {{"--betas", "0.8,0.9"}, "--optimizer adamw"},
+      {{"--adam-eps", "1e-6"}, "--optimizer adamw"},
+      {{"--optimizer", "adamw", "--betas", "0.8"}, "two numbers"},
+      {{"--optimizer", "adamw", "--betas", "0.8,1"}, "--betas"},
+      {{"--decay", "biases"}, "all or weights"},
+      {{"--schedule", "cosin"}, "cosine[:MIN]"},
+      {{"--schedule", "step:0:0.1"}, "step:EPOCHS:GAMMA"},
+      {{"--schedule", "linear:5=1,5=2"}, "rising"},
+      {{"--warmup", "-1"}, "--warmup"}};
+  for (const auto& [flags, words] : refused) {
+    const ProgramResult result = run_bntrain(small_run(flags));
+    EXPECT_EQ(result.exit_code, 2) << ::testing::PrintToString(flags);
+    EXPECT_THAT(result.err, HasSubstr(words));
+    EXPECT_EQ(result.out, "");
+  }
+}
+
 TEST_F(TrainTest, JsonHasOneObjectAnEpochAndAFinalOne) {
   const ProgramResult result = run_bntrain(small_run({"--epochs", "2", "--json"}));
   const auto records = json_lines(result.out);

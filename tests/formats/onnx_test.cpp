@@ -61,6 +61,28 @@ TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
   EXPECT_THAT(integers(node, "strides"), ElementsAre(3, 3));
 }
 
+TEST_F(OnnxFile, AddsTheBranchesOfAResidualBlock) {
+  const onnx::GraphProto& graph = written("conv3x3p1,res(bn,relu|conv3x1nobias),res(sigmoid),fc4");
+  std::vector<std::string> ops;
+  for (const auto& node : graph.node()) ops.push_back(node.op_type());
+  EXPECT_THAT(ops, ElementsAre("Conv", "BatchNormalization", "Relu", "Conv", "Add", "Sigmoid", "Add",
+                               "Flatten", "Gemm"));
+  const std::string stem = graph.node(0).output(0);
+  EXPECT_EQ(graph.node(1).input(0), stem);
+  EXPECT_THAT(graph.node(3).input(), ElementsAre(stem, "1.shortcut.0.weight"));
+  EXPECT_THAT(graph.node(4).input(), ElementsAre(graph.node(2).output(0), graph.node(3).output(0)));
+  EXPECT_THAT(graph.node(6).input(), ElementsAre(graph.node(5).output(0), graph.node(4).output(0)));
+}
+
+TEST_F(OnnxFile, DecomposesTheActivationsThatTheOperatorSetHasNot) {
+  const onnx::GraphProto& graph = written("gelu,silu,leakyrelu0.25,fc4");
+  std::vector<std::string> ops;
+  for (const auto& node : graph.node()) ops.push_back(node.op_type());
+  EXPECT_THAT(
+      ops, ElementsAre("Mul", "Erf", "Add", "Mul", "Mul", "Sigmoid", "Mul", "LeakyRelu", "Flatten", "Gemm"));
+  EXPECT_EQ(graph.node(7).attribute(0).f(), 0.25F);
+}
+
 TEST_F(OnnxFile, LeavesOutTheBiasThatALayerHasNot) {
   const onnx::GraphProto& graph = written("conv3x4nobias,bn,fc5,fc4nobias");
   EXPECT_THAT(graph.node(0).input(), ElementsAre("input", "0.weight"));

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "support/error_message.hpp"
 
@@ -73,8 +75,10 @@ TEST(Network, TheReferenceParameters) {
 
 TEST(Network, OffsetsAreCacheLinesWithoutOverlap) {
   const Network network = Network::parse("lenet-bn", fashion, 10);
+  std::vector<Parameter> parameters{network.parameters().begin(), network.parameters().end()};
+  std::ranges::sort(parameters, {}, &Parameter::offset);
   std::int64_t end = 0;
-  for (const Parameter& parameter : network.parameters()) {
+  for (const Parameter& parameter : parameters) {
     EXPECT_EQ(parameter.offset % 16, 0);
     EXPECT_GE(parameter.offset, end);
     EXPECT_LT(parameter.offset, end + 16);
@@ -271,12 +275,12 @@ std::vector<std::string> names_of(const Network& network) {
 }
 
 TEST(Residual, BranchesAreNamedAsModulesOfPyTorch) {
-  const Network network = Network::parse(
-      "conv4x3,res(conv4x3p1,bn,relu|conv4x1),relu,res(res(bn),gelu),fc10", {1, 28, 28, false}, 10);
+  const Network network = Network::parse("conv4x3,res(conv4x3p1,bn,relu|conv4x1),relu,res(res(bn),gelu),fc10",
+                                         {1, 28, 28, false}, 10);
   EXPECT_THAT(names_of(network),
-              ElementsAre("0 conv4x3", "1.body.0 conv4x3p1", "1.body.1 bn", "1.body.2 relu", "1.shortcut.0 conv4x1",
-                          "1 add", "2 relu", "3.body.0.body.0 bn", "3.body.0 add", "3.body.1 gelu", "3 add",
-                          "4 flatten", "5 fc10"));
+              ElementsAre("0 conv4x3", "1.body.0 conv4x3p1", "1.body.1 bn", "1.body.2 relu",
+                          "1.shortcut.0 conv4x1", "1 add", "2 relu", "3.body.0.body.0 bn", "3.body.0 add",
+                          "3.body.1 gelu", "3 add", "4 flatten", "5 fc10"));
   EXPECT_THAT(network.layers()[5].inputs, ElementsAre(3, 4));
   EXPECT_THAT(network.layers()[8].inputs, ElementsAre(7, 6));  // the inner identity
   EXPECT_THAT(network.layers()[10].inputs, ElementsAre(9, 6));
@@ -286,17 +290,20 @@ TEST(Residual, BranchesAreNamedAsModulesOfPyTorch) {
 }
 
 TEST(Residual, TheTextIsCanonicalAndParsesAgain) {
-  const Network network = Network::parse(" res( conv4x3s1p1 , leakyrelu0.01 | conv4x1p0 ),fc10 ", {1, 8, 8, false}, 10);
+  const Network network =
+      Network::parse(" res( conv4x3s1p1 , leakyrelu0.01 | conv4x1p0 ),fc10 ", {1, 8, 8, false}, 10);
   EXPECT_EQ(network.text(), "res(conv4x3p1,leakyrelu|conv4x1),fc10");
   EXPECT_EQ(Network::parse(network.text(), {1, 8, 8, false}, 10).text(), network.text());
 }
 
 TEST(Residual, WithoutNormTheBranchesLoseTheirs) {
-  const Network network =
-      Network::parse("res(conv1x3p1,bn|bn),fc10", {1, 8, 8, false}, 10, Norm::none);
+  const Network network = Network::parse("res(conv1x3p1,bn|bn),fc10", {1, 8, 8, false}, 10, Norm::none);
   EXPECT_EQ(network.text(), "res(conv1x3p1),fc10");
   EXPECT_TRUE(network.running().empty());
-  EXPECT_THAT(error_message(ErrorKind::usage, [] { Network::parse("res(bn),fc10", {1, 8, 8, false}, 10, Norm::none); }),
+  EXPECT_THAT(error_message(ErrorKind::usage,
+                            [] {
+                              Network::parse("res(bn),fc10", {1, 8, 8, false}, 10, Norm::none);
+                            }),
               HasSubstr("layer 1 'res(bn)': has no layer left in its body"));
 }
 
@@ -304,11 +311,13 @@ TEST(Residual, MistakesAreNamedWithTheirPlace) {
   const auto message = [](const char* text) {
     return error_message(ErrorKind::usage, [&] { Network::parse(text, {1, 8, 8, false}, 10); });
   };
-  EXPECT_THAT(message("conv4x3,res(conv8x3p1),fc10"),
-              AllOf(HasSubstr("layer 2 'res(conv8x3p1)': its body gives (8, 6, 6) and its input is (4, 6, 6)"),
-                    HasSubstr("a shortcut can project")));
+  EXPECT_THAT(
+      message("conv4x3,res(conv8x3p1),fc10"),
+      AllOf(HasSubstr("layer 2 'res(conv8x3p1)': its body gives (8, 6, 6) and its input is (4, 6, 6)"),
+            HasSubstr("a shortcut can project")));
   EXPECT_THAT(message("res(conv4x3,bn|conv4x1),fc10"), HasSubstr("its shortcut gives (4, 8, 8)"));
-  EXPECT_THAT(message("conv4x3,res(conv4x3p1,conv4x9),fc10"), HasSubstr("layer 2.body.2 'conv4x9': the kernel 9"));
+  EXPECT_THAT(message("conv4x3,res(conv4x3p1,conv4x9),fc10"),
+              HasSubstr("layer 2.body.2 'conv4x9': the kernel 9"));
   EXPECT_THAT(message("res(bn|bn|bn),fc10"), HasSubstr("has 3 branches"));
   EXPECT_THAT(message("res(),fc10"), HasSubstr("layer 1.body.1 '': is empty"));
   EXPECT_THAT(message("res(bn|),fc10"), HasSubstr("layer 1.shortcut.1 '': is empty"));

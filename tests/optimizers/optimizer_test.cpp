@@ -27,7 +27,8 @@ TEST(Optimizer, StatesHaveTheNamesOfPyTorch) {
 
 TEST(Optimizer, ScalarsOfAdamWCorrectTheBias) {
   const OptimizerOptions options{.kind = OptimizerKind::adamw, .lr = 1e-3};
-  const UpdateScalars first = update_scalars(options, 1e-3, 0), late = update_scalars(options, 1e-3, 1'000'000);
+  const UpdateScalars first = update_scalars(options, 1e-3, 0),
+                      late = update_scalars(options, 1e-3, 1'000'000);
   EXPECT_NEAR(first.step_size, 1e-2, 1e-8);
   EXPECT_NEAR(first.inv_root_correction, 1 / std::sqrt(1e-3), 1e-3);
   EXPECT_EQ(late.step_size, 1e-3f);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "plan/plan.hpp"
 #include "core/random.hpp"
+#include "plan/plan.hpp"
 
 namespace bntrain {
 namespace {

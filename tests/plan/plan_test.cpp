@@ -215,8 +215,9 @@ class Alive {
 class PlanArenaOf : public testing::TestWithParam<const char*> {};
 
 TEST_P(PlanArenaOf, BuffersAliveTogetherNeverOverlap) {
-  for (const auto& [purpose, rules] :
-       {std::pair{Purpose::training, FusionRules{}}, {Purpose::training, kRebuild}, {Purpose::inference, {}}}) {
+  for (const auto& [purpose, rules] : {std::pair{Purpose::training, FusionRules{}},
+                                       {Purpose::training, kRebuild},
+                                       {Purpose::inference, {}}}) {
     for (const Norm norm : {Norm::batch, Norm::none}) {
       const Plan plan = plan_of(GetParam(), norm, rules, purpose);
       const Alive alive(plan);
@@ -238,15 +239,16 @@ TEST_P(PlanArenaOf, GradientsExistWhereTheyAreMaterialised) {
   EXPECT_LT(inference.arena_floats_per_image, full.arena_floats_per_image);
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, PlanArenaOf,
-                         testing::Values("lenet-bn", "mlp-bn", "d2l-lenet", "mlp3-sigmoid",
-                                         "conv4x3,conv4x3,bn,relu,conv4x3,maxpool2,fc10",
-                                         "bn,conv4x3,flatten,bn,relu,fc30,relu,bn,bn,relu,fc10",
-                                         "conv8x3,relu,bn,maxpool2,relu,conv8x3,bn,relu,fc10",
-                                         "fc10,relu,fc10", "conv8x3p1,res(conv8x3p1,bn,relu,conv8x3p1,bn),relu,fc10",
-                                         "conv8x3,bn,relu,res(conv8x3s2p1,bn,relu,conv8x3p1,bn|conv8x1s2,bn),relu,"
-                                         "res(res(conv8x3p1,gelu),conv8x1),bn,silu,maxpool2,fc10",
-                                         "fc20,res(res(fc20)),res(fc20,relu|fc20,bn),relu,fc10"));
+INSTANTIATE_TEST_SUITE_P(
+    Networks, PlanArenaOf,
+    testing::Values("lenet-bn", "mlp-bn", "d2l-lenet", "mlp3-sigmoid",
+                    "conv4x3,conv4x3,bn,relu,conv4x3,maxpool2,fc10",
+                    "bn,conv4x3,flatten,bn,relu,fc30,relu,bn,bn,relu,fc10",
+                    "conv8x3,relu,bn,maxpool2,relu,conv8x3,bn,relu,fc10", "fc10,relu,fc10",
+                    "conv8x3p1,res(conv8x3p1,bn,relu,conv8x3p1,bn),relu,fc10",
+                    "conv8x3,bn,relu,res(conv8x3s2p1,bn,relu,conv8x3p1,bn|conv8x1s2,bn),relu,"
+                    "res(res(conv8x3p1,gelu),conv8x1),bn,silu,maxpool2,fc10",
+                    "fc20,res(res(fc20)),res(fc20,relu|fc20,bn),relu,fc10"));
 
 TEST(Plan, RebuiltConvGradientsAreLeftOut) {
   const auto without_gradient = [](const char* text) {
@@ -297,9 +299,9 @@ TEST(Plan, AnActivationThatIsNotMonotoneStaysBeforeItsMaximum) {
 
 TEST(Plan, ResidualBlocks) {
   const Plan plan = plan_of("conv8x3p1,res(conv8x3p1,bn,relu,conv8x3p1,bn),relu,maxpool2,fc10");
-  EXPECT_THAT(names(plan), ElementsAre("0 conv8x3p1", "1.body.0 conv8x3p1", "1.body.1-2 bn+relu",
-                                       "1.body.3 conv8x3p1", "1.body.4 bn", "1-2 add+relu", "3 maxpool2",
-                                       "5 fc10", "loss"));
+  EXPECT_THAT(names(plan),
+              ElementsAre("0 conv8x3p1", "1.body.0 conv8x3p1", "1.body.1-2 bn+relu", "1.body.3 conv8x3p1",
+                          "1.body.4 bn", "1-2 add+relu", "3 maxpool2", "5 fc10", "loss"));
   const PlanOp& sum = plan.ops[5];
   EXPECT_EQ(sum.kind, OpKind::add);
   EXPECT_THAT(sum.inputs, ElementsAre(5, 1));
@@ -322,13 +324,15 @@ TEST(Plan, AProjectionIsABranchOfItsOwn) {
 TEST(Plan, WeightDecayOfWeightsAloneEndsWithTheWeights) {
   const Network network = Network::parse("conv4x3,bn,relu,fc10", {1, 28, 28, false}, 10);
   EXPECT_EQ(make_plan({network, {}, 16}, {}).decayed_floats, network.parameter_floats());
-  const Plan plan = make_plan({.network = network, .batch_norm = {}, .batch_size = 16, .decay_weights_only = true}, {});
+  const Plan plan =
+      make_plan({.network = network, .batch_norm = {}, .batch_size = 16, .decay_weights_only = true}, {});
   for (const Parameter& p : network.parameters())
     EXPECT_EQ(p.offset < plan.decayed_floats, p.role == TensorRole::weight) << p.name;
 }
 
 TEST(Plan, IsDeterministic) {
-  const Plan one = plan_of("lenet-bn", Norm::batch, kRebuild), other = plan_of("lenet-bn", Norm::batch, kRebuild);
+  const Plan one = plan_of("lenet-bn", Norm::batch, kRebuild),
+             other = plan_of("lenet-bn", Norm::batch, kRebuild);
   for (std::size_t i = 0; i < one.values.size(); ++i) {
     EXPECT_EQ(one.values[i].offset, other.values[i].offset);
     EXPECT_EQ(one.values[i].gradient_offset, other.values[i].gradient_offset);

@@ -104,8 +104,8 @@ class SmallTraining {
         network_(Network::parse(setup.text, setup.shape, 4, setup.norm)),
         backend_(setup.backend.make(setup.threads)),
         executable_(with_images(backend_->compile({network_, setup.batch_norm, setup.batch, setup.purpose,
-                                             setup.update, setup.decay_weights_only}),
-                          data_)) {
+                                                   setup.update, setup.decay_weights_only}),
+                                data_)) {
     executable_.load(initial_state(network_, setup.init, 1));
   }
 

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/confusion.hpp"
 #include "bntrain/model_file.hpp"
+#include "core/confusion.hpp"
 #include "support/backends.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"

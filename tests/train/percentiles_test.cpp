@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "train/probe.hpp"
 #include "core/random.hpp"
+#include "train/probe.hpp"
 
 namespace bntrain {
 namespace {

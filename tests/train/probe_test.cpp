@@ -1,7 +1,6 @@
 // What a training run records of its inside, judged by the reference in double.
 #include "train/probe.hpp"
 
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,9 +8,9 @@
 #include <cmath>
 #include <limits>
 
-#include "core/random.hpp"
-#include "bntrain/trainer.hpp"
 #include "backend/state.hpp"
+#include "bntrain/trainer.hpp"
+#include "core/random.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"
 
@@ -123,9 +122,7 @@ class ProbeTest : public BackendTest {
       const Values ones(norm.channels.size(), 1.0);
       const reference::NormForward forward =
           reference::norm_forward(inputs[at].value, ones, ones, shape, config.batch_norm.eps);
-      const auto tensor = [&](const char* name) {
-        return state.find(layer.name + "." + name)->floats();
-      };
+      const auto tensor = [&](const char* name) { return state.find(layer.name + "." + name)->floats(); };
       for (std::size_t c = 0; c < norm.channels.size(); ++c) {
         const NormChannel& actual = norm.channels[c];
         EXPECT_NEAR(actual.batch_mean, forward.mean[c], 2e-6);

@@ -7,6 +7,8 @@
 #include <functional>
 #include <iterator>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "bntrain/checkpoint.hpp"
 #include "bntrain/trainer.hpp"
@@ -60,7 +62,8 @@ struct Recorder : TrainObserver {
 /// What a run leaves behind.
 struct Ended {
   TrainResult result;
-  ModelState model, momentum;
+  ModelState model;
+  std::vector<OptimizerState> optimizer;
 };
 
 class ResumeTest : public BackendTest {
@@ -85,8 +88,7 @@ class ResumeTest : public BackendTest {
   Ended run(Recorder& recorder, const Checkpoint* from = nullptr, int threads = 1) {
     Trainer trainer = make(from, threads);
     const TrainResult result = trainer.run(recorder, recorder.stop);
-    const std::vector<OptimizerState> optimizer = save_optimizer(trainer.executable());
-    return {result, trainer.save(), optimizer.empty() ? ModelState() : optimizer[0].state};
+    return {result, trainer.save(), save_optimizer(trainer.executable())};
   }
   /// As a new process would read it.
   Checkpoint through_a_file(const Checkpoint& checkpoint) const {
@@ -96,7 +98,11 @@ class ResumeTest : public BackendTest {
   }
   static void expect_same_end(const Ended& a, const Ended& b) {
     EXPECT_TRUE(same_bits(a.model, b.model));
-    EXPECT_TRUE(same_bits(a.momentum, b.momentum));
+    ASSERT_EQ(a.optimizer.size(), b.optimizer.size());
+    for (std::size_t i = 0; i < a.optimizer.size(); ++i) {
+      EXPECT_EQ(a.optimizer[i].name, b.optimizer[i].name);
+      EXPECT_TRUE(same_bits(a.optimizer[i].state, b.optimizer[i].state));
+    }
     EXPECT_EQ(a.result.end, b.result.end);
     EXPECT_EQ(a.result.steps, b.result.steps);
     EXPECT_EQ(Recorder::text(a.result.final_test), Recorder::text(b.result.final_test));
@@ -157,6 +163,37 @@ TEST_P(ResumeTest, FromEveryCheckpointWithValidationAndEvaluationsWithinEpochs) 
   config.epochs = 3;
   config.optimizer.momentum = 0;
   expect_resumable_everywhere(6);
+}
+
+TEST_P(ResumeTest, FromEveryCheckpointWithEveryUpdateRuleAndASchedule) {
+  config.network = "conv4x3p1,bn,gelu,res(conv4x3p1,bn,relu,conv4x3p1,bn),relu,maxpool2,fc4";
+  for (const auto& [kind, nesterov, schedule] : {std::tuple{OptimizerKind::adamw, false, "onecycle"},
+                                                 {OptimizerKind::sgd, true, "cosine:0.01"},
+                                                 {OptimizerKind::sgd, true, "step:1:0.5"}}) {
+    SCOPED_TRACE(schedule);
+    config.optimizer.kind = kind;
+    config.optimizer.nesterov = nesterov;
+    config.optimizer.momentum = nesterov ? 0.9 : 0;
+    config.optimizer.lr = nesterov ? 0.05 : 0.01;
+    config.optimizer.decay_weights_only = true;
+    config.schedule = {.text = schedule, .warmup = 2};
+    expect_resumable_everywhere(6);
+  }
+}
+
+TEST_P(ResumeTest, MoreEpochsKeepTheScheduleOfTheRunAndItsLastRate) {
+  config.schedule.text = "cosine";
+  config.epochs = 3;
+  config.schedule.steps = 3;  // those of one epoch
+  Recorder whole;
+  const Ended end = run(whole);
+  config.epochs = 1;
+  config.schedule.steps = 0;
+  Recorder first;
+  run(first);
+  config.epochs = 3;
+  config.schedule.steps = first.checkpoints.back().progress.steps;
+  expect_goes_on(first, end);
 }
 
 TEST_P(ResumeTest, StoppedAfterAnyStepItWritesTheCheckpointThatGoesOn) {

@@ -176,8 +176,9 @@ class StepComparison {
     const Values before[] = {w, moment(0), moment(1)};
     Values after[] = {w, before[1], before[2]};
     for (std::size_t i = 0; i < w.size(); ++i) {
-      const UpdatedParameter u = updated(plan_.update, scalars, gradient[i],
-                                         {w[i], states > 0 ? before[1][i] : 0, states > 1 ? before[2][i] : 0});
+      const UpdatedParameter u =
+          updated(plan_.update, scalars, gradient[i],
+                  {w[i], states > 0 ? before[1][i] : 0, states > 1 ? before[2][i] : 0});
       after[0][i] = u.w;
       if (states > 0) after[1][i] = u.m;
       if (states > 1) after[2][i] = u.v;

@@ -47,7 +47,8 @@ struct Distance {
 ///   running_var           ||a - b|| / (||var|| + ||mean * std||)
 ///   num_batches_tracked   |a - b|; allowed: 0
 ///   optimizer, parameter  ||a - u|| / (||u|| + ||u - start||), u what the update rule makes in double of the
-///                         start and of the judged device's own gradient: the rest depends on the common start
+///                         start and of the judged device's own gradient: the rest depends on the common
+///                         start
 /// After a loss that is not finite, the loss of `judged` must not be finite and the states must be equal.
 std::vector<Distance> step_distances(const Plan& plan, const StepParams& params, const StepState& start,
                                      const StepOutcome& reference, const StepOutcome& judged);

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <thread>
 
-#include "backend/cpu/peaks.hpp"
 #include "backend/cpu/executable.hpp"
 #include "backend/cpu/isa.hpp"
+#include "backend/cpu/peaks.hpp"
 
 namespace bntrain::cpu {
 namespace {

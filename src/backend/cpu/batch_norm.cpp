@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/ops/block.hpp"
 #include "backend/cpu/isa.hpp"
 #include "backend/cpu/memory.hpp"
+#include "backend/cpu/ops/block.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain {
@@ -126,8 +126,8 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
     mean[channel] = static_cast<float>(s.mean);
     var[channel] = to_float(s.var);
     const float inv_std = cpu::inv_std_of(s.var, options.eps);
-    normalize(c, channel, {mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr}, plane,
-              y);
+    normalize(c, channel, {mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr},
+              plane, y);
     if (running_mean == nullptr) continue;
     running_mean[channel] = cpu::moving_average(running_mean[channel], s.mean, options.momentum);
     running_var[channel] = cpu::moving_average(
@@ -175,7 +175,8 @@ void batch_norm_inference(const float* x, const float* gamma, const float* beta,
     c.read(x, channel, 0, plane);
     const float inv_std = cpu::inv_std_of(running_var[channel], options.eps);
     normalize(c, channel,
-              {running_mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr}, plane, y);
+              {running_mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr}, plane,
+              y);
   }
 }
 

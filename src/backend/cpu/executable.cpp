@@ -47,9 +47,8 @@ void CpuExecutable::build_ops() {
       case OpKind::conv:
         ops_[i] = std::make_unique<ConvOp>(
             w_, op,
-            op.block_after < 0
-                ? nullptr
-                : static_cast<BlockOp*>(ops_[static_cast<std::size_t>(op.block_after)].get()));
+            op.block_after < 0 ? nullptr
+                               : static_cast<BlockOp*>(ops_[static_cast<std::size_t>(op.block_after)].get()));
         break;
       case OpKind::linear:
         ops_[i] = std::make_unique<LinearOp>(w_, op);

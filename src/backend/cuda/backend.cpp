@@ -1,9 +1,9 @@
 #include "backend/cuda/backend.hpp"
 
-#include "backend/cuda/peaks.hpp"
 #include "backend/cuda/executable.hpp"
 #include "backend/cuda/gpu.hpp"
 #include "backend/cuda/math_handles.hpp"
+#include "backend/cuda/peaks.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain::cuda {

@@ -112,8 +112,8 @@ void CudaExecutable::upload_scalars(std::int64_t slot, std::span<const UpdateSca
 
 void CudaExecutable::prepare(std::span<const StepParams> next) {
   std::vector<UpdateScalars> scalars;
-  for (const StepParams& params : next.first(std::min<std::size_t>(
-           next.size(), static_cast<std::size_t>(kMetricSlots - undrained_))))
+  for (const StepParams& params :
+       next.first(std::min<std::size_t>(next.size(), static_cast<std::size_t>(kMetricSlots - undrained_))))
     scalars.push_back(params.update);
   if (!scalars.empty()) upload_scalars(undrained_, scalars);
 }

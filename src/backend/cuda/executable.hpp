@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/cuda/program.hpp"
 #include "backend/cuda/ops/block.hpp"
+#include "backend/cuda/program.hpp"
 #include "backend/executable.hpp"
 
 namespace bntrain::cuda {

@@ -61,8 +61,8 @@ Program::Program(Workspace& workspace, std::int64_t batch)
 }
 
 void Program::gather(const Feed& feed) {
-  kernels::gather_images(batch_, w_.plan.network.input().size(), feed.pixels, feed.order, feed.state, w_.value(0),
-                         w_.stream.kernels());
+  kernels::gather_images(batch_, w_.plan.network.input().size(), feed.pixels, feed.order, feed.state,
+                         w_.value(0), w_.stream.kernels());
 }
 
 void Program::forward(Mode mode) {

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
 #include "bntrain/model_file.hpp"
@@ -23,6 +22,7 @@
 #include "cli/reports/output.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
+#include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {

@@ -10,11 +10,8 @@
 #include <vector>
 
 #include "bntrain/backend.hpp"
-#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/evaluation.hpp"
-#include "network/fold_batch_norm.hpp"
-#include "train/logit_difference.hpp"
 #include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
@@ -23,6 +20,9 @@
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
 #include "formats/onnx.hpp"
+#include "network/batch_norm_convention.hpp"
+#include "network/fold_batch_norm.hpp"
+#include "train/logit_difference.hpp"
 
 namespace bntrain::cli {
 namespace {

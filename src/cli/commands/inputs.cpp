@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <utility>
 
-#include "network/batch_norm_convention.hpp"
 #include "bntrain/error.hpp"
 #include "formats/safetensors.hpp"
+#include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {

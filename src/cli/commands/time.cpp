@@ -10,7 +10,6 @@
 #include "backend/executable.hpp"
 #include "bntrain/config.hpp"
 #include "bntrain/error.hpp"
-#include "core/random.hpp"
 #include "bntrain/trainer.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
@@ -18,6 +17,7 @@
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/time_report.hpp"
+#include "core/random.hpp"
 #include "plan/cost.hpp"
 
 namespace bntrain::cli {
@@ -95,18 +95,19 @@ int run(const TimeOptions& options) {
   check_step(executable, batch);
 
   spdlog::info("measuring {}", backend->description());
-  const TimeReport report{.dataset = dataset.name,
-                          .network = trainer.network().text(),
-                          .batch = to_string(trainer.network().input(), config.batch_size),
-                          .batch_size = config.batch_size,
-                          .backend = backend->description(),
-                          .variant = executable.variant(),
-                          .repetitions = options.repetitions,
-                          .fused_blocks = std::ranges::any_of(executable.plan().ops, &PlanOp::gradient_rebuilt),
-                          .peaks = backend->measure_peaks(),
-                          .step = summarise(time_whole_steps(executable, batch, options.repetitions)),
-                          .parts = timed_parts(executable.diagnostics().time_ops(batch, options.repetitions),
-                                               plan_costs(executable.plan(), config.batch_size))};
+  const TimeReport report{
+      .dataset = dataset.name,
+      .network = trainer.network().text(),
+      .batch = to_string(trainer.network().input(), config.batch_size),
+      .batch_size = config.batch_size,
+      .backend = backend->description(),
+      .variant = executable.variant(),
+      .repetitions = options.repetitions,
+      .fused_blocks = std::ranges::any_of(executable.plan().ops, &PlanOp::gradient_rebuilt),
+      .peaks = backend->measure_peaks(),
+      .step = summarise(time_whole_steps(executable, batch, options.repetitions)),
+      .parts = timed_parts(executable.diagnostics().time_ops(batch, options.repetitions),
+                           plan_costs(executable.plan(), config.batch_size))};
   print_result(options.json ? time_record(report).dump() : time_table(report));
   return 0;
 }

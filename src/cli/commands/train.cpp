@@ -7,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "network/batch_norm_convention.hpp"
 #include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/trainer.hpp"
@@ -23,6 +22,7 @@
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
 #include "formats/safetensors.hpp"
+#include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -75,11 +75,17 @@ void save_files(const TrainOptions& options, const Trainer& trainer) {
   }
 }
 
+/// The settings that records and checkpoints hold.
+Json run_settings(const TrainOptions& options, const Trainer& trainer) {
+  Json settings = settings_record(options);
+  // An extended run keeps the schedule; the constant one has no end.
+  if (options.config.schedule.text != "constant") settings["schedule-steps"] = trainer.schedule().steps();
+  return settings;
+}
+
 /// What the checkpoints of the run hold besides, so that it can be resumed.
 Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer) {
-  Json settings = settings_record(options);
-  settings["schedule-steps"] = trainer.schedule().steps();  // an extended run keeps the schedule
-  return {{"bntrain.config", one_line(settings)},
+  return {{"bntrain.config", one_line(run_settings(options, trainer))},
           {"bntrain.data", content_digest(dataset)},
           {"bntrain.variant", trainer.variant()}};
 }
@@ -245,7 +251,7 @@ int run(const TrainOptions& options) {
 
   const auto folder = make_run_folder(options, dataset, trainer);
   TrainReport report(options, trainer,
-                     start_record(settings_record(options), dataset, trainer, backend->description()),
+                     start_record(run_settings(options, trainer), dataset, trainer, backend->description()),
                      folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());

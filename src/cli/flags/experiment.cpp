@@ -58,11 +58,13 @@ void add_optimizer(CLI::App& app, OptimizerOptions& options) {
     options.kind = parse_choice<OptimizerKind>(
         "--optimizer", text, {{"sgd", OptimizerKind::sgd}, {"adamw", OptimizerKind::adamw}});
     if (options.kind != OptimizerKind::adamw) return;
-    if (const CLI::Option* lr = app.get_option_no_throw("--lr"); lr != nullptr && lr->empty()) options.lr = 1e-3;
+    if (const CLI::Option* lr = app.get_option_no_throw("--lr"); lr != nullptr && lr->empty())
+      options.lr = 1e-3;
     if (decay->empty()) options.weight_decay = 0.01;
   };
   add_value(app, "--optimizer", "sgd|adamw", "sgd",
-            "torch.optim.SGD or torch.optim.AdamW, with its defaults --lr 1e-3 and --weight-decay 0.01", take);
+            "torch.optim.SGD or torch.optim.AdamW, with its defaults --lr 1e-3 and --weight-decay 0.01",
+            take);
   add_number(app, "--momentum", options.momentum, {0, 1, false, true}, "of sgd");
   add_switch(app, "--nesterov", options.nesterov, "Nesterov's momentum");
   add_betas(app, options);
@@ -150,9 +152,10 @@ void add_schedule(CLI::App& app, ScheduleOptions& schedule) {
     try {
       check_schedule(text);
     } catch (const Error&) {
-      throw BadValue("--schedule", text,
-                     "allowed: constant, step:EPOCHS:GAMMA, cosine[:MIN], onecycle or linear:STEP=FACTOR,... with "
-                     "rising steps");
+      throw BadValue(
+          "--schedule", text,
+          "allowed: constant, step:EPOCHS:GAMMA, cosine[:MIN], onecycle or linear:STEP=FACTOR,... with "
+          "rising steps");
     }
     schedule.text = text;
   };

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "network/batch_norm_convention.hpp"
 #include "bntrain/config.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
+#include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 

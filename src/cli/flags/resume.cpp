@@ -71,13 +71,14 @@ void resume_options(CLI::App& train, TrainOptions& options) {
   stored.erase("out");
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
-
   if (train.get_option("--schedule")->count() > 0) stored.erase("schedule-steps");
 
   const Json given = settings_record(options);
   // What a checkpoint of an earlier version does not name had its default.
-  for (const auto& [key, value] : settings_record({}).items())
-    if (!stored.contains(key) && key != "out" && key != "steps" && key != "schedule-steps") stored[key] = value;
+  const Json defaults = settings_record({});
+  for (const auto& [key, value] : defaults.items())
+    if (!stored.contains(key) && key != "out" && key != "steps" && key != "schedule-steps")
+      stored[key] = value;
   const bool by_convention = train.get_option("--bn-convention")->count() > 0;
   for (const auto& [key, value] : stored.items()) {
     CLI::Option& option = option_of(train, key);

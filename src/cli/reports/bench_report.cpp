@@ -122,8 +122,8 @@ std::string difference_table(const Results& results, Init init) {
 }
 
 std::string run_text(const TrainConfig& run) {
-  return fmt::format("{} {} lr {} seed {}", to_string(run.norm), to_string(run.init), bench::shortest(run.optimizer.lr),
-                     run.seed);
+  return fmt::format("{} {} lr {} seed {}", to_string(run.norm), to_string(run.init),
+                     bench::shortest(run.optimizer.lr), run.seed);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/confusion.hpp"
 #include "bntrain/metrics.hpp"
+#include "core/confusion.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {

@@ -77,9 +77,8 @@ std::string heading(const TimeReport& report) {
       "          MB and FLOP: the least that the part needs, each tensor read once and written once; above "
       "100% "
       "of copy: cached\n",
-      report.network, report.batch, report.dataset, report.backend,
-      1e-9 * report.peaks.copy_bytes_per_second, 1e-9 * report.peaks.fma_flops_per_second,
-      report.repetitions);
+      report.network, report.batch, report.dataset, report.backend, 1e-9 * report.peaks.copy_bytes_per_second,
+      1e-9 * report.peaks.fma_flops_per_second, report.repetitions);
   if (report.fused_blocks) {
     text +=
         "          A convolution before a block does part of the block's work: forward its statistics "
@@ -90,8 +89,7 @@ std::string heading(const TimeReport& report) {
 
 }  // namespace
 
-std::vector<TimedPart> timed_parts(const std::vector<OpTiming>& timings,
-                                   const std::vector<OpCost>& costs) {
+std::vector<TimedPart> timed_parts(const std::vector<OpTiming>& timings, const std::vector<OpCost>& costs) {
   BNTRAIN_EXPECTS(timings.size() == costs.size());
   std::vector<TimedPart> parts;
   double sum = 0;

@@ -21,8 +21,7 @@ struct TimedPart {
 };
 
 /// Expects the same parts in the same order from both.
-std::vector<TimedPart> timed_parts(const std::vector<OpTiming>& timings,
-                                   const std::vector<OpCost>& costs);
+std::vector<TimedPart> timed_parts(const std::vector<OpTiming>& timings, const std::vector<OpCost>& costs);
 
 struct TimeReport {
   std::string dataset, network;

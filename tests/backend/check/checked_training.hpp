@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "backend/check/backend.hpp"
-#include "backend/cpu/backend.hpp"
 #include "backend/check/faulty_backend.hpp"
+#include "backend/cpu/backend.hpp"
 #include "core/random.hpp"
 #include "support/small_training.hpp"
 
@@ -35,10 +35,12 @@ class CheckedTraining {
       : data_(make_synthetic({{1, 10, 9, false}, 4, kTrain, 20, 7, 0.5})),
         network_(Network::parse(text, data_.train.shape, 4)),
         backend_(std::move(backend)) {
-    executable_.emplace(with_images(
-        backend_->compile({network_, {}, kBatch, training ? Purpose::training : Purpose::inference,
-                           UpdateRule::sgd_momentum}),
-        data_));
+    executable_.emplace(with_images(backend_->compile({network_,
+                                                       {},
+                                                       kBatch,
+                                                       training ? Purpose::training : Purpose::inference,
+                                                       UpdateRule::sgd_momentum}),
+                                    data_));
     executable_->load(initial_state(network_, init, 1));
   }
 

@@ -21,8 +21,8 @@ class SigmoidTest : public KernelTest {
     const auto vectors = static_cast<std::int64_t>(x.size()) / k.lanes;
     const Guarded in(x);
     Guarded out(x.size());
-    k.block_forward({1, 1, vectors, 1, vectors, 1, false, false, {ActivationKind::sigmoid}}, in.data(),
-                    {}, out.data());
+    k.block_forward({1, 1, vectors, 1, vectors, 1, false, false, {ActivationKind::sigmoid}}, in.data(), {},
+                    out.data());
     EXPECT_TRUE(out.complete());
     return {out.values().begin(), out.values().begin() + static_cast<std::ptrdiff_t>(size)};
   }
@@ -83,7 +83,8 @@ struct SmoothActivation {
 class ActivationTest : public KernelTest {
  protected:
   /// y = activation(x), and the gradient of x for dy = 1.
-  void run(const Activation& activation, std::vector<float>& x, std::vector<float>& y, std::vector<float>& dx) {
+  void run(const Activation& activation, std::vector<float>& x, std::vector<float>& y,
+           std::vector<float>& dx) {
     while (x.size() % at(k.lanes) != 0) x.push_back(0);
     const auto vectors = static_cast<std::int64_t>(x.size()) / k.lanes;
     const BlockShape shape{1, 1, vectors, 1, vectors, 1, false, false, activation};
@@ -99,11 +100,15 @@ class ActivationTest : public KernelTest {
 };
 
 TEST_P(ActivationTest, ErrorsAreAFewRoundings) {
-  // What cancels in 1 - tail and in the sum of two terms is of the size of 1; the exponent x^2 / 2 is rounded.
+  // What cancels in 1 - tail and in the sum of two terms is of the size of 1; the exponent x^2 / 2 is
+  // rounded.
   const SmoothActivation all[] = {
-      {{ActivationKind::gelu}, [](double x) { return 4 * std::abs(x) * (1 + std::min(x * x, 20.0)); },
+      {{ActivationKind::gelu},
+       [](double x) { return 4 * std::abs(x) * (1 + std::min(x * x, 20.0)); },
        [](double x) { return 6 * (1 + std::min(x * x * x * x, 20.0)); }},
-      {{ActivationKind::silu}, [](double x) { return 4 * std::abs(x); }, [](double x) { return 6 + std::abs(x); }},
+      {{ActivationKind::silu},
+       [](double x) { return 4 * std::abs(x); },
+       [](double x) { return 6 + std::abs(x); }},
       {{ActivationKind::leaky_relu, 0.01f}, [](double x) { return std::abs(x); }, [](double) { return 1.0; }},
       {{ActivationKind::leaky_relu, 0.3f}, [](double x) { return std::abs(x); }, [](double) { return 1.0; }},
   };

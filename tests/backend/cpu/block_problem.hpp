@@ -16,8 +16,9 @@ struct BlockCase {
   bool average = false;
 
   std::string name() const {
-    const std::string keyword =
-        activation.kind == ActivationKind::none ? "" : ", " + std::string(activation_type(activation.kind).keyword);
+    const std::string keyword = activation.kind == ActivationKind::none
+                                    ? ""
+                                    : ", " + std::string(activation_type(activation.kind).keyword);
     return std::to_string(height) + "x" + std::to_string(width) + (norm ? ", norm" : "") + keyword +
            (average ? ", average of " : ", maximum of ") + std::to_string(pool);
   }
@@ -45,8 +46,7 @@ inline std::vector<BlockCase> block_cases() {
         for (const Activation& activation : activations)
           for (const bool average : {false, true}) {
             // A maximum is taken before the activation, which must keep the order.
-            const bool monotone =
-                activation == kNoActivation || activation_type(activation.kind).monotone;
+            const bool monotone = activation == kNoActivation || activation_type(activation.kind).monotone;
             if (pool > 1 ? average || monotone : !average)
               cases.push_back({height, width, pool, norm, activation, average});
           }
@@ -144,7 +144,7 @@ struct BlockRun {
     if (statistics != nullptr) mean = statistics->mean, inv_std = statistics->inv_std;
     dbeta_mean.assign(channels, 0);
     dgamma_mean.assign(channels, 0);
-    const NormCoefficients coefficients{mean.data(),   inv_std.data(),     p.gamma.data(),
+    const NormCoefficients coefficients{mean.data(),   inv_std.data(),    p.gamma.data(),
                                         p.beta.data(), dbeta_mean.data(), dgamma_mean.data()};
     k.block_forward(p.shape, raw.data(), coefficients, out.data());
     EXPECT_TRUE(out.complete());

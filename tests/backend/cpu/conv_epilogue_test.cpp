@@ -39,9 +39,9 @@ TEST_P(ConvEpilogueTest, GivesTheBitsOfBlockReduceAndLeavesTheOutputAlone) {
             make_problem(c, valid, [this](std::int64_t size) { return random(size, 0.5f); });
         std::vector<float> gamma = random(c.out_channels);
         gamma[0] = 0;
-        const BlockShape block{
-            c.out_channels, c.out_height,     c.out_width, c.out_height / pool, c.out_width / pool, pool,
-            norm,           average,          {ActivationKind::relu}};
+        const BlockShape block{c.out_channels,        c.out_height, c.out_width, c.out_height / pool,
+                               c.out_width / pool,    pool,         norm,        average,
+                               {ActivationKind::relu}};
         const auto pooled_size = at(block.channels * block.out_height * block.out_width * k.lanes);
         Reduced fused{std::vector<Moments>(at(c.out_channels), Moments{-1, -1}), Guarded(pooled_size)};
         Reduced separate{std::vector<Moments>(at(c.out_channels)), Guarded(pooled_size)};

@@ -78,7 +78,8 @@ TEST_P(ElementwiseTest, MergeAddsInOrder) {
 }
 
 TEST_P(ElementwiseTest, AddsAndActivates) {
-  for (const Activation activation : {Activation{}, {ActivationKind::relu}, {ActivationKind::leaky_relu, 0.5f}}) {
+  for (const Activation activation :
+       {Activation{}, {ActivationKind::relu}, {ActivationKind::leaky_relu, 0.5f}}) {
     const auto a = random(13 * k.lanes), b = random(13 * k.lanes);
     reference::Values sum;
     for (std::size_t i = 0; i < a.size(); ++i) sum.push_back(a[i] + b[i]);

@@ -20,12 +20,11 @@ using support::kFloatEps;
 /// Scalars of the t-th update that are all different from 0.
 UpdateScalars scalars_of(int t) {
   const UpdateScalars s{
-      .lr = 0.2f, .weight_decay = 0.01f, .momentum = 0.9f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
+      .lr = 0.2f, .weight_decay = 0.01f, .momentum = 0.9f, .m_rate = 0.1f, .v_rate = 0.001f, .eps = 1e-8f};
   UpdateScalars result = s;
   result.lr /= static_cast<float>(t);
-  result.step_size = static_cast<float>(0.001 / (1 - std::pow(s.beta1, t)));
-  result.inv_root_correction =
-      static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(s.beta2), t)));
+  result.step_size = static_cast<float>(0.001 / (1 - std::pow(0.9, t)));
+  result.inv_root_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(0.999, t)));
   return result;
 }
 
@@ -92,8 +91,9 @@ Updated reference_update(UpdateRule rule, double g, double w, double m, double v
                          const UpdateScalars& s) {
   if (rule == UpdateRule::adamw) {
     const Sum decayed{w - s.lr * decay * w, std::abs(w) + std::abs(s.lr * decay * w)};
-    const Sum new_m{s.beta1 * m + (1.0 - s.beta1) * g, std::abs(s.beta1 * m) + std::abs((1.0 - s.beta1) * g)};
-    const double new_v = s.beta2 * v + (1.0 - s.beta2) * g * g;
+    const double rate = s.m_rate, keep = 1 - rate;
+    const Sum new_m{keep * m + rate * g, std::abs(m) + 2 * std::abs(rate * m) + std::abs(rate * g)};
+    const double new_v = (1.0 - s.v_rate) * v + static_cast<double>(s.v_rate) * g * g;
     const double scale = s.step_size / (std::sqrt(new_v) * s.inv_root_correction + s.eps);
     return {{decayed.value - scale * new_m.value, decayed.size + scale * new_m.size}, new_m, {new_v, new_v}};
   }

@@ -1,7 +1,7 @@
 #include "support/cuda_host/backend.hpp"
 
-#include "backend/cuda/peaks.hpp"
 #include "backend/cuda/executable.hpp"
+#include "backend/cuda/peaks.hpp"
 
 namespace bntrain::cuda {
 namespace {

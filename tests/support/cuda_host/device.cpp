@@ -103,9 +103,8 @@ void DeviceStream::zero(void* device, std::int64_t bytes) {
 }
 
 void DeviceStream::copy(void* to, const void* from, std::int64_t bytes) {
-  impl_->executor.enqueue([=] {
-    std::copy_n(static_cast<const std::byte*>(from), bytes, static_cast<std::byte*>(to));
-  });
+  impl_->executor.enqueue(
+      [=] { std::copy_n(static_cast<const std::byte*>(from), bytes, static_cast<std::byte*>(to)); });
 }
 
 void DeviceStream::record(Event& event) {

@@ -36,8 +36,8 @@ static void adamw(const UpdateScalars& s, std::int64_t size, const float* gradie
   const float keep = 1.0f - s.lr * s.weight_decay;
   for (std::int64_t i = 0; i < size; ++i) {
     const float g = gradient[i];
-    m[i] += (1.0f - s.beta1) * (g - m[i]);
-    v[i] = s.beta2 * v[i] + (1.0f - s.beta2) * (g * g);
+    m[i] += s.m_rate * (g - m[i]);
+    v[i] += s.v_rate * (g * g - v[i]);
     weights[i] = keep * weights[i] - s.step_size * m[i] / (sqrtf(v[i]) * s.inv_root_correction + s.eps);
   }
 }

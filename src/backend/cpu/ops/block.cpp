@@ -25,7 +25,7 @@ float* BlockOp::raw(std::int64_t group) {
 
 NormCoefficients BlockOp::coefficients() {
   if (!op_.has_norm()) return {};
-  return {mean_.data(),          inv_std_.data(),     parameter(op_.gamma),
+  return {mean_.data(),        inv_std_.data(),    parameter(op_.gamma),
           parameter(op_.beta), dbeta_mean_.data(), dgamma_mean_.data()};
 }
 
@@ -95,8 +95,7 @@ void BlockOp::backward(const Pass& pass) {
   if (op_.has_norm()) {
     const NormCoefficients norm = coefficients();
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-      w_.kernels.block_backward_sums(shape_, raw(group), output(group),
-                                     output_gradient(group), norm,
+      w_.kernels.block_backward_sums(shape_, raw(group), output(group), output_gradient(group), norm,
                                      &sums_[static_cast<std::size_t>(2 * group * shape_.channels)]);
     });
     for (std::int64_t c = 0; c < shape_.channels; ++c) {
@@ -127,8 +126,7 @@ bool BlockOp::stores_input_gradient() const {
 }
 
 void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out) {
-  w_.kernels.block_backward_input(shape_, input(group), raw(group),
-                                  output(group), output_gradient(group),
+  w_.kernels.block_backward_input(shape_, input(group), raw(group), output(group), output_gradient(group),
                                   coefficients(), pass.valid(group), layout, out);
 }
 

@@ -77,8 +77,8 @@ void ConvOp::backward(const Pass& pass) {
       if (op_.gradient_rebuilt)
         block_->backward_input(pass, group, layout_, dout);
       else
-        w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width,
-                            output_gradient(group), layout_, dout);
+        w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width, output_gradient(group),
+                            layout_, dout);
       w_.kernels.conv_backward_weights(shape_, in, dout, layout_, dweights,
                                        op_.bias >= 0 && !op_.bias_absorbed ? dweights + weights : nullptr);
       if (has_input_gradient())

@@ -13,7 +13,7 @@ void LossOp::forward(const Pass& pass) {
     StepMetrics& m = groups_[static_cast<std::size_t>(group)] = {};
     m.count = pass.valid(group);
     float* gradient = w_.plan.has_gradients() ? w_.gradient(op_.input(), group)
-                                       : unused_gradient_.data() + thread * classes * w_.kernels.lanes;
+                                              : unused_gradient_.data() + thread * classes * w_.kernels.lanes;
     w_.kernels.softmax_cross_entropy(input(group), classes, pass.images->labels.data(),
                                      pass.indices + group * w_.kernels.lanes, pass.valid(group),
                                      pass.gradient_scale, gradient, &m.loss_sum, &m.correct);

@@ -24,7 +24,7 @@ struct Workspace {
   FloatBuffer moments[2];  ///< what the optimiser keeps; empty where its rule keeps less
 
   std::int64_t groups() const { return capacity / kernels.lanes; }
-    /// The activation (gradient) of a value for one group.
+  /// The activation (gradient) of a value for one group.
   float* value(int number, std::int64_t group) {
     const PlanValue& v = plan.value(number);
     return arena.data() + v.offset * capacity + group * v.shape.size() * kernels.lanes;

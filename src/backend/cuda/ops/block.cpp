@@ -17,8 +17,8 @@ std::int64_t aligned(std::int64_t bytes) {
 BlockOp::BlockOp(Workspace& workspace, const PlanOp& op, std::int64_t batch) : Op(workspace, op, batch) {
   const Shape& in = op.in;
   norm_shape_ = {.batch = batch, .channels = in.channels, .spatial = in.spatial()};
-  pool_shape_ = {batch,  in.channels, in.height, in.width, op.pool,
-                 op.activation.kind == ActivationKind::relu};
+  pool_shape_ = {batch,    in.channels, in.height,
+                 in.width, op.pool,     op.activation.kind == ActivationKind::relu};
   fused_shape_ = pool_shape_;
   if (op.takes_average()) fused_shape_.pool = 1;
   const BatchNormOptions& o = w_.plan.batch_norm;
@@ -75,10 +75,10 @@ void BlockOp::compute_gradients() {
     dy = between;
   }
   if (!runs_fused()) return;
-  kernels::batch_norm_relu_maxpool_backward(
-      fused_shape_, input(), argmax_values(), dy, norm(),
-      op_.has_norm() ? parameter_gradient(op_.gamma) : nullptr,
-      op_.has_norm() ? parameter_gradient(op_.beta) : nullptr, dx, workspace(), stream());
+  kernels::batch_norm_relu_maxpool_backward(fused_shape_, input(), argmax_values(), dy, norm(),
+                                            op_.has_norm() ? parameter_gradient(op_.gamma) : nullptr,
+                                            op_.has_norm() ? parameter_gradient(op_.beta) : nullptr, dx,
+                                            workspace(), stream());
 }
 
 void BlockOp::update() {

@@ -6,8 +6,8 @@
 
 namespace bntrain::cuda {
 
-/// Any of batch norm, activation, pooling. One kernel does batch norm, ReLU and max pooling in one pass; other
-/// activations and averages follow it as kernels of their own.
+/// Any of batch norm, activation, pooling. One kernel does batch norm, ReLU and max pooling in one pass;
+/// other activations and averages follow it as kernels of their own.
 class BlockOp final : public Op {
  public:
   BlockOp(Workspace& workspace, const PlanOp& op, std::int64_t batch);
@@ -36,9 +36,7 @@ class BlockOp final : public Op {
     return op_.has_norm() || op_.activation.kind == ActivationKind::relu || op_.takes_maximum();
   }
   /// Whether the activation is a kernel of its own, and whether that needs its input for the backward pass.
-  bool activates() const {
-    return op_.has_activation() && op_.activation.kind != ActivationKind::relu;
-  }
+  bool activates() const { return op_.has_activation() && op_.activation.kind != ActivationKind::relu; }
   bool keeps_input() const {
     return activates() && runs_fused() && !activation_type(op_.activation.kind).gradient_from_output;
   }

@@ -31,10 +31,8 @@ void ConvOp::forward(Mode) {
 void ConvOp::compute_gradients() {
   convolution_.backward_weights(input(), output_gradient(), parameter_gradient(op_.weight));
   if (adds_bias())
-    kernels::bias_backward(bias_shape_, output_gradient(), parameter_gradient(op_.bias), scratch(),
-                           stream());
-  if (float* dx = input_gradient())
-    convolution_.backward_input(output_gradient(), parameter(op_.weight), dx);
+    kernels::bias_backward(bias_shape_, output_gradient(), parameter_gradient(op_.bias), scratch(), stream());
+  if (float* dx = input_gradient()) convolution_.backward_input(output_gradient(), parameter(op_.weight), dx);
 }
 
 std::int64_t ConvOp::scratch_bytes() const {

@@ -40,7 +40,7 @@ Op::Op(Workspace& workspace, const PlanOp& op, std::int64_t batch)
       op_(op),
       batch_(batch),
       added_(op.input_gradients.front() == InputGradient::add && op.kind != OpKind::add ? batch * op.in.size()
-                                                                                       : 0) {}
+                                                                                        : 0) {}
 
 void Op::backward() {
   compute_gradients();

@@ -27,12 +27,8 @@ struct Workspace {
   DeviceArray<unsigned> arrivals;  ///< one element, 0 between launches
 
   /// The activation (gradient) of a value.
-  float* value(int number) const {
-    return arena.data() + plan.value(number).offset * capacity;
-  }
-  float* gradient(int number) const {
-    return arena.data() + plan.value(number).gradient_offset * capacity;
-  }
+  float* value(int number) const { return arena.data() + plan.value(number).offset * capacity; }
+  float* gradient(int number) const { return arena.data() + plan.value(number).gradient_offset * capacity; }
 };
 
 enum class Mode { training, inference };
