@@ -1,10 +1,11 @@
 // All activations: what they are called stands in bntrain/activation.hpp.
-#include <cmath>
-
+#include "core/number_text.hpp"
 #include "layers/item_reader.hpp"
 
 namespace bntrain {
 namespace {
+
+constexpr double max_slope = 1000;  // above it is a typing error
 
 bool parse(ItemReader& reader, Layer& layer) {
   for (const ActivationType& type : activation_types) {
@@ -12,11 +13,10 @@ bool parse(ItemReader& reader, Layer& layer) {
     layer.activation = {type.kind, type.default_slope};
     layer.text = type.keyword;
     if (type.default_slope == 0) return true;
-    const std::string written(reader.rest());
     if (double slope = 0; reader.take_decimal(slope)) {
+      if (slope > max_slope) reader.fail("the slope must be 0 to " + shortest_text(max_slope));
       layer.activation.slope = static_cast<float>(slope);
-      if (layer.activation.slope != type.default_slope)
-        layer.text += written.substr(0, written.size() - reader.rest().size());
+      if (layer.activation.slope != type.default_slope) layer.text += shortest_text(slope);
     }
     return true;
   }

@@ -39,8 +39,7 @@ std::int64_t ItemReader::number(const char* what, std::int64_t smallest) {
 
 bool ItemReader::take_decimal(double& value) {
   if (rest_.empty() || rest_.front() == '-') return false;
-  const auto [end, error] =
-      std::from_chars(rest_.data(), rest_.data() + rest_.size(), value, std::chars_format::fixed);
+  const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
   if (error != std::errc() || !std::isfinite(value)) return false;
   rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
   return true;

@@ -179,7 +179,7 @@ void remove_items(std::vector<TextItem>& items, const std::function<bool(const L
     if (!item.is_residual()) continue;
     remove_items(item.body, is_unwanted);
     remove_items(item.shortcut, is_unwanted);
-    if (item.body.empty()) throw_layer_error(item, "has no layer left in its body");
+    if (item.body.empty()) throw_layer_error(item, "has no layer left in its body without its bn");
   }
 }
 

@@ -20,6 +20,8 @@ struct Setting {
   std::int64_t steps, steps_per_epoch;
 };
 
+constexpr double max_factor = 1e6;  // of a learning rate; keeps them finite
+
 /// The whole text as a finite number.
 std::optional<double> number(const std::string& text) {
   double value = 0;
@@ -56,7 +58,8 @@ std::optional<Rate> step_decay(const std::string& arguments, const Setting& s) {
   const std::vector<std::string> parts = split(arguments, ':');
   if (parts.size() != 2) return std::nullopt;
   const auto epochs = number(parts[0]), gamma = number(parts[1]);
-  if (!epochs || *epochs < 1 || *epochs > 1e6 || std::floor(*epochs) != *epochs || !gamma || *gamma < 0)
+  if (!epochs || *epochs < 1 || *epochs > 1e6 || std::floor(*epochs) != *epochs || !gamma || *gamma < 0 ||
+      *gamma > max_factor)
     return std::nullopt;
   const std::int64_t period = static_cast<std::int64_t>(*epochs) * s.steps_per_epoch;
   return [lr = s.lr, gamma = *gamma, period](std::int64_t t) {
@@ -90,7 +93,8 @@ std::optional<Rate> linear(const std::string& arguments, const Setting& s) {
     const std::size_t equals = part.find('=');
     if (equals == std::string::npos) return std::nullopt;
     const auto step = number(part.substr(0, equals)), factor = number(part.substr(equals + 1));
-    if (!step || !factor || *factor < 0 || *step < 0 || std::floor(*step) != *step) return std::nullopt;
+    if (!step || !factor || *factor < 0 || *factor > max_factor || *step < 0 || std::floor(*step) != *step)
+      return std::nullopt;
     if (!points.empty() && points.back().first >= *step) return std::nullopt;
     points.emplace_back(*step, *factor);
   }

@@ -164,6 +164,17 @@ TEST_F(ResumeProgramTest, AScheduleKeepsItsHorizonUnlessItIsGivenAgain) {
   ASSERT_EQ(again.size(), 14U);
   EXPECT_TRUE(std::equal(again.begin() + 7, again.end(), expected.begin() + 7));
   EXPECT_NE(again[5], expected[5]);
+
+  start("variable");
+  ASSERT_EQ(
+      resume("variable", {"--epochs", "2"}, {.environment = {{"BNTRAIN_SCHEDULE", "cosine:1e-5"}}}).exit_code,
+      0);
+  EXPECT_EQ(rates("variable"), kept) << "a variable that says the run's schedule is not another one";
+  for (const char* flag : {"--warmup", "--schedule-steps"}) {
+    const ProgramResult refused = resume("kept", {"--epochs", "3", flag, "3"});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr(std::string(flag) + " 3 differs from the run's"));
+  }
 }
 
 TEST_F(ResumeProgramTest, AFinishedRunTrainsNothingAndSaysItsResultAgain) {

@@ -325,6 +325,9 @@ TEST(Residual, MistakesAreNamedWithTheirPlace) {
   EXPECT_THAT(message("bn),fc10"), HasSubstr("a ')' without its '('"));
   EXPECT_THAT(message("res(bn)relu,fc10"), HasSubstr("a closing parenthesis must end the residual block"));
   EXPECT_THAT(message("bn|bn,fc10"), HasSubstr("is not understood"));
+  EXPECT_EQ(Network::parse("leakyrelu.20,leakyrelu1e-5,fc10", {1, 8, 8, false}, 10).text(),
+            "leakyrelu0.2,leakyrelu1e-05,fc10");
+  EXPECT_THAT(message("leakyrelu1001,fc10"), HasSubstr("0 to 1000"));
   EXPECT_THAT(message("leakyrelu-1,fc10"), HasSubstr("'-1' is not understood"));
   EXPECT_THAT(message("gelu0.1,fc10"), HasSubstr("'0.1' is not understood"));
   EXPECT_THAT(message("fc4,res(bn)"), HasSubstr("must end with one output a class"));

@@ -142,13 +142,12 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
 }
 
 Error divergence_error(const Divergence& divergence) {
-  return {
-      ErrorKind::diverged,
-      fmt::format(
-          "training diverged: non-finite loss in epoch {} at step {} with --lr {}; {}; try a smaller --lr",
-          divergence.epoch, divergence.step, divergence.lr,
-          divergence.layer.empty() ? "all layers are finite"
-                                   : "first non-finite layer: " + divergence.layer)};
+  return {ErrorKind::diverged,
+          fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
+                      "{:.6g}; {}; try a smaller --lr",
+                      divergence.epoch, divergence.step, divergence.lr,
+                      divergence.layer.empty() ? "all layers are finite"
+                                               : "first non-finite layer: " + divergence.layer)};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {

@@ -63,7 +63,8 @@ void add_optimizer(CLI::App& app, OptimizerOptions& options) {
     if (decay->empty()) options.weight_decay = 0.01;
   };
   add_value(app, "--optimizer", "sgd|adamw", "sgd",
-            "torch.optim.SGD or torch.optim.AdamW, with its defaults --lr 1e-3 and --weight-decay 0.01",
+            "torch.optim.SGD or torch.optim.AdamW, with its defaults: weight decay 0.01, and for one run a "
+            "learning rate of 1e-3",
             take);
   add_number(app, "--momentum", options.momentum, {0, 1, false, true}, "of sgd");
   add_switch(app, "--nesterov", options.nesterov, "Nesterov's momentum");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -13,11 +14,20 @@ namespace bntrain::cli {
 namespace {
 
 // When the run ends, where it runs, where its images are (they must be the same), and what is written: none
-// of these changes what a step does. A schedule that is given again replaces the run's.
-constexpr std::array<std::string_view, 18> may_differ = {
-    "epochs",     "steps",      "patience",       "device",   "threads", "cpu-isa",
-    "data",       "save",       "save-gradients", "metrics",  "record",  "log-every",
-    "eval-every", "save-every", "keep",           "schedule", "warmup",  "schedule-steps"};
+// of these changes what a step does.
+constexpr std::array<std::string_view, 15> may_differ = {
+    "epochs",         "steps",   "patience", "device",    "threads",    "cpu-isa",    "data", "save",
+    "save-gradients", "metrics", "record",   "log-every", "eval-every", "save-every", "keep"};
+// A schedule that is given again replaces the run's.
+constexpr std::array<std::string_view, 3> schedule_keys = {"schedule", "warmup", "schedule-steps"};
+
+/// Whether a flag or a file says --schedule, or an environment variable another one than the run's.
+bool schedule_is_given_again(const CLI::App& train, const Json& given, const Json& stored) {
+  if (train.get_option("--schedule")->count() == 0) return false;
+  const std::string schedule = given.at("schedule");
+  const char* variable = std::getenv(environment_name("--schedule").c_str());
+  return variable == nullptr || variable != schedule || stored.value("schedule", "constant") != schedule;
+}
 
 CheckpointFile read_last(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "last.safetensors";
@@ -71,9 +81,9 @@ void resume_options(CLI::App& train, TrainOptions& options) {
   stored.erase("out");
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
-  if (train.get_option("--schedule")->count() > 0) stored.erase("schedule-steps");
-
   const Json given = settings_record(options);
+  const bool new_schedule = schedule_is_given_again(train, given, stored);
+  if (new_schedule) stored.erase("schedule-steps");
   // What a checkpoint of an earlier version does not name had its default.
   const Json defaults = settings_record({});
   for (const auto& [key, value] : defaults.items())
@@ -88,7 +98,8 @@ void resume_options(CLI::App& train, TrainOptions& options) {
       if (!text.empty()) give(option, text);
       continue;
     }
-    const bool allowed = std::find(may_differ.begin(), may_differ.end(), key) != may_differ.end();
+    const bool allowed = std::ranges::find(may_differ, key) != may_differ.end() ||
+                         (new_schedule && std::ranges::find(schedule_keys, key) != schedule_keys.end());
     if (allowed || given.at(key) == value) continue;
     throw Error(ErrorKind::usage, (from_convention ? "--bn-convention: its --" : "--") + key + " " +
                                       text_of(given.at(key)) + " differs from the run's " + text +
