@@ -38,7 +38,11 @@ Arguments with_command(int argc, const char* const* argv) {
   Arguments arguments(argv + 1, argv + argc);
   const bool help =
       !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
-  const bool named = !arguments.empty() && !arguments[0].starts_with('-');
+  // The name of the command is the first argument, or the first after --config FILE.
+  std::size_t at = 0;
+  if (!arguments.empty() && arguments[0] == "--config") at = 2;
+  if (!arguments.empty() && arguments[0].starts_with("--config=")) at = 1;
+  const bool named = at < arguments.size() && !arguments[at].starts_with('-');
   if (!named && !help) arguments.insert(arguments.begin(), "train");
   return arguments;
 }

@@ -63,10 +63,13 @@ TEST_F(PrecedenceTest, EachSourceBeatsTheOneBefore) {
   EXPECT_EQ(all.at("seed"), 5);
 }
 
-TEST_F(PrecedenceTest, TheFileMayBeNamedBeforeOrBehindTheCommand) {
+TEST_F(PrecedenceTest, TheFileMayBeNamedBeforeOrAfterTheCommand) {
   const std::string file = config("[train]\nlr = 0.3\n");
   EXPECT_EQ(resolved({"train", "--config", file}).at("lr"), 0.3);
   EXPECT_EQ(resolved({"--config", file}).at("lr"), 0.3);
+  EXPECT_EQ(resolved({"--config", file, "train"}).at("lr"), 0.3);
+  EXPECT_EQ(resolved({"--config=" + file, "train"}).at("lr"), 0.3);
+  EXPECT_THAT(run_bntrain({"--config", file, "tran"}).err, HasSubstr("unknown command 'tran'"));
   EXPECT_EQ(resolved({"--config=" + file}).at("lr"), 0.3);
 }
 
