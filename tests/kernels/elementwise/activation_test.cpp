@@ -224,7 +224,7 @@ TEST_P(Activations, LaunchesNothingForNoElementsAndRefusesLess) {
 }
 
 TEST(Activation, NoneIsTheIdentity) {
-  const ActivationType none{ActivationKind::none, "none", true, true, 0};
+  const ActivationType none{ActivationKind::none, "none", true, true, 0, 0, 0};
   const std::vector<float> x = random_values(1023, 8), dy = random_values(1023, 9);
   EXPECT_TRUE(same_bits(forward(none, x), x));
   EXPECT_TRUE(same_bits(backward(none, x, dy), dy));
@@ -232,7 +232,7 @@ TEST(Activation, NoneIsTheIdentity) {
 
 TEST(Activation, SlopesOfLeakyReluAreThoseGiven) {
   for (const float slope : {0.0f, 0.3f, 1.0f, 2.0f}) {
-    const ActivationType type{ActivationKind::leaky_relu, "", true, true, slope};
+    const ActivationType type{ActivationKind::leaky_relu, "", true, true, slope, 0, 0};
     EXPECT_EQ(forward(type, {-1, 0, 2}), (std::vector<float>{-slope, 0, 2}));
     EXPECT_EQ(backward(type, {-1, 0, 2}, {3, 3, 3}), (std::vector<float>{3 * slope, 3 * slope, 3}));
   }
@@ -242,7 +242,7 @@ TEST(Activation, SlopesOfLeakyReluAreThoseGiven) {
 }
 
 TEST(Activation, TinyProbabilitiesAreNotZero) {
-  const ActivationType sigmoid{ActivationKind::sigmoid, "", true, true, 0};
+  const ActivationType sigmoid{ActivationKind::sigmoid, "", true, true, 0, 0, 0};
   EXPECT_GT(forward(sigmoid, {-88})[0], 0);
 }
 
