@@ -328,8 +328,9 @@ TEST_F(TrainTest, DivergenceNamesStepRateAndLayerAndSavesTheWeights) {
       run_bntrain(small_run({"--lr", "1e30", "--init", "he", "--json", "--metrics", metrics_file(),
                              "--log-every", "1", "--save", model("m")}));
   EXPECT_EQ(result.exit_code, 4);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("epoch 0"), HasSubstr("step 1"), HasSubstr("a learning rate of 1e+30"),
-                                HasSubstr("first non-finite layer: "), HasSubstr("try a smaller --lr")));
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("epoch 0"), HasSubstr("step 1"), HasSubstr("a learning rate of 1e+30"),
+                    HasSubstr("first non-finite layer: "), HasSubstr("try a smaller --lr")));
   const nlohmann::json end = json_lines(result.out).back();
   EXPECT_EQ(end.at("status"), "diverged");
   EXPECT_EQ(end.at("divergence").at("step"), 1);
