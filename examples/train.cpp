@@ -2,9 +2,9 @@
 // CMakeLists.txt: find_package(bntrain REQUIRED); target_link_libraries(train PRIVATE bntrain::bntrain)
 #include <atomic>
 #include <bntrain/error.hpp>
-#include <bntrain/evaluation.hpp>
+#include <bntrain/evaluate.hpp>
 #include <bntrain/model_file.hpp>
-#include <bntrain/trainer.hpp>
+#include <bntrain/train.hpp>
 #include <cstdio>
 
 struct Printer : bntrain::TrainObserver {

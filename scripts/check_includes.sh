@@ -28,9 +28,9 @@ kernels:          kernel_interface
 # Two headers that both sets of kernels know, and where the public headers belong.
 public='
 activation kernel_interface   optimizer kernel_interface
-error core   shape core   tensor core   metrics core   cpu_isa core
-network layers   dataset data   backend backend   batch_norm backend   schedule optimizers
-checkpoint formats   model_file formats   config train   evaluation train   trainer train
+error core   tensor core   metrics core
+network layers   dataset data   backend backend   batch_norm backend
+model_file formats   train train   evaluate train
 '
 
 list_includes() {  # FILE:INCLUDED of every quoted include

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "bntrain/cpu_isa.hpp"
+#include "bntrain/backend.hpp"
 #include "bntrain/network.hpp"
 
 namespace bntrain {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/shape.hpp"
+#include "bntrain/tensor.hpp"
 
 namespace bntrain {
 

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "bntrain/activation.hpp"
-#include "bntrain/shape.hpp"
 #include "bntrain/tensor.hpp"
 
 namespace bntrain {

@@ -8,7 +8,7 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/metrics.hpp"
-#include "bntrain/shape.hpp"
+#include "bntrain/tensor.hpp"
 #include "plan/plan.hpp"
 
 namespace bntrain {

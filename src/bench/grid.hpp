@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/config.hpp"
+#include "bntrain/train.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::bench {

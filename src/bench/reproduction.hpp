@@ -11,7 +11,7 @@
 
 #include "bench/run_record.hpp"
 #include "bench/statistic.hpp"
-#include "bntrain/config.hpp"
+#include "bntrain/train.hpp"
 
 namespace bntrain::bench {
 

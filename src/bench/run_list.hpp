@@ -10,7 +10,7 @@
 
 #include "bench/grid.hpp"
 #include "bntrain/dataset.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 
 namespace bntrain::bench {
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "bntrain/shape.hpp"
+#include "bntrain/tensor.hpp"
 
 namespace bntrain {
 

@@ -1,5 +1,5 @@
 // A checkpoint as a safetensors file: tensors for what is large, strings of JSON for the rest.
-#include "bntrain/checkpoint.hpp"
+#include "bntrain/model_file.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

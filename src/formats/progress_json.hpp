@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bntrain/checkpoint.hpp"
+#include "bntrain/model_file.hpp"
 
 namespace bntrain {
 

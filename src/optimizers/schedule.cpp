@@ -1,4 +1,4 @@
-#include "bntrain/schedule.hpp"
+#include "bntrain/optimizer.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "bntrain/config.hpp"
+#include "bntrain/train.hpp"
 
 namespace bntrain {
 

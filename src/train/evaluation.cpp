@@ -1,4 +1,4 @@
-#include "bntrain/evaluation.hpp"
+#include "bntrain/evaluate.hpp"
 
 #include <algorithm>
 #include <string>

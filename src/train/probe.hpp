@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "backend/executable.hpp"
-#include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/network.hpp"
 #include "bntrain/tensor.hpp"
+#include "bntrain/train.hpp"
 
 namespace bntrain {
 

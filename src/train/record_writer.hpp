@@ -4,7 +4,7 @@
 #include <ostream>
 #include <string>
 
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "train/records.hpp"
 
 namespace bntrain {

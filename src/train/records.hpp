@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "bntrain/config.hpp"
 #include "bntrain/dataset.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 
 namespace bntrain {
 

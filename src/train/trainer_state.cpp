@@ -4,7 +4,7 @@
 
 #include "backend/state.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "core/number_text.hpp"
 #include "network/batch_norm_convention.hpp"
 #include "train/probe.hpp"

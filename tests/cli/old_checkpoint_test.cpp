@@ -3,7 +3,7 @@
 // was not interrupted.
 #include <gtest/gtest.h>
 
-#include "bntrain/checkpoint.hpp"
+#include "bntrain/model_file.hpp"
 #include "cli/run_program.hpp"
 #include "formats/safetensors.hpp"
 #include "support/small_training.hpp"

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <ostream>
 
-#include "bntrain/cpu_isa.hpp"
+#include "bntrain/backend.hpp"
 #include "cli/run_program.hpp"
 #include "core/digest.hpp"
 

@@ -10,8 +10,8 @@
 #include <csignal>
 #include <random>
 
-#include "bntrain/checkpoint.hpp"
-#include "bntrain/cpu_isa.hpp"
+#include "bntrain/backend.hpp"
+#include "bntrain/model_file.hpp"
 #include "cli/run_program.hpp"
 #include "formats/safetensors.hpp"
 #include "support/small_training.hpp"

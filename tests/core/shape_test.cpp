@@ -1,4 +1,4 @@
-#include "bntrain/shape.hpp"
+#include "bntrain/tensor.hpp"
 
 #include <gtest/gtest.h>
 

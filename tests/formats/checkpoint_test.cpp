@@ -1,4 +1,4 @@
-#include "bntrain/checkpoint.hpp"
+#include "bntrain/model_file.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

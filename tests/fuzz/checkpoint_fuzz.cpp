@@ -1,5 +1,5 @@
 // Whole files. Few get past their checksum; progress_fuzz.cpp reads what it protects.
-#include "bntrain/checkpoint.hpp"
+#include "bntrain/model_file.hpp"
 #include "fuzz_input.hpp"
 
 using namespace bntrain;

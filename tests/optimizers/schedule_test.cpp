@@ -1,5 +1,5 @@
 // Learning rates by step. That they are PyTorch's is checked by scripts/compare_pytorch.py --check schedules.
-#include "bntrain/schedule.hpp"
+#include "bntrain/optimizer.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // ModelEvaluation on every backend against the reference in double.
-#include "bntrain/evaluation.hpp"
+#include "bntrain/evaluate.hpp"
 
 #include <gtest/gtest.h>
 

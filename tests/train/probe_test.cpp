@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "backend/state.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "core/random.hpp"
 #include "support/plan_reference.hpp"
 #include "support/small_training.hpp"

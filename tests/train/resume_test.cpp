@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include "bntrain/checkpoint.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/model_file.hpp"
+#include "bntrain/train.hpp"
 #include "support/error_message.hpp"
 #include "support/small_training.hpp"
 #include "support/temporary_folder.hpp"

@@ -1,4 +1,4 @@
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "support/error_message.hpp"
 #include "support/small_training.hpp"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backend/cpu/kernels.hpp"
-#include "bntrain/cpu_isa.hpp"
+#include "bntrain/backend.hpp"
 
 namespace bntrain::cpu {
 

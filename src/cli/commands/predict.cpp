@@ -13,7 +13,7 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/evaluation.hpp"
+#include "bntrain/evaluate.hpp"
 #include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"

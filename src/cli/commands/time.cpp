@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "backend/executable.hpp"
-#include "bntrain/config.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/values.hpp"

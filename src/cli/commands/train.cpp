@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
-#include "bntrain/trainer.hpp"
+#include "bntrain/model_file.hpp"
+#include "bntrain/train.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"

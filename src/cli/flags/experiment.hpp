@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "bntrain/config.hpp"
+#include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "network/batch_norm_convention.hpp"

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "bntrain/backend.hpp"
-#include "bntrain/checkpoint.hpp"
-#include "bntrain/config.hpp"
+#include "bntrain/model_file.hpp"
+#include "bntrain/train.hpp"
 #include "cli/reports/output.hpp"
 #include "train/records.hpp"
 

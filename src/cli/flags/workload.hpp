@@ -5,8 +5,8 @@
 #include <string>
 
 #include "bntrain/backend.hpp"
-#include "bntrain/config.hpp"
 #include "bntrain/model_file.hpp"
+#include "bntrain/train.hpp"
 #include "cli/flags/app_fwd.hpp"
 #include "cli/reports/output.hpp"
 

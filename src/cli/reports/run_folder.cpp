@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "bntrain/checkpoint.hpp"
 #include "bntrain/error.hpp"
+#include "bntrain/model_file.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
 

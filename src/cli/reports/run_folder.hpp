@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
 #include "core/folder_lock.hpp"
 #include "train/records.hpp"

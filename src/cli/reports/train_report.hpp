@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "bntrain/trainer.hpp"
+#include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "bntrain/cpu_isa.hpp"
+#include "bntrain/backend.hpp"
 
 namespace bntrain::cpu {
 

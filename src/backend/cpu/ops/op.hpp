@@ -8,7 +8,7 @@
 #include "backend/cpu/kernels.hpp"
 #include "backend/cpu/memory.hpp"
 #include "backend/cpu/thread_team.hpp"
-#include "bntrain/shape.hpp"
+#include "bntrain/tensor.hpp"
 #include "plan/plan.hpp"
 
 namespace bntrain::cpu {
