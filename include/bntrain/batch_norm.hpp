@@ -19,8 +19,9 @@ struct BatchNormShape {
 /// Training forward pass. Per channel over the n = batch * spatial values:
 ///   mean = sum(x) / n,  var = sum((x - mean)^2) / n,  y = (x - mean) * (gamma / sqrt(var + eps)) + beta
 ///   running = momentum * running + (1 - momentum) * batch statistic
-/// x, y: n * channels floats, y may be x. gamma, beta, mean, var: [channels]; mean and var are written (var
-/// biased) and are what the backward pass wants. running_mean and running_var: [channels] or both null. n = 1
+/// x, y: n * channels floats, y may be x. gamma, beta, var: [channels]; mean: [2 * channels], its float32
+/// values and then what these lack, mean = high + low. mean and var are written (var biased) and are what the
+/// backward pass wants. running_mean and running_var: [channels] or both null. n = 1
 /// gives y = beta. var + eps = 0 or a variance beyond float32 gives y = beta (running_var inf). NaN or
 /// infinity in a channel makes that channel NaN and no other. An empty batch changes nothing. Throws
 /// std::logic_error for negative sizes or missing pointers.

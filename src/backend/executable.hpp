@@ -30,6 +30,10 @@ struct StepParams {
 /// keeps as Parameter::offset says, running statistics as RunningStatistics.
 enum class StateBuffer { parameters, gradients, first_moment, second_moment, running_statistics };
 
+/// The end of every variant(). Raised with each change of the bits that a step gives, so that a run which an
+/// earlier version began says so when it is resumed.
+inline constexpr const char* arithmetic_version = ", arithmetic 2";
+
 class Diagnostics;
 
 /// A compiled training step: buffers, threads or streams are fixed. Nothing is allocated inside a step.
@@ -67,7 +71,7 @@ class Executable {
   /// Sets them, after other parameters were written; steps that a loss had halted are made again.
   virtual void restart(std::int64_t updates) = 0;
 
-  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes), arithmetic 2".
   virtual std::string variant() const = 0;
   /// One line for people about the steps so far; "" when there is nothing to say.
   virtual std::string report() const { return ""; }

@@ -124,10 +124,12 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
     c.read(x, channel, 0, plane);
     const ChannelStatistics s = statistics(c, plane, shape, moments);
     mean[channel] = static_cast<float>(s.mean);
+    mean[shape.channels + channel] = cpu::low_part(s.mean);
     var[channel] = to_float(s.var);
     const float inv_std = cpu::inv_std_of(s.var, options.eps);
-    normalize(c, channel, {mean + channel, &inv_std, gamma + channel, beta + channel, nullptr, nullptr},
-              plane, y);
+    const float shifted =
+        cpu::shifted_beta(beta[channel], mean[shape.channels + channel], gamma[channel] * inv_std);
+    normalize(c, channel, {mean + channel, &inv_std, gamma + channel, &shifted, nullptr, nullptr}, plane, y);
     if (running_mean == nullptr) continue;
     running_mean[channel] = cpu::moving_average(running_mean[channel], s.mean, options.momentum);
     running_var[channel] = cpu::moving_average(
@@ -149,10 +151,12 @@ void batch_norm_backward(const float* x, const float* dy, const float* gamma, co
     c.read(dy, channel, 0, dy_plane);
     const float inv_std = cpu::inv_std_of(var[channel], options.eps);
     NormCoefficients norm{mean + channel, &inv_std, gamma + channel, nullptr, nullptr, nullptr};
-    const GradientSums sums = gradient_sums(c, x_plane, dy_plane, norm);
+    GradientSums sums = gradient_sums(c, x_plane, dy_plane, norm);
+    const float low = mean[shape.channels + channel];
+    sums.dgamma = cpu::exact_dgamma(sums.dgamma, sums.dbeta, low, inv_std);
     dbeta[channel] = static_cast<float>(sums.dbeta);
     dgamma[channel] = static_cast<float>(sums.dgamma);
-    const float dbeta_mean = static_cast<float>(sums.dbeta / n);
+    const float dbeta_mean = cpu::shifted_dbeta_mean(sums.dbeta, sums.dgamma, n, low, inv_std);
     const float dgamma_mean = static_cast<float>(sums.dgamma / n);
     norm.dbeta_mean = &dbeta_mean;
     norm.dgamma_mean = &dgamma_mean;

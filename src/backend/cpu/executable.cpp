@@ -231,7 +231,8 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
 }
 
 std::string CpuExecutable::variant() const {
-  return std::string("cpu ") + w_.kernels.name + " (" + std::to_string(w_.kernels.lanes) + " lanes)";
+  return std::string("cpu ") + w_.kernels.name + " (" + std::to_string(w_.kernels.lanes) + " lanes)" +
+         arithmetic_version;
 }
 
 FloatBuffer& CpuExecutable::buffer(StateBuffer buffer) {

@@ -44,6 +44,22 @@ ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, st
   return {mean, sum([mean](double v) { return (v - mean) * (v - mean); })};
 }
 
+float low_part(double mean) {
+  return static_cast<float>(mean - static_cast<double>(static_cast<float>(mean)));
+}
+
+float shifted_beta(float beta, float low, float scale) {
+  return scale == 0 ? beta : static_cast<float>(beta - static_cast<double>(low) * scale);
+}
+
+double exact_dgamma(double dgamma, double dbeta, float low, float inv_std) {
+  return dgamma - static_cast<double>(low) * inv_std * dbeta;
+}
+
+float shifted_dbeta_mean(double dbeta, double dgamma, double n, float low, float inv_std) {
+  return static_cast<float>((dbeta - static_cast<double>(low) * inv_std * dgamma) / n);
+}
+
 float inv_std_of(double var, double eps) {
   if (var > kLargest || var + eps == 0) return 0;
   return static_cast<float>(1.0 / std::sqrt(var + eps));

@@ -272,7 +272,7 @@ std::vector<float> CudaExecutable::read_value(int value, StepPass pass, std::int
 }
 
 std::string CudaExecutable::variant() const {
-  return "cuda " + device_name() + (precision_ == Precision::tf32 ? ", tf32" : ", fp32");
+  return "cuda " + device_name() + (precision_ == Precision::tf32 ? ", tf32" : ", fp32") + arithmetic_version;
 }
 
 }  // namespace bntrain::cuda

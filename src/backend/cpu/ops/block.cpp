@@ -15,7 +15,7 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
   moments_.resize(cells);
   sums_.resize(2 * cells);
   statistics_.resize(channels);
-  for (std::vector<float>* v : {&mean_, &inv_std_, &dbeta_mean_, &dgamma_mean_}) v->resize(channels);
+  for (std::vector<float>* v : {&mean_, &mean_low_, &inv_std_, &beta_, &dbeta_mean_, &dgamma_mean_}) v->resize(channels);
 }
 
 float* BlockOp::raw(std::int64_t group) {
@@ -25,8 +25,8 @@ float* BlockOp::raw(std::int64_t group) {
 
 NormCoefficients BlockOp::coefficients() {
   if (!op_.has_norm()) return {};
-  return {mean_.data(),        inv_std_.data(),    parameter(op_.gamma),
-          parameter(op_.beta), dbeta_mean_.data(), dgamma_mean_.data()};
+  return {mean_.data(), inv_std_.data(),    parameter(op_.gamma),
+          beta_.data(), dbeta_mean_.data(), dgamma_mean_.data()};
 }
 
 ConvEpilogue BlockOp::epilogue(const Pass& pass, std::int64_t group) {
@@ -66,17 +66,23 @@ void BlockOp::use_batch_statistics(const Pass& pass) {
                            spatial);
     const auto i = static_cast<std::size_t>(c);
     statistics_[i] = s;
-    mean_[i] = static_cast<float>(s.mean);
-    inv_std_[i] = inv_std_of(s.var, w_.plan.batch_norm.eps);
+    set_coefficients(c, s);
   }
 }
 
 void BlockOp::use_running_statistics() {
   for (std::int64_t c = 0; c < shape_.channels; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    mean_[i] = w_.running.data()[op_.running_mean + c];
-    inv_std_[i] = inv_std_of(w_.running.data()[op_.running_var + c], w_.plan.batch_norm.eps);
+    set_coefficients(c, {w_.running.data()[op_.running_mean + c], w_.running.data()[op_.running_var + c]});
   }
+}
+
+void BlockOp::set_coefficients(std::int64_t channel, const ChannelStatistics& s) {
+  const auto i = static_cast<std::size_t>(channel);
+  mean_[i] = static_cast<float>(s.mean);
+  mean_low_[i] = low_part(s.mean);
+  inv_std_[i] = inv_std_of(s.var, w_.plan.batch_norm.eps);
+  beta_[i] =
+      shifted_beta(parameter(op_.beta)[channel], mean_low_[i], parameter(op_.gamma)[channel] * inv_std_[i]);
 }
 
 void BlockOp::update_running() {
@@ -106,12 +112,13 @@ void BlockOp::backward(const Pass& pass) {
         dbeta += cell[0];
         dgamma += cell[1];
       }
+      const auto i = static_cast<std::size_t>(c);
+      const auto n = static_cast<double>(values_per_channel_);
+      dgamma = exact_dgamma(dgamma, dbeta, mean_low_[i], inv_std_[i]);
       parameter_gradient(op_.beta)[c] = static_cast<float>(dbeta);
       parameter_gradient(op_.gamma)[c] = static_cast<float>(dgamma);
-      dbeta_mean_[static_cast<std::size_t>(c)] =
-          static_cast<float>(dbeta / static_cast<double>(values_per_channel_));
-      dgamma_mean_[static_cast<std::size_t>(c)] =
-          static_cast<float>(dgamma / static_cast<double>(values_per_channel_));
+      dbeta_mean_[i] = shifted_dbeta_mean(dbeta, dgamma, n, mean_low_[i], inv_std_[i]);
+      dgamma_mean_[i] = static_cast<float>(dgamma / n);
     }
   }
   if (!stores_input_gradient()) return;

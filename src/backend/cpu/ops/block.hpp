@@ -23,6 +23,9 @@ ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std:
 ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
                                    std::int64_t spatial);
 
+/// mean - (float)mean: float32 alone would leave y wrong by up to 6e-8 * |mean| / std.
+float low_part(double mean);
+
 /// 1 / sqrt(var + eps); 0 where that is degenerate: var + eps = 0, or a variance beyond float32. NaN stays
 /// NaN.
 float inv_std_of(double var, double eps);
@@ -33,6 +36,15 @@ float moving_average(float running, double statistic, double momentum);
 
 /// The variance that the moving average receives, of n values.
 double recorded_variance(double var, std::int64_t n, bool unbiased);
+
+/// The kernels subtract the mean as one float. What its low part adds to y and to the gradients is the same
+/// for all elements of a channel, so it goes into the coefficients and sums: y = (x - mean) * scale + shifted
+/// beta, with low = low_part(mean) and scale = gamma * inv_std.
+float shifted_beta(float beta, float low, float scale);
+/// sum(dy * xhat), from the kernels' sum, which has the low part left out.
+double exact_dgamma(double dgamma, double dbeta, float low, float inv_std);
+/// dbeta / n with what the low part adds to the gradient of the input.
+float shifted_dbeta_mean(double dbeta, double dgamma, double n, float low, float inv_std);
 
 class BlockOp : public Op {
  public:
@@ -61,6 +73,7 @@ class BlockOp : public Op {
   }
   void use_batch_statistics(const Pass& pass);
   void use_running_statistics();
+  void set_coefficients(std::int64_t channel, const ChannelStatistics& s);
   NormCoefficients coefficients();
   bool stores_input_gradient() const;
   bool after_conv() const { return op_.conv_before >= 0; }
@@ -73,7 +86,7 @@ class BlockOp : public Op {
   std::vector<Moments> moments_;  ///< [group][channel]
   std::vector<double> sums_;      ///< [group][channel]{sum(dy), sum(dy * xhat)}
   std::vector<ChannelStatistics> statistics_;
-  std::vector<float> mean_, inv_std_, dbeta_mean_, dgamma_mean_;
+  std::vector<float> mean_, mean_low_, inv_std_, beta_, dbeta_mean_, dgamma_mean_;  ///< [channel]
   std::int64_t values_per_channel_ = 0;
 };
 
