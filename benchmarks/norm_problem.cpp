@@ -53,7 +53,7 @@ std::int64_t bytes_of(const std::vector<float>& values) {
 }
 
 // NormBuffers' arrays of [channels], by their place in NormMemory::channels_.
-enum Place { gamma, beta, mean, var, invstd, running_mean, running_var, dgamma, dbeta, places };
+enum Place { gamma, beta, mean, mean_low, var, invstd, running_mean, running_var, dgamma, dbeta, places };
 
 }  // namespace
 
@@ -76,6 +76,8 @@ NormProblem::NormProblem(const NormCase& c, std::uint64_t seed)
   dbeta = std::move(gradients.beta);
   exact_mean = std::move(forward.mean);
   mean = reference::narrow(exact_mean);
+  for (std::size_t i = 0; i < exact_mean.size(); ++i)
+    mean.push_back(static_cast<float>(exact_mean[i] - static_cast<double>(mean[i])));
   for (const double v : forward.var) invstd.push_back(static_cast<float>(1 / std::sqrt(v + kEps)));
   if (c.layout == kernels::Layout::channels_first) return;
   to_channels_last(c, x);
@@ -140,6 +142,8 @@ void NormMemory::poison() {
   stream_.upload(b.y, nans.data(), bytes_of(nans));
   const bool given = pass_ == NormPass::backward;
   stream_.upload(b.mean, given ? problem_.mean.data() : nans.data(), channels);
+  if (given)
+    stream_.upload(b.mean + problem_.gamma.size(), problem_.mean.data() + problem_.gamma.size(), channels);
   stream_.upload(b.invstd, given ? problem_.invstd.data() : nans.data(), channels);
   for (float* output : {b.var, b.dgamma, b.dbeta}) stream_.upload(output, nans.data(), channels);
 }

@@ -20,7 +20,7 @@ class NormProblem {
   const NormCase& norm_case() const { return case_; }
 
   std::vector<float> x, dy, gamma, beta;
-  std::vector<float> mean, invstd;                       ///< of the reference, for the backward pass
+  std::vector<float> mean, invstd;  ///< of the reference, for the backward pass; mean: high, low parts
   std::vector<double> y, dx, dgamma, dbeta, exact_mean;  ///< expected
 
  private:
