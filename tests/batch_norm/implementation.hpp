@@ -14,8 +14,15 @@
 namespace bntrain::test {
 
 struct ForwardResult {
-  Floats y, mean, var, running_mean, running_var;
-  Floats inv_std, mean_low;  ///< of the kernels, which return them; of the CPU empty
+  Floats y, mean, mean_low, var, running_mean, running_var;  ///< mean: its high part
+  Floats inv_std;                                            ///< of the kernels, which return it; else empty
+
+  /// As the backward pass takes it: the high parts, then the low parts.
+  Floats both_parts_of_mean() const {
+    Floats both = mean;
+    both.insert(both.end(), mean_low.begin(), mean_low.end());
+    return both;
+  }
 };
 struct BackwardResult {
   Floats dx, dgamma, dbeta;

@@ -15,7 +15,8 @@ using support::kFloatEps;
 /// One channel as the reference sees it.
 struct Channel {
   double mean = 0, var = 0, inv_std = 0;
-  double mean_error = 0;                                  ///< of the float32 mean
+  double mean_error = 0;                                  ///< of the mean as the sum of its two parts
+  double low = 0;                                         ///< most that the mean's low part can be
   double var_error = 0;                                   ///< of the float32 variance
   double inv_std_error = 0;                               ///< relative
   double sum = 0, sum_xhat = 0, size = 0, size_xhat = 0;  ///< sums of dy and dy * xhat, and of their sizes
@@ -29,9 +30,9 @@ double inv_std_of(double var, double eps) {
 /// Fills in y, dx, dgamma and dbeta: one rounding of spacing eps wherever a float32 is made, the errors of
 /// the statistics, and those of the two sums (float32 over at most `chunk` terms, longer ones in double):
 ///   xhat:  |inv_std| * mean_error + |xhat| * (2 eps + inv_std_error)
-///   y:     |gamma| * error(xhat) + 2 eps * (|gamma * xhat| + |beta|)
+///   y:     |gamma| * error(xhat) + 2 eps * (|gamma * xhat| + |gamma| * inv_std * low + |beta|)
 ///   dbeta: bound(chunk, sum |dy|)
-///   dgamma: bound(chunk, sum |dy * xhat|) + sum |dy * xhat| * (2 eps + inv_std_error)
+///   dgamma: bound(chunk, sum |dy * (xhat + low * inv_std)|) + sum |dy * xhat| * (2 eps + inv_std_error)
 ///           + inv_std * mean_error * |sum dy|, the mean's error being the same in all terms
 ///   dx:    |gamma| * inv_std times the errors of the three terms
 void set_bounds(const NormCase& c, std::int64_t chunk, std::vector<Channel>& channels, Expected& e) {
@@ -48,10 +49,10 @@ void set_bounds(const NormCase& c, std::int64_t chunk, std::vector<Channel>& cha
   }
   for (Channel& k : channels) {
     k.sum_error = support::bound(kFloatEps, chunk, k.size);
-    k.sum_xhat_error = support::bound(kFloatEps, chunk, k.size_xhat) +
+    k.sum_xhat_error = support::bound(kFloatEps, chunk, k.size_xhat + k.inv_std * k.low * k.size) +
                        k.size_xhat * (2 * kFloatEps + k.inv_std_error) +
                        k.inv_std * k.mean_error * std::abs(k.sum);
-    e.bounds.mean.push_back(k.mean_error);
+    e.bounds.mean.push_back(k.mean_error + k.low);
     e.bounds.var.push_back(k.var_error);
     e.bounds.dbeta.push_back(k.sum_error);
     e.bounds.dgamma.push_back(k.sum_xhat_error);
@@ -63,7 +64,7 @@ void set_bounds(const NormCase& c, std::int64_t chunk, std::vector<Channel>& cha
     const double beta = std::abs(c.beta[c.channel_of(i)]);
     const double h = std::abs(xhat(i));
     const double h_error = k.inv_std * k.mean_error + h * (2 * kFloatEps + k.inv_std_error);
-    e.bounds.y.push_back(gamma * h_error + 2 * kFloatEps * (gamma * h + beta));
+    e.bounds.y.push_back(gamma * h_error + 2 * kFloatEps * (gamma * (h + k.inv_std * k.low) + beta));
     const double terms = std::abs(c.dy[i]) + std::abs(k.sum) / n + h * std::abs(k.sum_xhat) / n;
     e.bounds.dx.push_back(gamma * k.inv_std *
                           (terms * (4 * kFloatEps + k.inv_std_error) +
@@ -129,9 +130,9 @@ Expected expect_training(const NormCase& c) {
     k.inv_std = inv_std_of(k.var, c.options.eps);
     const double center = support::bound(kFloatEps, chunk, std::sqrt(k.mean * k.mean + k.var));
     // A variance beyond float32 sends the channel to double precision.
-    k.mean_error = std::isinf(k.var)
-                       ? kFloatEps * support::largest(x)
-                       : kFloatEps * std::abs(k.mean) + support::bound(kFloatEps, chunk, std::sqrt(k.var));
+    k.mean_error = std::isinf(k.var) ? kFloatEps * support::largest(x)
+                                     : support::bound(kFloatEps, chunk, std::sqrt(k.var));
+    k.low = kFloatEps * std::abs(k.mean);
     k.var_error =
         support::bound(kFloatEps, chunk, k.var + center * center) + std::numeric_limits<float>::denorm_min();
     k.inv_std_error = kFloatEps + (k.inv_std == 0 ? 0 : 0.5 * k.var_error / (k.var + c.options.eps));

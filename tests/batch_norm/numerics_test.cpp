@@ -88,6 +88,19 @@ TEST_P(BatchNormNumerics, OneHotChannel) {
   check_training(c);
 }
 
+TEST_P(BatchNormNumerics, FarFromZeroAsExactAsNear) {
+  // The values of a channel at -10000 +- 0.001 lie 0.00098 apart: its mean as one float32 would be off by up to
+  // half a standard deviation.
+  for (const double mean : {-1e4, 1e4, 3e5, 1e-3}) {
+    SCOPED_TRACE(mean);
+    on_few_shapes([&](const BatchNormShape& shape) {
+      NormCase c = make_case(shape, mean, std::abs(mean) * 1e-7);
+      c.options.eps = 1e-12 * mean * mean * 1e-4;
+      check_training(c);
+    });
+  }
+}
+
 TEST_P(BatchNormNumerics, LargeValuesAreRight) {
   for (const double scale : {1e10, 1e18, -1e18, 4e18}) {
     SCOPED_TRACE(scale);

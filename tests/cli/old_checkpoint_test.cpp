@@ -1,6 +1,7 @@
 // Checkpoints of format version 1: the files in formats/data/checkpoint_format_1 were written by the last
 // program that wrote it, NAME.safetensors in the middle of an epoch and NAME_end.safetensors by the run that
 // was not interrupted.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "bntrain/model_file.hpp"
@@ -19,6 +20,25 @@ void PrintTo(const OldRun& run, std::ostream* out) {
   *out << run.name;
 }
 
+/// The arithmetic of batch norm has changed since: float32 rounding, through a few steps.
+constexpr double kRounding = 1e-5;
+
+void expect_close(const ModelState& found, const ModelState& expected) {
+  ASSERT_EQ(found.tensors.size(), expected.tensors.size());
+  for (std::size_t i = 0; i < expected.tensors.size(); ++i) {
+    const Tensor &a = found.tensors[i], &b = expected.tensors[i];
+    ASSERT_EQ(a.name, b.name);
+    ASSERT_EQ(a.shape, b.shape);
+    ASSERT_EQ(a.values.index(), b.values.index());
+    if (std::holds_alternative<std::vector<std::int64_t>>(b.values)) {
+      EXPECT_EQ(a.values, b.values) << a.name;
+      continue;
+    }
+    for (std::size_t k = 0; k < b.floats().size(); ++k)
+      EXPECT_NEAR(a.floats()[k], b.floats()[k], kRounding) << a.name << " " << k;
+  }
+}
+
 class OldCheckpointTest : public ::testing::TestWithParam<OldRun> {
  protected:
   static std::filesystem::path data(const std::string& ending) {
@@ -27,32 +47,32 @@ class OldCheckpointTest : public ::testing::TestWithParam<OldRun> {
   }
 };
 
-TEST_P(OldCheckpointTest, ContinuesToTheSameBits) {
+TEST_P(OldCheckpointTest, ContinuesAsItWouldHave) {
   const TemporaryFolder folder;
   const std::filesystem::path run = folder.path() / "run";
   std::filesystem::create_directory(run);
   std::filesystem::copy_file(data(""), run / "last.safetensors");
-  // The settings in the file say --cpu-isa v2 and --threads 1, so that the bits are the same everywhere.
   const ProgramResult result = run_bntrain({"--resume", run.string(), "--epochs", GetParam().epochs});
   ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, testing::HasSubstr("arithmetic 2: the bits will differ"));
 
   const Checkpoint expected = read_checkpoint(data("_end")).checkpoint;
   const Checkpoint found = read_checkpoint(run / "last.safetensors").checkpoint;
-  EXPECT_TRUE(same_bits(found.model, expected.model));
-  EXPECT_TRUE(same_bits(found.best, expected.best));
+  expect_close(found.model, expected.model);
+  expect_close(found.best, expected.best);
   // SGD without momentum keeps nothing; the old format had zeros for it.
   ASSERT_EQ(expected.optimizer.size(), 1u);
   EXPECT_EQ(expected.optimizer[0].name, "momentum_buffer");
   ASSERT_EQ(found.optimizer.size(), GetParam().name == "momentum" ? 1u : 0u);
   for (const OptimizerState& state : found.optimizer) {
     EXPECT_EQ(state.name, "momentum_buffer");
-    EXPECT_TRUE(same_bits(state.state, expected.optimizer[0].state));
+    expect_close(state.state, expected.optimizer[0].state);
   }
   EXPECT_EQ(found.progress.steps, expected.progress.steps);
   ASSERT_EQ(found.progress.epochs.size(), expected.progress.epochs.size());
   for (std::size_t i = 0; i < found.progress.epochs.size(); ++i) {
-    EXPECT_EQ(found.progress.epochs[i].train.loss, expected.progress.epochs[i].train.loss);
-    EXPECT_EQ(found.progress.epochs[i].test.loss, expected.progress.epochs[i].test.loss);
+    EXPECT_NEAR(found.progress.epochs[i].train.loss, expected.progress.epochs[i].train.loss, kRounding);
+    EXPECT_NEAR(found.progress.epochs[i].test.loss, expected.progress.epochs[i].test.loss, kRounding);
   }
   EXPECT_EQ(read_safetensors(data("")).metadata.at("bntrain.format"), "1");
   EXPECT_EQ(read_safetensors(run / "last.safetensors").metadata.at("bntrain.format"), "2");

@@ -11,7 +11,7 @@ int main() {
   const std::array<float, 2> gamma = {1, 1};
   const std::array<float, 2> beta = {0, 0};
   std::array<float, 6> y{};
-  std::array<float, 2> mean{};
+  std::array<float, 4> mean{};  // in two parts
   std::array<float, 2> var{};
   const bntrain::BatchNormShape shape{.batch = 3, .channels = 2};
   bntrain::batch_norm_forward_train(a.data(), gamma.data(), beta.data(), shape, {}, y.data(), mean.data(),

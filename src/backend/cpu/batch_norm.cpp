@@ -124,7 +124,7 @@ void batch_norm_forward_train(const float* x, const float* gamma, const float* b
     c.read(x, channel, 0, plane);
     const ChannelStatistics s = statistics(c, plane, shape, moments);
     mean[channel] = static_cast<float>(s.mean);
-    mean[shape.channels + channel] = cpu::low_part(s.mean);
+    mean[shape.channels + channel] = cpu::low_part(s);
     var[channel] = to_float(s.var);
     const float inv_std = cpu::inv_std_of(s.var, options.eps);
     const float shifted =

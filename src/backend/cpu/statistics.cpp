@@ -44,8 +44,8 @@ ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, st
   return {mean, sum([mean](double v) { return (v - mean) * (v - mean); })};
 }
 
-float low_part(double mean) {
-  return static_cast<float>(mean - static_cast<double>(static_cast<float>(mean)));
+float low_part(const ChannelStatistics& s) {
+  return s.var == 0 ? 0 : static_cast<float>(s.mean - static_cast<double>(static_cast<float>(s.mean)));
 }
 
 float shifted_beta(float beta, float low, float scale) {

@@ -24,7 +24,7 @@ INSTANTIATE_TEST_SUITE_P(, BatchNormContract, testing::ValuesIn(available_cpu_is
 
 /// y in training, without running statistics.
 Floats output_of(const NormCase& c, CpuIsa isa) {
-  Floats y(c.x.size()), mean(c.channels()), var(c.channels());
+  Floats y(c.x.size()), mean(2 * c.channels()), var(c.channels());
   batch_norm_forward_train(c.x.data(), c.gamma.data(), c.beta.data(), c.shape, c.options, y.data(),
                            mean.data(), var.data(), nullptr, nullptr, isa);
   return y;
@@ -33,7 +33,7 @@ Floats output_of(const NormCase& c, CpuIsa isa) {
 TEST_P(BatchNormContract, EmptyTensorsChangeNothing) {
   const Floats some{1, 2, 3};
   for (const BatchNormShape& shape : {BatchNormShape{0, 3, 4}, {4, 0, 4}, {4, 3, 0}}) {
-    Guarded y(3), mean(3), var(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
+    Guarded y(3), mean(6), var(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
     const float* in = some.data();
     batch_norm_forward_train(in, in, in, shape, {}, y.data(), mean.data(), var.data(), running_mean.data(),
                              running_var.data(), isa());
@@ -50,7 +50,7 @@ TEST_P(BatchNormContract, EmptyTensorsChangeNothing) {
 
 TEST_P(BatchNormContract, RunningStatisticsAreOptional) {
   const NormCase c = make_case({5, 3, 4});
-  Floats y(c.x.size()), mean(3), var(3), running_mean(3), running_var(3);
+  Floats y(c.x.size()), mean(6), var(3), running_mean(3), running_var(3);
   batch_norm_forward_train(c.x.data(), c.gamma.data(), c.beta.data(), c.shape, c.options, y.data(),
                            mean.data(), var.data(), running_mean.data(), running_var.data(), isa());
   EXPECT_TRUE(same_bits(y, output_of(c, isa())));
@@ -58,7 +58,7 @@ TEST_P(BatchNormContract, RunningStatisticsAreOptional) {
 
 TEST_P(BatchNormContract, BrokenPreconditions) {
   const BatchNormShape good{2, 1, 1};
-  Floats in{1, 2}, out(2), m(1), v(1), rm(1), rv(1);
+  Floats in{1, 2}, out(2), m(2), v(1), rm(1), rv(1);
   const auto forward = [&](const BatchNormShape& s, const float* x, float* y, float* mean, float* running) {
     batch_norm_forward_train(x, in.data(), in.data(), s, {}, y, mean, v.data(), running, rv.data(), isa());
   };

@@ -49,19 +49,22 @@ class CpuFunctions final : public Implementation {
   ForwardResult forward_train(const NormCase& c, const Memory& memory) const override {
     Guarded x(c.x, memory.offset);
     const Guarded gamma(c.gamma, memory.offset), beta(c.beta, memory.offset);
-    Guarded mean(c.channels(), memory.offset), var(c.channels(), memory.offset);
+    Guarded mean(2 * c.channels(), memory.offset), var(c.channels(), memory.offset);
     Guarded running_mean(c.running_mean, memory.offset), running_var(c.running_var, memory.offset);
     Result y(x, memory);
     bntrain::batch_norm_forward_train(x.data(), gamma.data(), beta.data(), c.shape, c.options, y.data(),
                                       mean.data(), var.data(), running_mean.data(), running_var.data(), isa_);
     EXPECT_TRUE(x.intact());
-    return {take(y.guarded()), take(mean), take(var), take(running_mean), take(running_var), {}};
+    const Floats means = take(mean);
+    const auto low = means.begin() + c.shape.channels;
+    return {take(y.guarded()), {means.begin(), low}, {low, means.end()}, take(var),
+            take(running_mean), take(running_var), {}};
   }
 
   BackwardResult backward(const NormCase& c, const ForwardResult& forward,
                           const Memory& memory) const override {
     const Guarded x(c.x, memory.offset), gamma(c.gamma, memory.offset);
-    const Guarded mean(forward.mean, memory.offset), var(forward.var, memory.offset);
+    const Guarded mean(forward.both_parts_of_mean(), memory.offset), var(forward.var, memory.offset);
     Guarded dy(c.dy, memory.offset), dgamma(c.channels(), memory.offset), dbeta(c.channels(), memory.offset);
     Result dx(dy, memory);
     bntrain::batch_norm_backward(x.data(), dy.data(), gamma.data(), mean.data(), var.data(), c.shape,

@@ -158,20 +158,14 @@ ForwardResult kernel_forward(const NormCase& c, const Way& way) {
   EXPECT_TRUE(x.intact());
   const Floats means = run.take(mean);
   const auto low = means.begin() + c.shape.channels;
-  return {run.take_tensor(y),    {means.begin(), low}, run.take(var),     run.take(running_mean),
-          run.take(running_var), run.take(inv_std),    {low, means.end()}};
-}
-
-Floats kernel_mean(const ForwardResult& forward) {
-  Floats mean = forward.mean;
-  mean.insert(mean.end(), forward.mean_low.begin(), forward.mean_low.end());
-  return mean;
+  return {run.take_tensor(y),     {means.begin(), low},  {low, means.end()}, run.take(var),
+          run.take(running_mean), run.take(running_var), run.take(inv_std)};
 }
 
 BackwardResult kernel_backward(const NormCase& c, const ForwardResult& forward, const Way& way) {
   Run run(c, way);
   const Guarded x = run.tensor(c.x), gamma = run.channels(c.gamma);
-  const Guarded mean = run.channels(kernel_mean(forward)), inv_std = run.channels(forward.inv_std);
+  const Guarded mean = run.channels(forward.both_parts_of_mean()), inv_std = run.channels(forward.inv_std);
   Guarded dy = run.tensor(c.dy), dgamma = run.channels(), dbeta = run.channels();
   Guarded& dx = run.result(dy);
   batch_norm_backward(run.shape, x.data(), dy.data(), gamma.data(), mean.data(), inv_std.data(), dx.data(),

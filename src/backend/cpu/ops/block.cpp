@@ -79,7 +79,7 @@ void BlockOp::use_running_statistics() {
 void BlockOp::set_coefficients(std::int64_t channel, const ChannelStatistics& s) {
   const auto i = static_cast<std::size_t>(channel);
   mean_[i] = static_cast<float>(s.mean);
-  mean_low_[i] = low_part(s.mean);
+  mean_low_[i] = low_part(s);
   inv_std_[i] = inv_std_of(s.var, w_.plan.batch_norm.eps);
   beta_[i] =
       shifted_beta(parameter(op_.beta)[channel], mean_low_[i], parameter(op_.gamma)[channel] * inv_std_[i]);

@@ -23,8 +23,9 @@ ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std:
 ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
                                    std::int64_t spatial);
 
-/// mean - (float)mean: float32 alone would leave y wrong by up to 6e-8 * |mean| / std.
-float low_part(double mean);
+/// What (float)mean lacks, without which y would be wrong by up to 6e-8 * |mean| / std. 0 for a constant
+/// channel, whose mean is a float32.
+float low_part(const ChannelStatistics& statistics);
 
 /// 1 / sqrt(var + eps); 0 where that is degenerate: var + eps = 0, or a variance beyond float32. NaN stays
 /// NaN.
