@@ -5,8 +5,10 @@ set(kernel_sources
   batch_norm/naive.cu
   batch_norm/on_chip_backward.cu
   batch_norm/on_chip_forward.cu
-  batch_norm/relu_maxpool_backward.cu
-  batch_norm/relu_maxpool_forward.cu
+  batch_norm/maxpool_backward.cu
+  batch_norm/maxpool_forward.cu
+  batch_norm/maxpool_inference.cu
+  batch_norm/maxpool_resident_backward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
   batch_norm/variant.cu
