@@ -11,10 +11,12 @@
 
 namespace bntrain::benchmarks {
 
-/// Device memory of one launch. Tensors in the case's layout, the rest [channels].
+/// Device memory of one launch. Tensors in the case's layout, the rest [channels]. With pooling dy, y and
+/// argmax_values have a value a window.
 struct NormBuffers {
   const float *x, *dy, *gamma, *beta;
   float *y, *dx;
+  float* argmax_values;
   float *mean, *var, *invstd;  ///< the backward pass reads mean and invstd; var is written by whoever has it
   float *running_mean, *running_var;
   float *dgamma, *dbeta;
@@ -54,7 +56,12 @@ class NormContender {
 
 using Contenders = std::vector<std::unique_ptr<NormContender>>;
 
-/// "automatic (cluster)" and every variant, for a pass of the case.
+inline constexpr kernels::NormVariant kVariants[] = {
+    kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::cluster,
+    kernels::NormVariant::persistent, kernels::NormVariant::l2_groups};
+
+/// "automatic (cluster)" and every variant, for a pass of the case; with pooling the kernels that the CUDA
+/// backend launches for it, "fused".
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream);
 
 }  // namespace bntrain::benchmarks
