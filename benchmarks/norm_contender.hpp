@@ -17,7 +17,9 @@ struct NormBuffers {
   const float *x, *dy, *gamma, *beta;
   float *y, *dx;
   float* argmax_values;
-  float *mean, *var, *invstd;  ///< the backward pass reads mean and invstd; var is written by whoever has it
+  /// The backward pass reads mean and invstd; var is written by whoever has it. mean: high parts, then low
+  /// ones, which cuDNN has not.
+  float *mean, *var, *invstd;
   float *running_mean, *running_var;
   float *dgamma, *dbeta;
 };

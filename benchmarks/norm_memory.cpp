@@ -11,7 +11,7 @@ using kernels::NormPass;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // NormBuffers' arrays of [channels], by their place in NormMemory::channels_.
-enum Place { gamma, beta, mean, var, invstd, running_mean, running_var, dgamma, dbeta, places };
+enum Place { gamma, beta, mean, mean_low, var, invstd, running_mean, running_var, dgamma, dbeta, places };
 
 /// Also NaN where one is.
 double larger(double a, double b) {
@@ -88,15 +88,18 @@ void NormMemory::poison() {
   };
   const cuda::DeviceArray<float>& result = tensors_[0].result();
   fill(result.size(), result.data());
-  for (float* output : {b.mean, b.var, b.invstd, b.dgamma, b.dbeta}) fill(case_.channels, output);
+  fill(2 * case_.channels, b.mean);
+  for (float* output : {b.var, b.invstd, b.dgamma, b.dbeta}) fill(case_.channels, output);
   if (pass_ == NormPass::forward) return;
-  std::vector<float> means, inv_stds;
+  std::vector<float> means, low_parts, inv_stds;
   for (const ChannelReference& channel : expected_) {
     means.push_back(static_cast<float>(channel.mean));
+    low_parts.push_back(static_cast<float>(channel.mean - static_cast<double>(means.back())));
     inv_stds.push_back(static_cast<float>(channel.inv_std));
   }
+  means.insert(means.end(), low_parts.begin(), low_parts.end());
   const std::int64_t bytes = case_.channels * static_cast<std::int64_t>(sizeof(float));
-  stream_.upload(b.mean, means.data(), bytes);
+  stream_.upload(b.mean, means.data(), 2 * bytes);
   stream_.upload(b.invstd, inv_stds.data(), bytes);
 }
 

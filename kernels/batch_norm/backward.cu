@@ -16,8 +16,8 @@ using Tuning = NormTuning;
 
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
-chunk_gradients_kernel(IterationSpace space, const T* __restrict__ x, const T* __restrict__ dy,
-                       const float* __restrict__ mean, InvStds inv_stds, GradientSums* __restrict__ parts) {
+chunk_gradients_kernel(IterationSpace space, const T* __restrict__ x, const T* __restrict__ dy, Means means,
+                       InvStds inv_stds, GradientSums* __restrict__ parts) {
   SIMT_SHARED(GradientSums, scratch, kColumnScratch<kChannels>);
   for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
     const Chunk<kWidth, kChannels> chunk(space, item);
@@ -26,7 +26,7 @@ chunk_gradients_kernel(IterationSpace space, const T* __restrict__ x, const T* _
     if (cursor.more()) {
       SIMT_UNROLL
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {mean[cursor.channel + k], inv_stds.at(cursor.channel + k)};
+        channels[k] = {means.at(cursor.channel + k), inv_stds.at(cursor.channel + k)};
     }
     const GradientSums total = chunk_gradients(space, chunk, Global<T>{x}, Global<T>{dy}, channels, scratch);
     const std::int64_t channel = chunk.owned(space);
@@ -52,9 +52,8 @@ merge_gradients_kernel(std::int64_t parts, std::int64_t channels, std::int64_t f
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
 input_gradient_kernel(IterationSpace space, float inverse_count, const T* x, const T* dy,
-                      const float* __restrict__ gamma, const float* __restrict__ mean,
-                      const float* __restrict__ inv_std, const float* __restrict__ dgamma,
-                      const float* __restrict__ dbeta, T* dx) {
+                      const float* __restrict__ gamma, Means means, const float* __restrict__ inv_std,
+                      const float* __restrict__ dgamma, const float* __restrict__ dbeta, T* dx) {
   for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
     const Chunk<kWidth, kChannels> chunk(space, item);
     const Cursor<kWidth, kChannels> cursor(space, chunk);
@@ -63,7 +62,7 @@ input_gradient_kernel(IterationSpace space, float inverse_count, const T* x, con
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t channel = cursor.channel + k;
-      channels[k] = {{mean[channel], inv_std[channel]},
+      channels[k] = {{means.at(channel), inv_std[channel]},
                      gamma[channel] * inv_std[channel],
                      dbeta[channel] * inverse_count,
                      dgamma[channel] * inverse_count};
@@ -73,7 +72,7 @@ input_gradient_kernel(IterationSpace space, float inverse_count, const T* x, con
 }
 
 template <typename T>
-void launch_gradient_sums(IterationSpace space, const T* x, const T* dy, const float* mean,
+void launch_gradient_sums(IterationSpace space, const T* x, const T* dy, const Means& means,
                           const InvStds& inv_stds, float* dgamma, float* dbeta, void* workspace,
                           const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
@@ -81,7 +80,7 @@ void launch_gradient_sums(IterationSpace space, const T* x, const T* dy, const f
   auto* parts = static_cast<GradientSums*>(workspace);
   launch_over("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
               chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, space, stream, x,
-              dy, mean, inv_stds, parts);
+              dy, means, inv_stds, parts);
   const std::int64_t first = space.first_channel(), end = space.end_channel();
   launch(merge_gradients_kernel, warp_per_channel("batch_norm_backward_merge", end - first, stream), stream,
          space.chunks, space.channels, first, end, parts, dgamma, dbeta);
@@ -89,13 +88,13 @@ void launch_gradient_sums(IterationSpace space, const T* x, const T* dy, const f
 
 template <typename T>
 void launch_input_gradient(IterationSpace space, std::int64_t count, const T* x, const T* dy,
-                           const float* gamma, const float* mean, const float* inv_std, const float* dgamma,
+                           const float* gamma, const Means& means, const float* inv_std, const float* dgamma,
                            const float* dbeta, T* dx, const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
   space.aligned = is_aligned(x) && is_aligned(dy) && is_aligned(dx);
   launch_over("batch_norm_backward_input", input_gradient_kernel<T, 1, 1>, input_gradient_kernel<T, kSize, 1>,
               input_gradient_kernel<T, kSize, kSize>, space, stream,
-              static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, mean, inv_std, dgamma,
+              static_cast<float>(1.0 / static_cast<double>(count)), x, dy, gamma, means, inv_std, dgamma,
               dbeta, dx);
 }
 
@@ -107,8 +106,8 @@ void batch_norm_backward_sums(const NormShape& shape, const float* x, const floa
   constexpr const char* kName = "batch_norm_backward_sums";
   if (!norm_work(kName, shape, {x, dy, mean, inv_std, dgamma, dbeta, workspace})) return;
   require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
-  launch_gradient_sums(norm_space<float>(shape), x, dy, mean, {inv_std, false, 0}, dgamma, dbeta, workspace,
-                       stream);
+  launch_gradient_sums(norm_space<float>(shape), x, dy, two_floats(mean, shape.channels), {inv_std, false, 0},
+                       dgamma, dbeta, workspace, stream);
 }
 
 void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const float* x, const float* dy,
@@ -117,8 +116,8 @@ void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const
   constexpr const char* kName = "batch_norm_backward_input";
   if (!norm_work(kName, shape, {x, dy, gamma, mean, inv_std, dgamma, dbeta, dx})) return;
   require(count >= shape.batch * shape.spatial, kName, "the count is less than the values at hand");
-  launch_input_gradient(norm_space<float>(shape), count, x, dy, gamma, mean, inv_std, dgamma, dbeta, dx,
-                        stream);
+  launch_input_gradient(norm_space<float>(shape), count, x, dy, gamma, two_floats(mean, shape.channels),
+                        inv_std, dgamma, dbeta, dx, stream);
 }
 
 void batch_norm_backward(const NormShape& shape, const float* x, const float* dy, const float* gamma,
@@ -139,9 +138,10 @@ void batch_norm_backward(const NormShape& shape, const float* x, const float* dy
     return;
   }
   for_groups(whole, choice.groups, [&](const IterationSpace& space) {
-    launch_gradient_sums(space, x, dy, mean, {inv_std, false, 0}, dgamma, dbeta, workspace, stream);
-    launch_input_gradient(space, shape.batch * shape.spatial, x, dy, gamma, mean, inv_std, dgamma, dbeta, dx,
-                          stream);
+    launch_gradient_sums(space, x, dy, two_floats(mean, shape.channels), {inv_std, false, 0}, dgamma, dbeta,
+                         workspace, stream);
+    launch_input_gradient(space, shape.batch * shape.spatial, x, dy, gamma, two_floats(mean, shape.channels),
+                          inv_std, dgamma, dbeta, dx, stream);
   });
 }
 
@@ -154,9 +154,9 @@ void batch_norm_inference_backward(const NormShape& shape, double eps, const flo
     return;
   require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
   const InvStds inv_stds{running_var, true, static_cast<float>(eps)};
-  launch_gradient_sums(norm_space<float>(shape), x, dy, running_mean, inv_stds, dgamma, dbeta, workspace,
-                       stream);
-  normalize(kName, norm_space<float>(shape), dy, nullptr, inv_stds, gamma, nullptr, dx, stream);
+  launch_gradient_sums(norm_space<float>(shape), x, dy, {running_mean, nullptr}, inv_stds, dgamma, dbeta,
+                       workspace, stream);
+  normalize(kName, norm_space<float>(shape), dy, {nullptr, nullptr}, inv_stds, gamma, nullptr, dx, stream);
 }
 
 }  // namespace bntrain::kernels

@@ -9,9 +9,12 @@
 // Per channel over its n = batch * spatial values:
 //   mean = sum(x) / n,  var = sum((x - mean)^2) / n,  inv_std = 1 / sqrt(var + eps)
 //   y = (x - mean) * (gamma * inv_std) + beta
-// n = 1 gives y = beta and dx = 0. var + eps = 0 and a variance beyond float32 give inv_std = 0, y = beta,
-// dx = 0 (running_var is infinite in the second case). NaN or infinity in a channel makes that channel NaN
-// and no other. A tensor without elements: nothing is launched, nothing is changed.
+// `mean` is an array of [2 * channels], the means as two float32 each: first the high parts (the means,
+// rounded to float32), then the low ones (what is missing), and x - mean is computed as (x - high) - low. So
+// a mean that is large against the deviation costs y no digits. Running means are single floats. n = 1 gives
+// y = beta and dx = 0. var + eps = 0 and a variance beyond float32 give inv_std = 0, y = beta, dx = 0
+// (running_var is infinite in the second case). NaN or infinity in a channel makes that channel NaN and no
+// other. A tensor without elements: nothing is launched, nothing is changed.
 #pragma once
 
 #include <cstdint>
@@ -66,9 +69,9 @@ NormVariant batch_norm_variant(NormPass pass, const NormShape& shape, const Stre
 /// and after are unspecified.
 std::int64_t batch_norm_workspace(const NormShape& shape);
 
-/// Training forward pass. x, y: the tensor, y may be x. gamma, beta: [channels]. Written: mean, var (biased),
-/// inv_std: [channels]; mean and inv_std are inputs of the backward pass. running_mean, running_var:
-/// [channels] or both null,
+/// Training forward pass. x, y: the tensor, y may be x. gamma, beta: [channels]. Written: mean: [2 *
+/// channels], var (biased), inv_std: [channels]; mean and inv_std are inputs of the backward pass.
+/// running_mean, running_var: [channels] or both null,
 ///   running = momentum * running + (1 - momentum) * batch statistic
 /// Throws std::invalid_argument where the variant is impossible for this shape on this device.
 void batch_norm_forward(const NormShape& shape, const NormOptions& options, const float* x,
@@ -128,15 +131,16 @@ void batch_norm_backward_input(const NormShape& shape, std::int64_t count, const
 /// known to be finite (batch_norm_forward() updates them at once): from a batch's mean and biased var over
 /// `count` values,
 ///   running_mean = momentum * running_mean + (1 - momentum) * (mean + shift),  running_var likewise from var
-/// All [channels]. shift: the bias that the convolution before the norm did not add, or null. halted: device
-/// memory or null; where it is not 0, nothing is changed. count = 0 changes nothing.
+/// All [channels], mean [2 * channels]. shift: the bias that the convolution before the norm did not add, or
+/// null. halted: device memory or null; where it is not 0, nothing is changed. count = 0 changes nothing.
 void update_running_statistics(std::int64_t channels, std::int64_t count, const NormOptions& options,
                                const float* mean, const float* var, const float* shift,
                                const unsigned* halted, float* running_mean, float* running_var,
                                const Stream& stream);
 
 /// mean = running_mean - shift, inv_std = 1 / sqrt(running_var + eps): the ChannelNorm of inference. All
-/// [channels]; shift as above. An inv_std of 0 where running_var + eps is 0 or running_var beyond float32.
+/// [channels], mean [2 * channels]; shift as above. An inv_std of 0 where running_var + eps is 0 or
+/// running_var beyond float32.
 void inference_statistics(std::int64_t channels, double eps, const float* running_mean,
                           const float* running_var, const float* shift, float* mean, float* inv_std,
                           const Stream& stream);

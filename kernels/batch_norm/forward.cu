@@ -26,7 +26,7 @@ void batch_norm_forward(const NormShape& shape, const NormOptions& options, cons
   require(simt::is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
   const IterationSpace whole = norm_space<float>(shape);
   auto* parts = static_cast<ChannelMoments*>(workspace);
-  const StatisticsOutput output{options, mean, var, inv_std, running_mean, running_var};
+  const StatisticsOutput output{options, shape.channels, mean, var, inv_std, running_mean, running_var};
   const Choice choice = choose(kName, whole, forward_footprint(whole), variant, stream);
   if (choice.variant == NormVariant::naive) {
     naive_forward(shape, x, gamma, beta, y, output, stream);
@@ -39,7 +39,8 @@ void batch_norm_forward(const NormShape& shape, const NormOptions& options, cons
   for_groups(whole, choice.groups, [&](const IterationSpace& space) {
     chunk_moments(space, x, parts, stream);
     finalize(space.chunks, space.channels, space.first_channel(), space.end_channel(), parts, output, stream);
-    normalize("batch_norm_apply", space, x, mean, {inv_std, false, 0}, gamma, beta, y, stream);
+    normalize("batch_norm_apply", space, x, two_floats(mean, shape.channels), {inv_std, false, 0}, gamma,
+              beta, y, stream);
   });
 }
 
@@ -48,8 +49,8 @@ void batch_norm_inference(const NormShape& shape, double eps, const float* x, co
                           const Stream& stream) {
   constexpr const char* kName = "batch_norm_inference";
   if (!norm_work(kName, shape, {x, gamma, beta, running_mean, running_var, y})) return;
-  normalize(kName, norm_space<float>(shape), x, running_mean, {running_var, true, static_cast<float>(eps)},
-            gamma, beta, y, stream);
+  normalize(kName, norm_space<float>(shape), x, {running_mean, nullptr},
+            {running_var, true, static_cast<float>(eps)}, gamma, beta, y, stream);
 }
 
 }  // namespace bntrain::kernels

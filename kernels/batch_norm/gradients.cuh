@@ -9,6 +9,7 @@
 // fp64: over a chunk of at most 8192 values, then over the chunks.
 #pragma once
 
+#include "kernels/batch_norm/mean.cuh"
 #include "kernels/batch_norm/register_tile.cuh"
 
 namespace bntrain::kernels {
@@ -17,9 +18,10 @@ using GradientSums = simt::Pair<double>;  // dbeta, dgamma
 
 /// xhat of one channel.
 struct Standardizer {
-  float center, inv_std;
+  Mean mean;
+  float inv_std;
 
-  SIMT_DEVICE float operator()(float x) const { return (x - center) * inv_std; }
+  SIMT_DEVICE float operator()(float x) const { return mean.deviation(x) * inv_std; }
 };
 
 /// The sums of the chunk for the channel chunk.owned() of this thread. Collective: all threads of the block

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "kernels/batch_norm/iteration_space.cuh"
+#include "kernels/batch_norm/mean.cuh"
 #include "kernels/simt/launch.hpp"
 
 namespace bntrain::kernels {
@@ -96,8 +97,8 @@ void chunk_moments(const IterationSpace& space, const float* x, ChannelMoments* 
 void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
               const ChannelMoments* moments, const StatisticsOutput& output, const Stream& stream);
 
-/// y = (x - mean) * (gamma * inv_std) + beta, beta where inv_std is 0. Null mean or beta: zeros.
-void normalize(const char* name, const IterationSpace& space, const float* x, const float* mean,
+/// y = (x - mean) * (gamma * inv_std) + beta, beta where inv_std is 0. Null beta: zeros.
+void normalize(const char* name, const IterationSpace& space, const float* x, const Means& means,
                const InvStds& inv_stds, const float* gamma, const float* beta, float* y,
                const Stream& stream);
 

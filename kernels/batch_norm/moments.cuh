@@ -93,10 +93,11 @@ SIMT_DEVICE simt::Moments<double> chunk_moments(const IterationSpace& space,
 
 /// y = (x - mean) * (gamma * inv_std) + beta of one channel.
 struct Normalizer {
-  float center, scale, offset, inv_std;
+  Mean mean;
+  float scale, offset, inv_std;
 
   SIMT_DEVICE float operator()(float x) const {
-    const float value = (x - center) * scale + offset;
+    const float value = mean.deviation(x) * scale + offset;
     return inv_std == 0 ? offset : value;  // not 0 times an infinite difference
   }
 };

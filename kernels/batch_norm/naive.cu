@@ -57,13 +57,14 @@ forward_kernel(NormShape shape, const float* x, const float* gamma, const float*
     // One thread writes mean, var and inv_std, and updates the running statistics.
     if (thread_index() == 0) output.write(c, {count, mean, m2});
 
-    const float inv_std = inv_std_of(m2 / count, output.options.eps), center = to_float(mean);
+    const float inv_std = inv_std_of(m2 / count, output.options.eps);
+    const Mean center = split_mean(mean);
     const float scale = gamma[c] * inv_std;
     for (std::int64_t i = thread_index(); i < n; i += kThreads) {
       const std::int64_t at = offset_of(shape, c, i);
       // inv_std is 0 where the variance is degenerate, and then 0 times an infinite difference must not
       // become NaN.
-      y[at] = inv_std == 0 ? beta[c] : (x[at] - center) * scale + beta[c];
+      y[at] = inv_std == 0 ? beta[c] : center.deviation(x[at]) * scale + beta[c];
     }
   }
 }
@@ -76,8 +77,9 @@ backward_kernel(NormShape shape, const float* x, const float* dy, const float* g
   const std::int64_t n = shape.batch * shape.spatial;
   const auto count = static_cast<double>(n);
   for (std::int64_t c = block_index(); c < shape.channels; c += grid_size()) {
+    const Mean center = two_floats(mean, shape.channels).at(c);
     const auto xhat = [&](std::int64_t at) {
-      return inv_std[c] == 0 ? 0.0f : (x[at] - mean[c]) * inv_std[c];
+      return inv_std[c] == 0 ? 0.0f : center.deviation(x[at]) * inv_std[c];
     };
 
     Pair<double> sums{0, 0};  // of dy and of dy * xhat

@@ -21,7 +21,9 @@ struct BackwardPass {
   static constexpr int kTensors = 2;
 
   const T *x, *dy;
-  const float *gamma, *mean, *inv_std;
+  const float* gamma;
+  Means means;
+  const float* inv_std;
   T* dx;
   float *dgamma, *dbeta;
   float inverse_count;
@@ -35,7 +37,7 @@ struct BackwardPass {
     if (cursor.more()) {
       SIMT_UNROLL
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {mean[cursor.channel + k], inv_std[cursor.channel + k]};
+        channels[k] = {means.at(cursor.channel + k), inv_std[cursor.channel + k]};
     }
     return chunk_gradients(space, chunk, slice.tile(0), slice.tile(1), channels, scratch);
   }
@@ -45,7 +47,7 @@ struct BackwardPass {
       dbeta[channel] = sum_dy;
       dgamma[channel] = sum_dy_xhat;
     }
-    return {{mean[channel], inv_std[channel]},
+    return {{means.at(channel), inv_std[channel]},
             gamma[channel] * inv_std[channel],
             sum_dy * inverse_count,
             sum_dy_xhat * inverse_count};
@@ -70,10 +72,11 @@ void backward_on_chip(IterationSpace space, const on_chip::Placement& placement,
                       const float* inv_std, float* dx, float* dgamma, float* dbeta, void* workspace,
                       const Stream& stream) {
   space.aligned = is_aligned(x) && is_aligned(dy) && is_aligned(dx);
-  on_chip::launch_on_chip("batch_norm_backward_on_chip", space, placement,
-                          BackwardPass<float>{x, dy, gamma, mean, inv_std, dx, dgamma, dbeta,
-                                              static_cast<float>(1.0 / static_cast<double>(count))},
-                          workspace, stream);
+  on_chip::launch_on_chip(
+      "batch_norm_backward_on_chip", space, placement,
+      BackwardPass<float>{x, dy, gamma, two_floats(mean, space.channels), inv_std, dx, dgamma, dbeta,
+                          static_cast<float>(1.0 / static_cast<double>(count))},
+      workspace, stream);
 }
 
 }  // namespace bntrain::kernels

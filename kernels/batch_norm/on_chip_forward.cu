@@ -34,7 +34,7 @@ struct ForwardPass {
   SIMT_DEVICE Constants finish(std::int64_t channel, const Part& m, bool write) const {
     if (write) output.write(channel, m);
     const float inv_std = inv_std_of(m.m2 / m.count, output.options.eps);
-    return {to_float(m.mean), gamma[channel] * inv_std, beta[channel], inv_std};
+    return {split_mean(m.mean), gamma[channel] * inv_std, beta[channel], inv_std};
   }
   template <int kWidth, int kChannels>
   SIMT_DEVICE void apply(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,

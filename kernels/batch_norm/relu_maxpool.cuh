@@ -5,6 +5,7 @@
 // = 0 no product is larger than another, and the first element is the argmax.
 #pragma once
 
+#include "kernels/batch_norm/mean.cuh"
 #include "kernels/kernels.hpp"
 #include "kernels/simt/channel_chunks.hpp"
 #include "kernels/simt/launch.hpp"
@@ -17,12 +18,13 @@ using namespace simt;
 /// The norm of one channel; without norm the argmax is that of x.
 template <bool norm>
 struct Channel {
-  float mean = 0, inv_std = 1, scale = 1, beta = 0, sign = 1;
+  Mean mean{};
+  float inv_std = 1, scale = 1, beta = 0, sign = 1;
 
-  SIMT_DEVICE Channel(const ChannelNorm& n, std::int64_t c) {
+  SIMT_DEVICE Channel(const ChannelNorm& n, std::int64_t channels, std::int64_t c) {
     if constexpr (norm) {
       const float gamma = n.gamma[c];
-      mean = n.mean[c];
+      mean = two_floats(n.mean, channels).at(c);
       inv_std = n.inv_std[c];
       scale = gamma * inv_std;
       beta = n.beta[c];
@@ -33,11 +35,11 @@ struct Channel {
   /// The output of the norm. Not a product where inv_std is 0: that could be infinity * 0.
   SIMT_DEVICE float apply(float x) const {
     if constexpr (norm)
-      return inv_std == 0 ? beta : (x - mean) * scale + beta;
+      return inv_std == 0 ? beta : mean.deviation(x) * scale + beta;
     else
       return x;
   }
-  SIMT_DEVICE float xhat(float x) const { return inv_std == 0 ? 0.0f : (x - mean) * inv_std; }
+  SIMT_DEVICE float xhat(float x) const { return inv_std == 0 ? 0.0f : mean.deviation(x) * inv_std; }
   /// The gradient at the argmax. The sign of y is computed again, which is cheaper than reading y.
   SIMT_DEVICE float relu_backward(float dy, float argmax, bool relu) const {
     return relu && apply(argmax) <= 0 ? 0.0f : dy;

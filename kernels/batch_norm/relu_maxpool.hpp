@@ -17,8 +17,9 @@ struct PoolShape {
   std::int64_t out_width() const { return width / pool; }
 };
 
-/// The norm of every channel, [channels] each: the batch statistics in training, the running statistics in
-/// inference. All null: no norm. An inv_std of 0 means that var + eps is 0 or var overflows float32.
+/// The norm of every channel, [channels] each, mean [2 * channels] (see batch_norm.hpp): the batch statistics
+/// in training, the running statistics in inference. All null: no norm. An inv_std of 0 means that var + eps
+/// is 0 or var overflows float32.
 struct ChannelNorm {
   const float* mean = nullptr;
   const float* inv_std = nullptr;

@@ -50,7 +50,7 @@ sums_kernel(Planes p, ChannelChunks chunks, bool relu, const float* __restrict__
   const std::int64_t windows = p.batch * p.out_size();
   for (std::int64_t unit = block_index(); unit < chunks.units(); unit += grid_size()) {
     const std::int64_t c = chunks.channel(unit);
-    const Channel<true> channel(n, c);
+    const Channel<true> channel(n, p.channels, c);
     Pair<double> sum{0, 0};
     for (std::int64_t i = chunks.first(unit) + thread_index(); i < chunks.last(unit); i += block_size()) {
       const auto out = [&](std::int64_t window) {  // its offset in dy
@@ -114,7 +114,7 @@ dx_kernel(Planes p, ChannelChunks chunks, bool relu, const float* __restrict__ x
   const std::int64_t items = (p.height + p.pool - 1) / p.pool * columns;  // of a plane
   for (std::int64_t unit = block_index(); unit < chunks.units(); unit += grid_size()) {
     const std::int64_t c = chunks.channel(unit);
-    const Channel<norm> channel(n, c);
+    const Channel<norm> channel(n, p.channels, c);
     StatisticsTerms terms;
     if constexpr (norm) {
       Pair<double> sum{0, 0};

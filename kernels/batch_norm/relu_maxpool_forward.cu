@@ -28,7 +28,7 @@ forward_kernel(Planes p, ChannelChunks chunks, bool relu, const float* __restric
   constexpr int kWindows = vectorized ? 4 : 1;
   const std::int64_t items = p.out_size() / kWindows;  // of a plane
   for (std::int64_t unit = block_index(); unit < chunks.units(); unit += grid_size()) {
-    const Channel<norm> channel(n, chunks.channel(unit));
+    const Channel<norm> channel(n, p.channels, chunks.channel(unit));
     for (std::int64_t i = chunks.first(unit) + thread_index(); i < chunks.last(unit); i += block_size()) {
       const std::int64_t plane = i / items * p.channels + chunks.channel(unit);
       const std::int64_t out = i % items * kWindows;

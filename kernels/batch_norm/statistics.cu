@@ -52,10 +52,10 @@ finalize_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, s
   });
 }
 
-/// x and y may be the same, so neither is __restrict__. Null mean or beta: zeros.
+/// x and y may be the same, so neither is __restrict__. Null beta: zeros.
 template <typename T, int kWidth, int kChannels>
 SIMT_KERNEL(Tuning::kThreads)
-normalize_kernel(IterationSpace space, const T* x, const float* __restrict__ mean, InvStds inv_stds,
+normalize_kernel(IterationSpace space, const T* x, Means means, InvStds inv_stds,
                  const float* __restrict__ gamma, const float* __restrict__ beta, T* y) {
   for (std::int64_t item = block_index(); item < space.items(); item += grid_size()) {
     const Chunk<kWidth, kChannels> chunk(space, item);
@@ -66,8 +66,8 @@ normalize_kernel(IterationSpace space, const T* x, const float* __restrict__ mea
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t channel = cursor.channel + k;
       const float inv_std = inv_stds.at(channel);
-      normalizers[k] = {mean == nullptr ? 0 : mean[channel], gamma[channel] * inv_std,
-                        beta == nullptr ? 0 : beta[channel], inv_std};
+      normalizers[k] = {means.at(channel), gamma[channel] * inv_std, beta == nullptr ? 0 : beta[channel],
+                        inv_std};
     }
     normalize_chunk(space, chunk, Global<T>{x}, normalizers, y);
   }
@@ -82,13 +82,13 @@ void launch_chunk_moments(IterationSpace space, const T* x, ChannelMoments* part
 }
 
 template <typename T>
-void launch_normalize(const char* name, IterationSpace space, const T* x, const float* mean,
+void launch_normalize(const char* name, IterationSpace space, const T* x, const Means& means,
                       const InvStds& inv_stds, const float* gamma, const float* beta, T* y,
                       const Stream& stream) {
   constexpr int kSize = Vec<T>::kSize;
   space.aligned = is_aligned(x) && is_aligned(y);
   launch_over(name, normalize_kernel<T, 1, 1>, normalize_kernel<T, kSize, 1>,
-              normalize_kernel<T, kSize, kSize>, space, stream, x, mean, inv_stds, gamma, beta, y);
+              normalize_kernel<T, kSize, kSize>, space, stream, x, means, inv_stds, gamma, beta, y);
 }
 
 }  // namespace
@@ -108,10 +108,10 @@ void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std
          channels, first, end, moments, output);
 }
 
-void normalize(const char* name, const IterationSpace& space, const float* x, const float* mean,
+void normalize(const char* name, const IterationSpace& space, const float* x, const Means& means,
                const InvStds& inv_stds, const float* gamma, const float* beta, float* y,
                const Stream& stream) {
-  launch_normalize(name, space, x, mean, inv_stds, gamma, beta, y, stream);
+  launch_normalize(name, space, x, means, inv_stds, gamma, beta, y, stream);
 }
 
 std::int64_t batch_norm_workspace(const NormShape& shape) {
@@ -139,15 +139,16 @@ void batch_norm_finalize(std::int64_t parts, std::int64_t channels, const Channe
   constexpr const char* kName = "batch_norm_finalize";
   if (!norm_work(kName, {parts, channels}, {moments, mean, var, inv_std})) return;
   check_running(kName, running_mean, running_var);
-  finalize(parts, channels, 0, channels, moments, {options, mean, var, inv_std, running_mean, running_var},
-           stream);
+  finalize(parts, channels, 0, channels, moments,
+           {options, channels, mean, var, inv_std, running_mean, running_var}, stream);
 }
 
 void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* inv_std,
                       const float* gamma, const float* beta, float* y, const Stream& stream) {
   constexpr const char* kName = "batch_norm_apply";
   if (!norm_work(kName, shape, {x, mean, inv_std, gamma, beta, y})) return;
-  normalize(kName, norm_space<float>(shape), x, mean, {inv_std, false, 0}, gamma, beta, y, stream);
+  normalize(kName, norm_space<float>(shape), x, two_floats(mean, shape.channels), {inv_std, false, 0}, gamma,
+            beta, y, stream);
 }
 
 }  // namespace bntrain::kernels

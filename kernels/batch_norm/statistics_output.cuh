@@ -1,8 +1,7 @@
 // How the statistics of a batch become inv_std and the running statistics.
 #pragma once
 
-#include <cfloat>
-
+#include "kernels/batch_norm/mean.cuh"
 #include "kernels/kernels.hpp"
 #include "kernels/simt/reduce.cuh"
 
@@ -12,13 +11,6 @@ namespace bntrain::kernels {
 SIMT_DEVICE float inv_std_of(double var, double eps) {
   if (var > static_cast<double>(FLT_MAX) || var + eps == 0) return 0;
   return static_cast<float>(simt::inverse_sqrt(var + eps));
-}
-
-/// Values that overflow float32 become infinite. (So they do in a conversion, but C++ does not promise it.)
-SIMT_DEVICE float to_float(double value) {
-  if (value > static_cast<double>(FLT_MAX)) return INFINITY;
-  if (value < -static_cast<double>(FLT_MAX)) return -INFINITY;
-  return static_cast<float>(value);
 }
 
 /// Unlike a product with 0, a weight of 0 also ignores infinity and NaN.
@@ -38,11 +30,14 @@ SIMT_DEVICE double running_variance_input(double biased, double count, const Nor
 /// Where the statistics of the channels are written; running_mean and running_var may be null.
 struct StatisticsOutput {
   NormOptions options;
+  std::int64_t channels;
   float *mean, *var, *inv_std, *running_mean, *running_var;
 
   SIMT_DEVICE void write(std::int64_t channel, const simt::Moments<double>& m) const {
     const double biased = m.m2 / m.count;
-    mean[channel] = to_float(m.mean);
+    const Mean center = split_mean(m.mean);
+    mean[channel] = center.high;
+    mean[channels + channel] = center.low;
     var[channel] = to_float(biased);
     inv_std[channel] = inv_std_of(biased, options.eps);
     if (running_mean == nullptr) return;

@@ -47,9 +47,10 @@ void check_inference(const Implementation& implementation, const NormCase& c, co
 }
 
 testing::AssertionResult same_bits(const ForwardResult& a, const ForwardResult& b) {
-  return same_members(a, b,
-                      {&ForwardResult::y, &ForwardResult::mean, &ForwardResult::var,
-                       &ForwardResult::running_mean, &ForwardResult::running_var, &ForwardResult::inv_std});
+  return same_members(
+      a, b,
+      {&ForwardResult::y, &ForwardResult::mean, &ForwardResult::var, &ForwardResult::running_mean,
+       &ForwardResult::running_var, &ForwardResult::inv_std, &ForwardResult::mean_low});
 }
 
 testing::AssertionResult same_bits(const BackwardResult& a, const BackwardResult& b) {

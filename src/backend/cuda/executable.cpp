@@ -171,9 +171,11 @@ std::vector<BatchStatistics> CudaExecutable::eval_step_by_batch(BatchRange range
 
 BatchStatistics CudaExecutable::read_statistics(const BlockOp& op) const {
   const std::int64_t channels = op.norm_channels();
-  const std::vector<float> mean = read(w_.statistics.data() + op.plan_op().running_mean, channels);
-  const std::vector<float> var = read(w_.statistics.data() + op.plan_op().running_var, channels);
-  BatchStatistics result{{mean.begin(), mean.end()}, {var.begin(), var.end()}};
+  const std::int64_t offset = op.plan_op().running_mean;
+  const std::vector<float> mean = read(w_.mean.data() + 2 * offset, 2 * channels);  // high parts, low parts
+  const std::vector<float> var = read(w_.var.data() + offset, channels);
+  BatchStatistics result{{mean.begin(), mean.begin() + channels}, {var.begin(), var.end()}};
+  for (std::size_t c = 0; c < var.size(); ++c) result.mean[c] += static_cast<double>(mean[var.size() + c]);
   if (op.absorbed_bias() == nullptr) return result;
   const std::vector<float> bias = read(op.absorbed_bias(), channels);
   for (std::size_t c = 0; c < bias.size(); ++c) result.mean[c] += static_cast<double>(bias[c]);

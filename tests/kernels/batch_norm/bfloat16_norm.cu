@@ -31,7 +31,7 @@ statistics_kernel(IterationSpace space, const Bfloat16* x, ChannelMoments* parts
 
 template <int kWidth, int kChannels>
 SIMT_KERNEL(NormTuning::kThreads)
-normalize_kernel(IterationSpace space, const Bfloat16* x, const float* mean, const float* inv_std,
+normalize_kernel(IterationSpace space, const Bfloat16* x, Means means, const float* inv_std,
                  const float* gamma, const float* beta, Bfloat16* y) {
   for_chunks<kWidth, kChannels>(space, [&](const Chunk<kWidth, kChannels>& chunk) {
     const Cursor<kWidth, kChannels> cursor(space, chunk);
@@ -39,7 +39,7 @@ normalize_kernel(IterationSpace space, const Bfloat16* x, const float* mean, con
     Normalizer channels[kChannels];
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t c = cursor.channel + k;
-      channels[k] = {mean[c], gamma[c] * inv_std[c], beta[c], inv_std[c]};
+      channels[k] = {means.at(c), gamma[c] * inv_std[c], beta[c], inv_std[c]};
     }
     normalize_chunk(space, chunk, Global<Bfloat16>{x}, channels, y);
   });
@@ -47,7 +47,7 @@ normalize_kernel(IterationSpace space, const Bfloat16* x, const float* mean, con
 
 template <int kWidth, int kChannels>
 SIMT_KERNEL(NormTuning::kThreads)
-gradient_sums_kernel(IterationSpace space, const Bfloat16* x, const Bfloat16* dy, const float* mean,
+gradient_sums_kernel(IterationSpace space, const Bfloat16* x, const Bfloat16* dy, Means means,
                      const float* inv_std, double* dbeta_parts, double* dgamma_parts) {
   SIMT_SHARED(GradientSums, scratch, kColumnScratch<kChannels>);
   for_chunks<kWidth, kChannels>(space, [&](const Chunk<kWidth, kChannels>& chunk) {
@@ -55,7 +55,7 @@ gradient_sums_kernel(IterationSpace space, const Bfloat16* x, const Bfloat16* dy
     Standardizer channels[kChannels] = {};
     if (cursor.more())
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {mean[cursor.channel + k], inv_std[cursor.channel + k]};
+        channels[k] = {means.at(cursor.channel + k), inv_std[cursor.channel + k]};
     const GradientSums sums =
         chunk_gradients(space, chunk, Global<Bfloat16>{x}, Global<Bfloat16>{dy}, channels, scratch);
     const std::int64_t channel = chunk.owned(space);
@@ -68,7 +68,7 @@ gradient_sums_kernel(IterationSpace space, const Bfloat16* x, const Bfloat16* dy
 template <int kWidth, int kChannels>
 SIMT_KERNEL(NormTuning::kThreads)
 input_gradient_kernel(IterationSpace space, float inverse_count, const Bfloat16* x, const Bfloat16* dy,
-                      const float* gamma, const float* mean, const float* inv_std, const float* dgamma,
+                      const float* gamma, Means means, const float* inv_std, const float* dgamma,
                       const float* dbeta, Bfloat16* dx) {
   for_chunks<kWidth, kChannels>(space, [&](const Chunk<kWidth, kChannels>& chunk) {
     const Cursor<kWidth, kChannels> cursor(space, chunk);
@@ -76,8 +76,10 @@ input_gradient_kernel(IterationSpace space, float inverse_count, const Bfloat16*
     InputGradient channels[kChannels];
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t c = cursor.channel + k;
-      channels[k] = {
-          {mean[c], inv_std[c]}, gamma[c] * inv_std[c], dbeta[c] * inverse_count, dgamma[c] * inverse_count};
+      channels[k] = {{means.at(c), inv_std[c]},
+                     gamma[c] * inv_std[c],
+                     dbeta[c] * inverse_count,
+                     dgamma[c] * inverse_count};
     }
     input_gradient_chunk(space, chunk, Global<Bfloat16>{x}, Global<Bfloat16>{dy}, channels, dx);
   });
@@ -105,16 +107,16 @@ void bfloat16_statistics(const NormShape& shape, const Bfloat16* x, ChannelMomen
 void bfloat16_normalize(const NormShape& shape, const Bfloat16* x, const float* mean, const float* inv_std,
                         const float* gamma, const float* beta, Bfloat16* y, const Stream& stream) {
   launch_over("bfloat16_normalize", normalize_kernel<1, 1>, normalize_kernel<kSize, 1>,
-              normalize_kernel<kSize, kSize>, walk_over(shape, {x, y}), stream, x, mean, inv_std, gamma, beta,
-              y);
+              normalize_kernel<kSize, kSize>, walk_over(shape, {x, y}), stream, x,
+              two_floats(mean, shape.channels), inv_std, gamma, beta, y);
 }
 
 void bfloat16_gradient_sums(const NormShape& shape, const Bfloat16* x, const Bfloat16* dy, const float* mean,
                             const float* inv_std, double* dbeta_parts, double* dgamma_parts,
                             const Stream& stream) {
   launch_over("bfloat16_gradient_sums", gradient_sums_kernel<1, 1>, gradient_sums_kernel<kSize, 1>,
-              gradient_sums_kernel<kSize, kSize>, walk_over(shape, {x, dy}), stream, x, dy, mean, inv_std,
-              dbeta_parts, dgamma_parts);
+              gradient_sums_kernel<kSize, kSize>, walk_over(shape, {x, dy}), stream, x, dy,
+              two_floats(mean, shape.channels), inv_std, dbeta_parts, dgamma_parts);
 }
 
 void bfloat16_input_gradient(const NormShape& shape, const Bfloat16* x, const Bfloat16* dy,
@@ -123,7 +125,7 @@ void bfloat16_input_gradient(const NormShape& shape, const Bfloat16* x, const Bf
   const auto inverse_count = static_cast<float>(1.0 / static_cast<double>(shape.batch * shape.spatial));
   launch_over("bfloat16_input_gradient", input_gradient_kernel<1, 1>, input_gradient_kernel<kSize, 1>,
               input_gradient_kernel<kSize, kSize>, walk_over(shape, {x, dy, dx}), stream, inverse_count, x,
-              dy, gamma, mean, inv_std, dgamma, dbeta, dx);
+              dy, gamma, two_floats(mean, shape.channels), inv_std, dgamma, dbeta, dx);
 }
 
 }  // namespace bntrain::kernels

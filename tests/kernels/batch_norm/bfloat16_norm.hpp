@@ -10,7 +10,7 @@ namespace bntrain::kernels {
 void bfloat16_statistics(const NormShape& shape, const simt::Bfloat16* x, ChannelMoments* parts,
                          const Stream& stream);
 std::int64_t bfloat16_chunks(const NormShape& shape);
-/// mean, inv_std, gamma, beta: [channels], float32.
+/// mean: [2 * channels]; inv_std, gamma, beta: [channels]; float32.
 void bfloat16_normalize(const NormShape& shape, const simt::Bfloat16* x, const float* mean,
                         const float* inv_std, const float* gamma, const float* beta, simt::Bfloat16* y,
                         const Stream& stream);

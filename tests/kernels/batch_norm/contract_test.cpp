@@ -28,7 +28,7 @@ TEST_P(NormKernelContract, EmptyTensorsChangeNothing) {
   const kernels::ChannelMoments* moments = nullptr;
   for (NormShape shape : {NormShape{0, 3, 4}, {4, 0, 4}, {4, 3, 0}}) {
     shape.layout = layout();
-    Guarded y(3), mean(3), var(3), inv_std(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
+    Guarded y(3), mean(6), var(3), inv_std(3), running_mean(3), running_var(3), dx(3), dgamma(3), dbeta(3);
     simt_host::Executor executor;
     const kernels::Stream stream = executor.stream();
     EXPECT_EQ(kernels::batch_norm_workspace(shape), 0);
@@ -51,7 +51,7 @@ TEST_P(NormKernelContract, EmptyTensorsChangeNothing) {
 
 TEST_P(NormKernelContract, BrokenPreconditions) {
   const NormShape good{2, 1, 1, layout()};
-  Floats in{1, 2}, out(2), m(1), v(1), s(1), rm(1), rv(1);
+  Floats in{1, 2}, out(2), m(2), v(1), s(1), rm(1), rv(1);
   alignas(16) std::byte memory[64];
   const auto forward = [&](const NormShape& shape, const float* x, float* running, void* workspace) {
     batch_norm_forward(shape, {}, x, in.data(), in.data(), out.data(), m.data(), v.data(), s.data(), running,
@@ -77,7 +77,7 @@ TEST_P(NormKernelContract, BrokenPreconditions) {
 
 TEST_P(NormKernelContract, RunningStatisticsAreOptional) {
   const NormCase c = make_case({5, 3, 1});
-  Floats y(c.x.size()), mean(3), var(3), inv_std(3);
+  Floats y(c.x.size()), mean(6), var(3), inv_std(3);
   alignas(16) std::byte memory[128];
   const NormShape shape = kernel_shape(c, layout());
   ASSERT_LE(kernels::batch_norm_workspace(shape), 128);

@@ -62,7 +62,8 @@ struct ReluPoolProblem {
     return r;
   }
 
-  /// The statistics that the kernels are given.
+  /// The statistics that the kernels are given; mean: high parts, then low ones (zeros where they are
+  /// missing).
   struct Statistics {
     std::vector<float> mean, inv_std;
   };
@@ -73,6 +74,8 @@ struct ReluPoolProblem {
       s.mean.push_back(static_cast<float>(r.mean[c]));
       s.inv_std.push_back(static_cast<float>(1 / std::sqrt(r.var[c] + eps)));
     }
+    for (std::size_t c = 0; c < r.mean.size(); ++c)
+      s.mean.push_back(static_cast<float>(r.mean[c] - s.mean[c]));
     return s;
   }
 };
@@ -120,7 +123,9 @@ struct ReluPoolRun {
     using support::Guarded;
     const std::size_t channels = p.norm ? p.gamma.size() : 0;
     const Guarded x(p.x, call.offset), dy(p.dy, call.offset);
-    const Guarded mean(statistics.mean), inv_std(statistics.inv_std), gamma(p.gamma), beta(p.beta);
+    std::vector<float> means = statistics.mean;
+    means.resize(2 * channels);
+    const Guarded mean(means), inv_std(statistics.inv_std), gamma(p.gamma), beta(p.beta);
     Guarded out(at(p.out_size()), call.offset), won(at(p.out_size()), call.offset),
         gradient(at(p.size()), call.offset);
     Guarded gamma_gradient(channels), beta_gradient(channels);

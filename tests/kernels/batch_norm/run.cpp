@@ -148,7 +148,7 @@ ForwardResult kernel_forward(const NormCase& c, const Way& way) {
   Run run(c, way);
   Guarded x = run.tensor(c.x);
   const Guarded gamma = run.channels(c.gamma), beta = run.channels(c.beta);
-  Guarded mean = run.channels(), var = run.channels(), inv_std = run.channels();
+  Guarded mean(2 * c.channels(), way.memory.offset), var = run.channels(), inv_std = run.channels();
   Guarded running_mean = run.channels(c.running_mean), running_var = run.channels(c.running_var);
   Guarded& y = run.result(x);
   batch_norm_forward(run.shape, kernel_options(c), x.data(), gamma.data(), beta.data(), y.data(), mean.data(),
@@ -156,14 +156,22 @@ ForwardResult kernel_forward(const NormCase& c, const Way& way) {
                      run.workspace.data(), run.stream(), way.variant);
   run.expect_variant_launched();
   EXPECT_TRUE(x.intact());
-  return {run.take_tensor(y),     run.take(mean),        run.take(var),
-          run.take(running_mean), run.take(running_var), run.take(inv_std)};
+  const Floats means = run.take(mean);
+  const auto low = means.begin() + c.shape.channels;
+  return {run.take_tensor(y),    {means.begin(), low}, run.take(var),     run.take(running_mean),
+          run.take(running_var), run.take(inv_std),    {low, means.end()}};
+}
+
+Floats kernel_mean(const ForwardResult& forward) {
+  Floats mean = forward.mean;
+  mean.insert(mean.end(), forward.mean_low.begin(), forward.mean_low.end());
+  return mean;
 }
 
 BackwardResult kernel_backward(const NormCase& c, const ForwardResult& forward, const Way& way) {
   Run run(c, way);
   const Guarded x = run.tensor(c.x), gamma = run.channels(c.gamma);
-  const Guarded mean = run.channels(forward.mean), inv_std = run.channels(forward.inv_std);
+  const Guarded mean = run.channels(kernel_mean(forward)), inv_std = run.channels(forward.inv_std);
   Guarded dy = run.tensor(c.dy), dgamma = run.channels(), dbeta = run.channels();
   Guarded& dx = run.result(dy);
   batch_norm_backward(run.shape, x.data(), dy.data(), gamma.data(), mean.data(), inv_std.data(), dx.data(),

@@ -54,6 +54,8 @@ Floats to_channels_first(const NormCase& c, const Floats& tensor);
 // Each checks that every output was written and nothing around the buffers, the workspace included, and that
 // the kernels of the way's variant were launched, in grids no larger than it allows.
 ForwardResult kernel_forward(const NormCase& c, const Way& way = {});
+/// The array that forward() wrote and backward() reads: the means' high parts, then the low ones.
+Floats kernel_mean(const ForwardResult& forward);
 BackwardResult kernel_backward(const NormCase& c, const ForwardResult& forward, const Way& way = {});
 Floats kernel_inference(const NormCase& c, const Way& way = {});
 BackwardResult kernel_inference_backward(const NormCase& c, const Way& way = {});

@@ -34,7 +34,7 @@ std::vector<float> copy(const Guarded& from) {
 }
 
 Averages run(const Update& u, const kernels::Stream& stream = {}) {
-  const Guarded mean(random_values(u.channels, 1)), var(u.var), shift(random_values(u.channels, 3));
+  const Guarded mean(random_values(2 * u.channels, 1)), var(u.var), shift(random_values(u.channels, 3));
   Guarded running_mean(random_values(u.channels, 4)), running_var(random_values(u.channels, 5, 1, 0.1f));
   const auto halted = std::make_unique<unsigned>(u.halted);  // on the heap, where a GPU can reach it
   kernels::update_running_statistics(u.channels, u.count, u.options, mean.data(), var.data(),
@@ -53,10 +53,10 @@ TEST(RunningStatistics, AreTheMovingAverages) {
           u.options.momentum = momentum;
           u.options.unbiased = unbiased;
           const Averages result = run(u);
-          const auto mean = random_values(70, 1), shift = random_values(70, 3);
+          const auto mean = random_values(140, 1), shift = random_values(70, 3);
           const auto old_mean = random_values(70, 4), old_var = random_values(70, 5, 1, 0.1f);
           for (std::size_t c = 0; c < 70; ++c) {
-            const double center = static_cast<double>(mean[c]) + (shifted ? shift[c] : 0.0f);
+            const double center = static_cast<double>(mean[c]) + mean[70 + c] + (shifted ? shift[c] : 0.0f);
             const auto n = static_cast<double>(count);
             const double var = unbiased && count > 1 ? u.var[c] * n / (n - 1) : u.var[c];
             EXPECT_NEAR(result.mean[c], momentum * old_mean[c] + (1 - momentum) * center, 4e-7);
@@ -93,12 +93,15 @@ TEST(RunningStatistics, GiveTheNormOfInference) {
   running_var.data()[1] = kInf;
   for (const bool shifted : {false, true})
     for (const double eps : {0.0, 1e-5}) {
-      Guarded mean(at(channels)), inv_std(at(channels));
+      Guarded mean(at(2 * channels)), inv_std(at(channels));
       kernels::inference_statistics(channels, eps, running_mean.data(), running_var.data(),
                                     shifted ? shift.data() : nullptr, mean.data(), inv_std.data(), {});
       EXPECT_TRUE(mean.complete() && inv_std.complete());
       for (std::size_t c = 0; c < at(channels); ++c) {
         EXPECT_EQ(mean.data()[c], running_mean.data()[c] - (shifted ? shift.data()[c] : 0.0f));
+        EXPECT_EQ(static_cast<double>(mean.data()[c]) + mean.data()[at(channels) + c],
+                  static_cast<double>(running_mean.data()[c]) - (shifted ? shift.data()[c] : 0.0f))
+            << "the difference is exact";
         const double var = running_var.data()[c];
         const double expected = var == kInf || var + eps == 0 ? 0 : 1 / std::sqrt(var + eps);
         EXPECT_NEAR(inv_std.data()[c], expected, 1e-7 * expected) << c;

@@ -38,7 +38,7 @@ std::vector<ChannelMoments> statistics(const NormCase& c, Layout layout) {
 
 /// Runs finalize on the gathered parts.
 ForwardResult finalize(const NormCase& c, const std::vector<ChannelMoments>& parts) {
-  Guarded mean(c.channels()), var(c.channels()), inv_std(c.channels());
+  Guarded mean(2 * c.channels()), var(c.channels()), inv_std(c.channels());
   Guarded running_mean(c.running_mean), running_var(c.running_var);
   batch_norm_finalize(static_cast<std::int64_t>(parts.size()) / c.shape.channels, c.shape.channels,
                       parts.data(), kernel_options(c), mean.data(), var.data(), inv_std.data(),
@@ -47,7 +47,15 @@ ForwardResult finalize(const NormCase& c, const std::vector<ChannelMoments>& par
     EXPECT_TRUE(output.complete());
     return Floats{output.values().begin(), output.values().end()};
   };
-  return {{}, take(mean), take(var), take(running_mean), take(running_var), take(inv_std)};
+  const Floats means = take(mean);
+  const auto low = means.begin() + c.shape.channels;
+  return {{},
+          {means.begin(), low},
+          take(var),
+          take(running_mean),
+          take(running_var),
+          take(inv_std),
+          {low, means.end()}};
 }
 
 class NormKernelStatistics : public testing::TestWithParam<Layout> {};
@@ -81,6 +89,7 @@ TEST_P(NormKernelStatistics, RanksTogetherAreTheWhole) {
       parts.insert(parts.end(), moments.begin(), moments.end());
     }
     const ForwardResult all = finalize(whole, parts);
+    const Floats mean = kernel_mean(all);
     const ForwardResult one = kernel_forward(whole, {.layout = GetParam()});
     EXPECT_TRUE(support::close(all.mean, e.mean, e.bounds.mean));
     EXPECT_TRUE(support::close(all.var, e.var, e.bounds.var));
@@ -105,10 +114,10 @@ TEST_P(NormKernelStatistics, RanksTogetherAreTheWhole) {
       const Floats x = in_layout(rank, rank.x), dy = in_layout(rank, rank.dy);
       Guarded out(x.size()), dg(rank.channels()), db(rank.channels());
       Guarded workspace(static_cast<std::size_t>(kernels::batch_norm_workspace(s)) / sizeof(float));
-      batch_norm_apply(s, x.data(), all.mean.data(), all.inv_std.data(), rank.gamma.data(), rank.beta.data(),
+      batch_norm_apply(s, x.data(), mean.data(), all.inv_std.data(), rank.gamma.data(), rank.beta.data(),
                        out.data(), {});
-      batch_norm_backward_sums(s, x.data(), dy.data(), all.mean.data(), all.inv_std.data(), dg.data(),
-                               db.data(), workspace.data(), {});
+      batch_norm_backward_sums(s, x.data(), dy.data(), mean.data(), all.inv_std.data(), dg.data(), db.data(),
+                               workspace.data(), {});
       EXPECT_TRUE(out.complete() && dg.complete() && db.complete());
       const Floats part = from_layout(rank, {out.values().begin(), out.values().end()});
       y.insert(y.end(), part.begin(), part.end());
@@ -121,8 +130,8 @@ TEST_P(NormKernelStatistics, RanksTogetherAreTheWhole) {
       const Floats x = in_layout(rank, rank.x), dy = in_layout(rank, rank.dy);
       Guarded out(x.size());
       batch_norm_backward_input(kernel_shape(rank, GetParam()), whole.values_per_channel(), x.data(),
-                                dy.data(), rank.gamma.data(), all.mean.data(), all.inv_std.data(),
-                                dgamma.data(), dbeta.data(), out.data(), {});
+                                dy.data(), rank.gamma.data(), mean.data(), all.inv_std.data(), dgamma.data(),
+                                dbeta.data(), out.data(), {});
       EXPECT_TRUE(out.complete());
       const Floats part = from_layout(rank, {out.values().begin(), out.values().end()});
       dx.insert(dx.end(), part.begin(), part.end());
@@ -137,10 +146,10 @@ TEST_P(NormKernelStatistics, RanksTogetherAreTheWhole) {
 TEST(NormKernelFinalize, ChannelsWithoutValuesAreLeftAlone) {
   const ChannelMoments none{0, 0, 0};
   const std::vector<ChannelMoments> parts = {none, {2, 3, 8}, none, none};  // [2 parts][2 channels]
-  Floats mean{7, 7}, var{7, 7}, inv_std{7, 7}, running_mean{7, 7}, running_var{7, 7};
+  Floats mean{7, 7, 7, 7}, var{7, 7}, inv_std{7, 7}, running_mean{7, 7}, running_var{7, 7};
   batch_norm_finalize(2, 2, parts.data(), {.eps = 0, .momentum = 0.5}, mean.data(), var.data(),
                       inv_std.data(), running_mean.data(), running_var.data(), {});
-  EXPECT_EQ(mean, (Floats{7, 3}));
+  EXPECT_EQ(mean, (Floats{7, 3, 7, 0}));
   EXPECT_EQ(var, (Floats{7, 4}));
   EXPECT_EQ(inv_std, (Floats{7, 0.5f}));
   EXPECT_EQ(running_mean, (Floats{7, 5}));

@@ -162,7 +162,7 @@ TEST(NormKernelVariant, WhatCannotServeSaysSo) {
   EXPECT_EQ(message(large, kT4, NormVariant::plain), "");
 
   alignas(16) std::byte workspace[4096];
-  std::vector<float> x(3 * 5 * 40), c(3);
+  std::vector<float> x(3 * 5 * 40), c(6);
   DeviceLimits small = kT4;
   small.shared_bytes_per_block = 256;
   Executor executor({.device = small});

@@ -25,8 +25,8 @@ class BlockOp final : public Op {
   void compute_gradients() override;
 
  private:
-  float* mean() const { return w_.statistics.data() + op_.running_mean; }
-  float* var() const { return w_.statistics.data() + op_.running_var; }
+  float* mean() const { return w_.mean.data() + 2 * op_.running_mean; }
+  float* var() const { return w_.var.data() + op_.running_mean; }
   float* inv_std() const { return w_.inv_std.data() + op_.running_mean; }
   float* running_mean() const { return w_.running.data() + op_.running_mean; }
   float* running_var() const { return w_.running.data() + op_.running_var; }

@@ -24,7 +24,8 @@ Workspace::Workspace(const Plan& the_plan, Precision precision)
       gradients(trained_floats(the_plan)),
       moments{DeviceArray<float>(moment_floats(the_plan, 0)), DeviceArray<float>(moment_floats(the_plan, 1))},
       running(the_plan.network.running_floats()),
-      statistics(the_plan.network.running_floats()),
+      mean(2 * the_plan.network.running_floats()),
+      var(the_plan.network.running_floats()),
       inv_std(the_plan.network.running_floats()),
       halted(1),
       arrivals(1) {

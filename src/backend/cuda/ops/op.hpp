@@ -20,9 +20,9 @@ struct Workspace {
   DeviceArray<float> parameters, gradients;
   DeviceArray<float> moments[2];  ///< what the optimiser keeps; empty where its rule keeps less
   DeviceArray<float> running;
-  /// What batch norms divide by in the step that runs, at the offsets of their running mean (and, for the
-  /// batch's variance, of their running variance).
-  DeviceArray<float> statistics, inv_std;
+  /// Of the batch norms in the step that runs, at the offsets of their running mean: the inverse deviation
+  /// and the variance; at twice these offsets the mean, as two floats (kernels/batch_norm/batch_norm.hpp).
+  DeviceArray<float> mean, var, inv_std;
   DeviceArray<unsigned> halted;    ///< one element: a loss was not finite
   DeviceArray<unsigned> arrivals;  ///< one element, 0 between launches
 
