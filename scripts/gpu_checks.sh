@@ -167,6 +167,7 @@ done
 if ((budget - SECONDS < 3)); then
   not_begun+=(pytorch)
 elif reason=$(timeout 60 python3 -c 'import torch; torch.zeros(1, device="cuda")' 2>&1); then
+  check parts-wide-pytorch 90 python3 "$root/scripts/pytorch_parity/torch_step_time.py" --network $wide --input 3x32x32
   check pytorch 900 python3 "$root/scripts/compare_pytorch.py" --bntrain "$bntrain" --device cuda --check speed \
     --json "$output/pytorch.json" --markdown "$output/pytorch.md"
 else
