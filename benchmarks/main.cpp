@@ -45,7 +45,7 @@ Contenders contenders(const NormCase& c, kernels::NormPass pass, const Options& 
     std::erase_if(all, [&](const auto& one) {
       return std::ranges::find(options.variants, variant_of(*one)) == options.variants.end();
     });
-  if (options.ours_only || c.pool > 0) return all;
+  if (options.ours_only) return all;
   for (auto& peer : cudnn_contenders(c, libraries)) all.push_back(std::move(peer));
   return all;
 }
