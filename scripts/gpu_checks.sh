@@ -3,17 +3,20 @@
 # the reference network and on random ones; the tests; training and the kernels timed; NVIDIA's sanitizers; PyTorch. Goes
 # on after a failure. Each part is a process of its own with a time limit, and its output is in the output folder as it
 # comes, so that a run that is cut off leaves what it had. The summary has failures first; exit code 1 where there are any.
-# usage: scripts/gpu_checks.sh [--budget SECONDS] [--build FOLDER] [OUTPUT_FOLDER]
+# usage: scripts/gpu_checks.sh [--budget SECONDS] [--seed N] [--build FOLDER] [OUTPUT_FOLDER]
 #   --budget SECONDS   begins nothing after that, and ends what runs then
+#   --seed N           other random networks than those of seed 1
 #   --build FOLDER     use what was built there; installs and builds nothing
 #   OUTPUT_FOLDER      build/gpu-checks when none is named
 set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
-usage() { sed -n '6,9s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '6,10s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 build= budget=1000000
+export seed=1
 while [[ ${1-} == --* ]]; do
   case $1 in
     --budget) [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage; budget=$2 ;;
+    --seed) [[ ${2-} =~ ^[0-9]+$ ]] || usage; seed=$2 ;;
     --build) [[ -n ${2-} ]] || usage; build=$2 ;;
     *) usage ;;
   esac
@@ -113,7 +116,7 @@ check_network() {  # FLAGS of a line of random_networks.py
 }
 check_random_networks() {
   local count=120 rc=0
-  python3 "$root/scripts/random_networks.py" --seed 1 --count $count >"$output/networks.txt" || return
+  python3 "$root/scripts/random_networks.py" --seed "$seed" --count $count >"$output/networks.txt" || return
   xargs -L 1 -P "$processes" bash -c 'check_network "$@"' bash <"$output/networks.txt" >"$output/networks.failed" || rc=1
   cat "$output/networks.failed"
   printf '%s of %s networks failed\n' "$(grep -c ^FAILED "$output/networks.failed" || true)" $count
@@ -169,7 +172,7 @@ if ((budget - SECONDS < 3)); then
 elif reason=$(timeout 60 python3 -c 'import torch; torch.zeros(1, device="cuda")' 2>&1); then
   check parts-wide-pytorch 90 python3 "$root/scripts/pytorch_parity/torch_step_time.py" --network $wide --input 3x32x32
   check pytorch 900 python3 "$root/scripts/compare_pytorch.py" --bntrain "$bntrain" --device cuda --check speed \
-    --json "$output/pytorch.json" --markdown "$output/pytorch.md"
+    ${BNTRAIN_DATA:+--data "$BNTRAIN_DATA"} --json "$output/pytorch.json" --markdown "$output/pytorch.md"
 else
   add_result pytorch "COULD NOT RUN: ${reason##*$'\n'}"
 fi

@@ -75,13 +75,14 @@ awk '{ print ($2 == "FAILED," ? 1 : $2 == "ok" ? 3 : 2) }' "$work/output/summary
 tool "$work/bin/compute-sanitizer" 'echo "========= ERROR SUMMARY: 0 errors"'
 
 # A budget that the first steps use up, and an end from outside.
-STEP_SECONDS=60 run --budget 8 --build "$work/build" "$work/output"
+STEP_SECONDS=60 run --budget 8 --seed 2 --build "$work/build" "$work/output"
 expect 0 '^info +ok' '^single-steps +NOT FINISHED: the budget was used up after [0-9] s' '^not begun, .*: random-networks kernel-tests .* pytorch$'
 PATH=$work/bin:$PATH BENCH_SECONDS=30 "$checks" --build "$work/build" "$work/cut" >"$work/said" 2>&1 & whole=$!
 for ((i = 0; i < 300; ++i)); do [[ ! -e $work/cut/kernels-256x20x24x24.log ]] || break; sleep 0.1; done
 kill $whole; rc=0; wait $whole || rc=$?
 expect 143 '^single-steps +ok'
 grep -q '^single-steps *ok' "$work/cut/results.txt" || fail 'leaves no results'
+run --seed; expect 2 '^usage: '
 run --budget soon --build "$work/build"; expect 2 '^usage: '
 
 tool "$work/bin/python3" 'echo "Traceback
