@@ -54,7 +54,10 @@ summarise() {
     ((${#not_begun[@]} == 0)) || printf 'not begun, the budget was used up: %s\n' "${not_begun[*]}"
     grep -E "$ok" "$results" || true
   } >"$output/summary.txt"
-  printf '\n%s\n' "$(cat "$output/summary.txt")"
+  printf '\n%s\n\n' "$(cat "$output/summary.txt")"
+  # The figures in short; the logs have their headings.
+  grep -hE ' (cold|hot) +(automatic|cudnn)' "$output"/kernels-*.log 2>/dev/null || true
+  grep -hE '^(sum of parts|real)' "$output"/{parts,training}-*.log "$output/parts.log" 2>/dev/null || true
 }
 part= not_begun=()
 trap summarise EXIT

@@ -42,7 +42,7 @@ for name in bntrain_{kernel_gpu_tests,cuda_tests,tests}; do
   *) echo "$*" >>"$RUNS" ;;
 esac'
 done
-tool "$work/build/bntrain_kernel_bench" 'sleep ${BENCH_SECONDS-0}'
+tool "$work/build/bntrain_kernel_bench" 'sleep ${BENCH_SECONDS-0}; echo "256x128  forward  cold  automatic (plain)  7.00"'
 tool "$work/bin/python3" '[[ $1 != */compare_losses.py && $1 != */random_networks.py ]] || exec /usr/bin/python3 "$@"'
 tool "$work/bin/compute-sanitizer" 'echo "========= ERROR SUMMARY: 0 errors"'
 export RUNS=$work/runs BAD_TEST=none
@@ -50,6 +50,7 @@ export RUNS=$work/runs BAD_TEST=none
 run --build "$work/build" "$work/output"
 expect 0 '^kernel-tests +ok' '^cuda-tests +ok' '^backend-tests +ok' '^racecheck-kernel-tests +ok' '^synccheck-kernel-bench +ok' '^memcheck-training +ok' \
   '^single-steps +ok' '^random-networks +ok' '^free-steps +ok' '^same-bits +ok' '^kernels-256x64x112x112 +ok' '^training-tf32 +ok' '^pytorch +ok'
+expect 0 '^256x128 +forward +cold +automatic' '^real'
 grep -q '^same-bits *ok' "$work/output/summary.txt" || fail 'no summary'
 [[ -e $work/output/initcheck-kernel-bench.log ]] || fail 'no log'
 [[ $(wc -l <"$work/output/networks.txt") == 120 ]] || fail 'not 120 networks'
