@@ -8,7 +8,7 @@
 #pragma once
 
 #include "batch_norm/batch_norm.hpp"
-#include "batch_norm/relu_maxpool.hpp"
+#include "batch_norm/maxpool.hpp"
 #include "elementwise/elementwise.hpp"
 #include "loss/softmax_cross_entropy.hpp"
 #include "optimizer/optimizer.hpp"

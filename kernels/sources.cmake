@@ -5,8 +5,10 @@ set(kernel_sources
   batch_norm/naive.cu
   batch_norm/on_chip_backward.cu
   batch_norm/on_chip_forward.cu
-  batch_norm/relu_maxpool_backward.cu
-  batch_norm/relu_maxpool_forward.cu
+  batch_norm/maxpool_backward.cu
+  batch_norm/maxpool_forward.cu
+  batch_norm/maxpool_inference.cu
+  batch_norm/maxpool_resident_backward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
   batch_norm/variant.cu
@@ -23,6 +25,7 @@ set(kernel_sources
 set(launch_cuda_sources simt/grid.cpp simt/launch.cpp simt/launch_cuda.cpp)
 set(launch_host_sources
   simt/grid.cpp
+  simt/host/access_counts.cpp
   simt/host/executor.cpp
   simt/host/fiber.cpp
   simt/host/launch.cpp

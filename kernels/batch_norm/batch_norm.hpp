@@ -3,7 +3,7 @@
 //
 // To read the kernels: naive.cu, the formulas as they are; then forward.cu and backward.cu, which launch the
 // parts in statistics.cu (moments.cuh, gradients.cuh: the arithmetic; iteration_space.cuh, register_tile.cuh:
-// which thread reads what), on_chip.cuh, and variant.cu, which chooses among them. relu_maxpool_*.cu are
+// which thread reads what), on_chip.cuh, and variant.cu, which chooses among them. maxpool_*.cu are
 // kernels of their own.
 //
 // Per channel over its n = batch * spatial values:

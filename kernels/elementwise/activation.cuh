@@ -21,17 +21,20 @@
 namespace bntrain::kernels {
 
 struct Identity {
+  static constexpr ActivationKind kKind = ActivationKind::none;
   SIMT_DEVICE float forward(float x) const { return x; }
   SIMT_DEVICE float backward(float, float dy) const { return dy; }
 };
 
 struct Relu {
+  static constexpr ActivationKind kKind = ActivationKind::relu;
   // Not fmaxf(x, 0), which would hide a NaN.
   SIMT_DEVICE float forward(float x) const { return x <= 0 ? 0.0f : x; }
   SIMT_DEVICE float backward(float y, float dy) const { return y <= 0 ? 0.0f : dy; }
 };
 
 struct LeakyRelu {
+  static constexpr ActivationKind kKind = ActivationKind::leaky_relu;
   float slope;
 
   SIMT_DEVICE float forward(float x) const { return x > 0 ? x : slope * x; }
@@ -40,6 +43,7 @@ struct LeakyRelu {
 };
 
 struct Sigmoid {
+  static constexpr ActivationKind kKind = ActivationKind::sigmoid;
   SIMT_DEVICE float forward(float x) const {
     const float e = std::exp(-std::fabs(x));
     return (x < 0 ? e : 1.0f) / (1.0f + e);
@@ -48,6 +52,7 @@ struct Sigmoid {
 };
 
 struct Silu {
+  static constexpr ActivationKind kKind = ActivationKind::silu;
   SIMT_DEVICE float forward(float x) const { return x * Sigmoid{}.forward(x); }
   SIMT_DEVICE float backward(float x, float dy) const {
     return dy * (Sigmoid{}.forward(x) * (1.0f + x * Sigmoid{}.forward(-x)));
@@ -55,6 +60,7 @@ struct Silu {
 };
 
 struct Gelu {
+  static constexpr ActivationKind kKind = ActivationKind::gelu;
   /// The normal distribution function Phi.
   SIMT_DEVICE static float distribution(float x) {
     constexpr float kInverseRoot2 = 0.707106781186547524f;

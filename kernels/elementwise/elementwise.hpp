@@ -50,7 +50,7 @@ void activation_backward(ActivationKind kind, float slope, std::int64_t size, co
 void add(std::int64_t size, const float* a, const float* b, float* out, const Stream& stream);
 
 /// y = the mean of each window. x: [batch, channels, height, width]; y: [batch, channels, out_height,
-/// out_width]; shape.relu is ignored. The two do not overlap.
+/// out_width]. The two do not overlap.
 void average_pool_forward(const PoolShape& shape, const float* x, float* y, const Stream& stream);
 
 /// dx = dy of the pixel's window / pool^2; 0 outside every window. They do not overlap.

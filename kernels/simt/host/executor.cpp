@@ -94,6 +94,8 @@ Unit::Unit(Launch& owner, std::size_t count)
 
 void Unit::start(std::int64_t first) {
   barrier = {.threads = static_cast<int>(threads.size()), .where = {}};
+  messages = 0;
+  stalls = 0;
   for (Cluster& cluster : clusters)
     cluster.barrier = {.threads = launch.config.cluster * launch.config.block, .where = {}};
   for (Block& block : blocks) {
@@ -102,6 +104,8 @@ void Unit::start(std::int64_t first) {
     ++first;
     block.barrier = {.threads = launch.config.block, .where = {}};
     block.warps.assign(static_cast<std::size_t>(launch.config.block / kLanes), {});
+    block.parts = {};
+    block.has_parts = false;
     block.remote = {};
     for (Block::Array& array : block.arrays) array.memory->poison();
   }
@@ -110,6 +114,10 @@ void Unit::start(std::int64_t first) {
     threads[i].wait = Wait::nothing;
     threads[i].mask = 0;
     threads[i].copies.clear();
+    threads[i].copy_groups = 0;
+    threads[i].waited_for_grids = false;
+    threads[i].polled.clear();
+    threads[i].messages = 0;
     threads[i].context.prepare(stacks[i], Stacks::kSize, &run_kernel);
   }
 }
@@ -131,6 +139,24 @@ bool Unit::pass() {
   }
   if (launch.settings.schedule == Schedule::random) std::shuffle(order.begin(), order.end(), launch.random);
   for (const std::uint32_t i : order) try_run(threads[i]);
+  return any;
+}
+
+void Unit::finish_counts() {
+  for (Block& block : blocks)
+    for (Warp& warp : block.warps) warp.traffic.finish(launch.counts);
+}
+
+bool Unit::wake_for_messages() {
+  // A thread may look at an old message again without waiting for a new one, but not for ever.
+  constexpr int kMostStalls = 100;
+  if (++stalls > kMostStalls) return false;
+  bool any = false;
+  for (Thread& thread : threads)
+    if (thread.wait == Wait::message) {
+      release(thread);
+      any = true;
+    }
   return any;
 }
 
@@ -162,8 +188,9 @@ void Launch::run() {
   }
   while (!units.empty()) {
     for (auto& unit : units) {
-      if (!unit->pass()) unit->report_deadlock();
+      if (!unit->pass() && !unit->wake_for_messages()) unit->report_deadlock();
       if (!unit->finished()) continue;
+      unit->finish_counts();
       if (waiting.empty()) {
         unit.reset();
       } else {
@@ -210,9 +237,11 @@ void Executor::launch(const kernels::KernelCall& call, const kernels::LaunchConf
                 .settings = settings_,
                 .random = std::mt19937(settings_.seed),
                 .scheduler = {},
-                .error = {}};
+                .error = {},
+                .counts = {}};
   try {
     launch.run();
+    if (settings_.count) counts_.push_back(launch.counts);
   } catch (...) {
     running = nullptr;
     throw;
