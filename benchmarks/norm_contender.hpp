@@ -11,12 +11,11 @@
 
 namespace bntrain::benchmarks {
 
-/// Device memory of one launch. Tensors in the case's layout, the rest [channels]. With pooling dy, y and
-/// argmax_values have a value a window.
+/// Device memory of one launch. Tensors in the case's layout, the rest [channels]. With pooling dy and y
+/// have a value a window.
 struct NormBuffers {
   const float *x, *dy, *gamma, *beta;
   float *y, *dx;
-  float* argmax_values;
   /// The backward pass reads mean and invstd; var is written by whoever has it. mean: high parts, then low
   /// ones, which cuDNN has not.
   float *mean, *var, *invstd;
@@ -62,8 +61,8 @@ inline constexpr kernels::NormVariant kVariants[] = {
     kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::cluster,
     kernels::NormVariant::persistent, kernels::NormVariant::l2_groups};
 
-/// "automatic (cluster)" and every variant, for a pass of the case; with pooling the kernels that the CUDA
-/// backend launches for it, "fused".
+/// "automatic (cluster)" and every variant, for a pass of the case; with pooling the kernels that
+/// the CUDA backend launches for it, "automatic (fused)".
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream);
 
 }  // namespace bntrain::benchmarks

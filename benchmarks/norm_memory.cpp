@@ -25,7 +25,6 @@ NormTensors::NormTensors(const NormCase& c, NormPass pass, std::uint64_t seed,
     : pass_(pass),
       x_(c.size()),
       dy_(pass == NormPass::backward ? c.out_size() : 0),
-      argmax_values_(c.pool > 0 ? c.out_size() : 0),
       result_(pass == NormPass::forward ? c.out_size() : c.size()) {
   // Off centre, so that means and sums have no zero for an expected value.
   fill_uniform(x_.size(), seed, -1, 2, x_.data(), stream.kernels());
@@ -34,7 +33,6 @@ NormTensors::NormTensors(const NormCase& c, NormPass pass, std::uint64_t seed,
 
 void NormTensors::put_into(NormBuffers& buffers) const {
   buffers.x = x_.data();
-  buffers.argmax_values = argmax_values_.size() > 0 ? argmax_values_.data() : nullptr;
   buffers.dy = pass_ == NormPass::backward ? dy_.data() : nullptr;
   buffers.y = buffers.dx = result_.data();
 }
@@ -69,7 +67,6 @@ NormBuffers NormMemory::buffers(std::int64_t set) const {
                 .beta = at(beta),
                 .y = nullptr,
                 .dx = nullptr,
-                .argmax_values = nullptr,
                 .mean = at(mean),
                 .var = at(var),
                 .invstd = at(invstd),

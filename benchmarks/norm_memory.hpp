@@ -23,7 +23,7 @@ class NormTensors {
 
  private:
   kernels::NormPass pass_;
-  cuda::DeviceArray<float> x_, dy_, argmax_values_, result_;
+  cuda::DeviceArray<float> x_, dy_, result_;
 };
 
 /// `sets` sets of tensors, all with the same numbers, and what the launches share: parameters, statistics,

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "benchmarks/norm_contender.hpp"
 
 namespace bntrain::benchmarks {
@@ -47,41 +45,30 @@ class OurNorm final : public NormContender {
   cuda::DeviceArray<std::byte> workspace_;
 };
 
-/// Batch norm, ReLU and max pooling as one op of the CUDA backend.
+/// Batch norm, ReLU and max pooling in one.
 class OurBlock final : public NormContender {
  public:
   OurBlock(const NormCase& c, cuda::DeviceStream& stream)
       : NormContender("automatic (fused)", false),
-        norm_shape_(c.shape()),
-        shape_{c.batch, c.channels, c.height, c.width, c.pool, true},
+        shape_{c.batch, c.channels, c.height, c.width, c.pool},
         stream_(stream),
-        moments_(c.channels),
-        workspace_(std::max(kernels::batch_norm_workspace(norm_shape_),
-                            kernels::batch_norm_relu_maxpool_backward_workspace(shape_))) {}
+        workspace_(kernels::batch_norm_maxpool_workspace(shape_)) {}
 
   void forward(const NormBuffers& b) override {
-    const kernels::Stream stream = stream_.kernels();
-    kernels::batch_norm_statistics(norm_shape_, b.x, moments_.data(), workspace_.data(), stream);
-    kernels::batch_norm_finalize(1, norm_shape_.channels, moments_.data(),
-                                 {.eps = kEps, .momentum = kMomentum}, b.mean, b.var, b.invstd, nullptr,
-                                 nullptr, stream);
-    kernels::batch_norm_relu_maxpool_forward(shape_, b.x, norm(b), b.y, b.argmax_values, stream);
+    kernels::batch_norm_maxpool_forward(shape_, kRelu, kEps, b.x, b.gamma, b.beta, b.y, b.mean, b.var,
+                                        b.invstd, workspace_.data(), stream_.kernels());
   }
 
-  void prepare_backward(const NormBuffers& b) override { forward(b); }
-
   void backward(const NormBuffers& b) override {
-    kernels::batch_norm_relu_maxpool_backward(shape_, b.x, b.argmax_values, b.dy, norm(b), b.dgamma, b.dbeta,
-                                              b.dx, workspace_.data(), stream_.kernels());
+    kernels::batch_norm_maxpool_backward(shape_, kRelu, b.x, b.dy, {b.mean, b.invstd, b.gamma, b.beta}, b.dx,
+                                         b.dgamma, b.dbeta, workspace_.data(), stream_.kernels());
   }
 
  private:
-  static kernels::ChannelNorm norm(const NormBuffers& b) { return {b.mean, b.invstd, b.gamma, b.beta}; }
+  static constexpr Activation kRelu{.kind = ActivationKind::relu};
 
-  kernels::NormShape norm_shape_;
   kernels::PoolShape shape_;
   cuda::DeviceStream& stream_;
-  cuda::DeviceArray<kernels::ChannelMoments> moments_;
   cuda::DeviceArray<std::byte> workspace_;
 };
 
