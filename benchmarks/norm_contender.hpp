@@ -58,10 +58,10 @@ class NormContender {
 using Contenders = std::vector<std::unique_ptr<NormContender>>;
 
 inline constexpr kernels::NormVariant kVariants[] = {
-    kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::cluster,
+    kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::resident,
     kernels::NormVariant::persistent, kernels::NormVariant::l2_groups};
 
-/// "automatic (cluster)" and every variant, for a pass of the case; with pooling the kernels that
+/// "automatic (resident)" and every variant, for a pass of the case; with pooling the kernels that
 /// the CUDA backend launches for it, "automatic (fused)".
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream);
 
