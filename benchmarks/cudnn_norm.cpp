@@ -103,6 +103,85 @@ class CudnnNorm final : public NormContender {
   cuda::DeviceArray<std::byte> workspace_, reserve_;
 };
 
+using ActivationDescriptor =
+    std::unique_ptr<cudnnActivationStruct, cuda::Destroy<cudnnDestroyActivationDescriptor>>;
+using PoolingDescriptor = std::unique_ptr<cudnnPoolingStruct, cuda::Destroy<cudnnDestroyPoolingDescriptor>>;
+
+ActivationDescriptor make_relu() {
+  cudnnActivationDescriptor_t descriptor = nullptr;
+  BNTRAIN_CUDA_CHECK(cudnnCreateActivationDescriptor(&descriptor));
+  ActivationDescriptor relu(descriptor);
+  BNTRAIN_CUDA_CHECK(cudnnSetActivationDescriptor(descriptor, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0));
+  return relu;
+}
+
+PoolingDescriptor make_pooling(int window) {
+  cudnnPoolingDescriptor_t descriptor = nullptr;
+  BNTRAIN_CUDA_CHECK(cudnnCreatePoolingDescriptor(&descriptor));
+  PoolingDescriptor pooling(descriptor);
+  BNTRAIN_CUDA_CHECK(cudnnSetPooling2dDescriptor(descriptor, CUDNN_POOLING_MAX_DETERMINISTIC,
+                                                 CUDNN_PROPAGATE_NAN, window, window, 0, 0, window, window));
+  return pooling;
+}
+
+/// Batch norm, ReLU in place and max pooling, one call each. What is between them is in memory of its own,
+/// the same for all sets: cuDNN finds more in the cache than ours.
+class CudnnBlock final : public NormContender {
+ public:
+  CudnnBlock(const char* name, const NormCase& c, cudnnBatchNormMode_t mode, cuda::MathLibraries& libraries)
+      : NormContender(name, true),
+        cudnn_(libraries.impl().cudnn()),
+        norm_(name, c, mode, libraries),
+        relu_(make_relu()),
+        pooling_(make_pooling(static_cast<int>(c.pool))),
+        pixels_(tensor_of(c)),
+        windows_(tensor_of({c.batch, c.channels, c.out_height(), c.out_width()})),
+        activated_(c.size()),
+        gradient_(c.size()),
+        pooled_(c.out_size()) {}
+
+  void forward(const NormBuffers& b) override {
+    NormBuffers norm = b;
+    norm.y = activated_.data();
+    norm_.forward(norm);
+    check(cudnnActivationForward(cudnn_, relu_.get(), &kOne, pixels_.get(), activated_.data(), &kZero,
+                                 pixels_.get(), activated_.data()),
+          "cudnnActivationForward");
+    check(cudnnPoolingForward(cudnn_, pooling_.get(), &kOne, pixels_.get(), activated_.data(), &kZero,
+                              windows_.get(), b.y),
+          "cudnnPoolingForward");
+  }
+
+  /// It also gives the pooled output, which the gradient of the pooling reads.
+  void prepare_backward(const NormBuffers& b) override {
+    NormBuffers kept = b;
+    kept.y = pooled_.data();
+    forward(kept);
+  }
+
+  void backward(const NormBuffers& b) override {
+    check(
+        cudnnPoolingBackward(cudnn_, pooling_.get(), &kOne, windows_.get(), pooled_.data(), windows_.get(),
+                             b.dy, pixels_.get(), activated_.data(), &kZero, pixels_.get(), gradient_.data()),
+        "cudnnPoolingBackward");
+    check(cudnnActivationBackward(cudnn_, relu_.get(), &kOne, pixels_.get(), activated_.data(), pixels_.get(),
+                                  gradient_.data(), pixels_.get(), activated_.data(), &kZero, pixels_.get(),
+                                  gradient_.data()),
+          "cudnnActivationBackward");
+    NormBuffers norm = b;
+    norm.dy = gradient_.data();
+    norm_.backward(norm);
+  }
+
+ private:
+  cudnnContext* cudnn_;
+  CudnnNorm norm_;
+  ActivationDescriptor relu_;
+  PoolingDescriptor pooling_;
+  cuda::TensorDescriptor pixels_, windows_;
+  cuda::DeviceArray<float> activated_, gradient_, pooled_;
+};
+
 /// A mode that cuDNN does not have for the shape.
 class Refused final : public NormContender {
  public:
@@ -120,7 +199,10 @@ Contenders cudnn_contenders(const NormCase& c, cuda::MathLibraries& libraries) {
   Contenders all;
   const auto add = [&](const char* name, cudnnBatchNormMode_t mode) {
     try {
-      all.push_back(std::make_unique<CudnnNorm>(name, c, mode, libraries));
+      if (c.pool > 0)
+        all.push_back(std::make_unique<CudnnBlock>(name, c, mode, libraries));
+      else
+        all.push_back(std::make_unique<CudnnNorm>(name, c, mode, libraries));
     } catch (const Unsupported& reason) {
       all.push_back(std::make_unique<Refused>(name, reason.what()));
     }

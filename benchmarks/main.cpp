@@ -1,5 +1,6 @@
 // bntrain_kernel_bench: the batch norm kernels beside cuDNN's, on the GPU here.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -20,15 +21,31 @@ using namespace bntrain::benchmarks;
 
 struct Options {
   std::vector<std::string> shapes{std::begin(kNormShapes), std::end(kNormShapes)};
+  std::vector<std::string> variants;  ///< of ours; all when empty
   int samples = 25;
   bool ours_only = false;
   std::string json;
 };
 
-Contenders contenders(const NormCase& c, kernels::NormPass pass, bool ours_only, cuda::DeviceStream& stream,
-                      cuda::MathLibraries& libraries) {
+std::vector<std::string> variant_names() {
+  std::vector<std::string> names{"automatic"};
+  for (const kernels::NormVariant variant : kVariants) names.emplace_back(to_string(variant));
+  return names;
+}
+
+/// "automatic" of "automatic (cluster)".
+std::string variant_of(const NormContender& contender) {
+  return contender.name().substr(0, contender.name().find(' '));
+}
+
+Contenders contenders(const NormCase& c, kernels::NormPass pass, const Options& options,
+                      cuda::DeviceStream& stream, cuda::MathLibraries& libraries) {
   Contenders all = our_contenders(c, pass, stream);
-  if (ours_only) return all;
+  if (!options.variants.empty())
+    std::erase_if(all, [&](const auto& one) {
+      return std::ranges::find(options.variants, variant_of(*one)) == options.variants.end();
+    });
+  if (options.ours_only) return all;
   for (auto& peer : cudnn_contenders(c, libraries)) all.push_back(std::move(peer));
   return all;
 }
@@ -41,19 +58,19 @@ NormReport measure(const Options& options) {
   const cuda::Gpu gpu = cuda::usable_gpu();
   cuda::DeviceStream stream;
   cuda::MathLibraries libraries(stream, Precision::fp32);
-  NormReport report{.device = cuda::to_string(gpu),
-                    .versions = "CUDA " + cuda::runtime_version() + ", " + libraries.versions(),
-                    .seed = std::random_device{}(),
-                    .options = {.samples = options.samples,
-                                .cache_bytes = kernels::device_limits(stream.kernels()).l2_bytes},
-                    .copy_bytes_per_second = cuda::measure_peaks(stream).copy_bytes_per_second,
-                    .rows = {}};
+  const std::int64_t cache_bytes = kernels::device_limits(stream.kernels()).l2_bytes;
+  NormReport report{
+      .device = cuda::to_string(gpu),
+      .versions = "CUDA " + cuda::runtime_version() + ", " + libraries.versions(),
+      .seed = std::random_device{}(),
+      .options = {.samples = options.samples, .cache_bytes = cache_bytes},
+      .copy_bytes_per_second = cuda::measure_peaks(stream, kCacheFill * cache_bytes).copy_bytes_per_second,
+      .rows = {}};
   for (const NormCase& c : cases) {
     std::fprintf(stderr, "%s, %s ...\n", to_string(c).c_str(), to_string(c.layout));
-    const NormProblem problem(c, report.seed);
     for (const auto pass : {kernels::NormPass::forward, kernels::NormPass::backward}) {
       const std::vector<NormRow> rows = time_norm(
-          problem, pass, contenders(c, pass, options.ours_only, stream, libraries), report.options, stream);
+          c, pass, report.seed, contenders(c, pass, options, stream, libraries), report.options, stream);
       report.rows.insert(report.rows.end(), rows.begin(), rows.end());
     }
   }
@@ -81,10 +98,14 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app{
       "Times bntrain's batch norm kernels and cuDNN's on the GPU here, after checking what they compute."};
-  app.add_option("--shapes", options.shapes,
-                 "batch x channels [x height x width] of each, as in 256x20x24x24 65536x1024")
+  app.add_option(
+         "--shapes", options.shapes,
+         "batch x channels [x height x width] of each, as in 256x20x24x24 65536x1024, with pooling as in "
+         "256x20x24x24+relu+maxpool2")
       ->capture_default_str();
-  app.add_option("--samples", options.samples, "timings of each row")
+  app.add_option("--variant", options.variants, "of bntrain's kernels, only these; cuDNN's always")
+      ->check(CLI::IsMember(variant_names()));
+  app.add_option("--samples", options.samples, "timings of each row, at most")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
   app.add_flag("--ours-only", options.ours_only, "without cuDNN, for sanitizers and profilers");

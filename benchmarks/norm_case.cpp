@@ -1,12 +1,18 @@
 #include "benchmarks/norm_case.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "bntrain/error.hpp"
 
 namespace bntrain::benchmarks {
 
-NormCase parse_norm_case(std::string_view text) {
+namespace {
+
+constexpr std::string_view kPooling = "+relu+maxpool";
+
+/// Sizes, all at least 1, with an x between them; nothing where the text is something else.
+std::vector<std::int64_t> parse_sizes(std::string_view text) {
   std::vector<std::int64_t> sizes;
   const char* at = text.data();
   const char* const end = at + text.size();
@@ -14,26 +20,37 @@ NormCase parse_norm_case(std::string_view text) {
     std::int64_t size = 0;
     const auto [behind, error] = std::from_chars(at, end, size);
     const bool separated = behind == end || (*behind == 'x' && behind + 1 != end);
-    if (error != std::errc{} || size < 1 || !separated) {
-      sizes.clear();
-      break;
-    }
+    if (error != std::errc{} || size < 1 || !separated) return {};
     sizes.push_back(size);
     at = behind == end ? end : behind + 1;
   }
-  if (sizes.size() != 2 && sizes.size() != 4)
+  return sizes;
+}
+
+}  // namespace
+
+NormCase parse_norm_case(std::string_view text) {
+  const std::size_t behind = text.find(kPooling);
+  const bool pools = behind != std::string_view::npos;
+  std::vector<std::int64_t> sizes = parse_sizes(text.substr(0, behind));
+  const std::vector<std::int64_t> window =
+      pools ? parse_sizes(text.substr(behind + kPooling.size())) : std::vector<std::int64_t>{0};
+  const bool fits = sizes.size() == 4 && window.size() == 1 && window[0] <= std::min(sizes[2], sizes[3]);
+  if (pools ? !fits : sizes.size() != 2 && sizes.size() != 4)
     throw Error(ErrorKind::usage,
                 "\"" + std::string(text) +
-                    "\" is no shape: wanted are batch x channels, as in 65536x1024, or batch x "
-                    "channels x height x width, as in 256x20x24x24");
+                    "\" is no shape: wanted are batch x channels, as in 65536x1024, batch x channels x "
+                    "height x width, as in 256x20x24x24, or the latter with a pooling that fits, as in "
+                    "256x20x24x24+relu+maxpool2");
   sizes.resize(4, 1);
-  return {sizes[0], sizes[1], sizes[2], sizes[3]};
+  return {sizes[0], sizes[1], sizes[2], sizes[3], kernels::Layout::channels_first, window[0]};
 }
 
 std::string to_string(const NormCase& c) {
   std::string text = std::to_string(c.batch) + "x" + std::to_string(c.channels);
-  if (c.height * c.width > 1) text += "x" + std::to_string(c.height) + "x" + std::to_string(c.width);
-  return text;
+  if (c.height * c.width > 1 || c.pool > 0)
+    text += "x" + std::to_string(c.height) + "x" + std::to_string(c.width);
+  return c.pool > 0 ? text + std::string(kPooling) + std::to_string(c.pool) : text;
 }
 
 const char* to_string(kernels::Layout layout) {
@@ -48,13 +65,13 @@ std::vector<NormCase> layouts_of(const NormCase& c) {
   NormCase first = c, last = c;
   first.layout = kernels::Layout::channels_first;
   last.layout = kernels::Layout::channels_last;
-  if (c.height * c.width == 1) return {first};
+  if (c.height * c.width == 1 || c.pool > 0) return {first};
   return {first, last};
 }
 
 std::int64_t bytes_moved(const NormCase& c, kernels::NormPass pass) {
-  const std::int64_t tensors = pass == kernels::NormPass::forward ? 2 : 3;
-  return tensors * c.size() * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t inputs = pass == kernels::NormPass::forward ? 1 : 2;
+  return (inputs * c.size() + c.out_size()) * static_cast<std::int64_t>(sizeof(float));
 }
 
 std::int64_t cold_sets(std::int64_t set_bytes, std::int64_t cache_bytes) {

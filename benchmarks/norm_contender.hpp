@@ -11,7 +11,8 @@
 
 namespace bntrain::benchmarks {
 
-/// Device memory of one launch. Tensors in the case's layout, the rest [channels].
+/// Device memory of one launch. Tensors in the case's layout, the rest [channels]. With pooling dy and y
+/// have a value a window.
 struct NormBuffers {
   const float *x, *dy, *gamma, *beta;
   float *y, *dx;
@@ -56,7 +57,12 @@ class NormContender {
 
 using Contenders = std::vector<std::unique_ptr<NormContender>>;
 
-/// "automatic (cluster)" and every variant, for a pass of the case.
+inline constexpr kernels::NormVariant kVariants[] = {
+    kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::resident,
+    kernels::NormVariant::persistent, kernels::NormVariant::l2_groups};
+
+/// "automatic (resident)" and every variant, for a pass of the case; with pooling the kernels that
+/// the CUDA backend launches for it, "automatic (fused)".
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream);
 
 }  // namespace bntrain::benchmarks

@@ -126,7 +126,9 @@ std::string norm_table(const NormReport& report) {
   for (const NormRow& row : report.rows) lines.push_back(line_of(row, report));
   return fmt::format(
       "device  {}\nwith    {}\ncopy    {:.0f} GB/s (bytes read + written), L2 cache {:.0f} MB, seed {}\n"
-      "rows    us: median of {} samples of a launch, timed by events around a captured graph of at least {}; "
+      "rows    us: median of at most {} samples of a launch, timed by events around a captured graph of {} "
+      "(large tensors: fewer, small "
+      "ones: more); "
       "spread: "
       "interquartile range\n"
       "        MB: the least that the pass moves, 2 tensors forward and 3 backward; x cuDNN: times as fast "

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "benchmarks/norm_problem.hpp"
+#include "benchmarks/norm_memory.hpp"
 #include "core/quartiles.hpp"
 
 namespace bntrain::benchmarks {
@@ -32,19 +32,23 @@ struct NormRow {
 };
 
 struct TimingOptions {
-  int samples = 25;
-  std::int64_t launches_a_sample = 20;  ///< at least; every set is used equally often
+  int samples = 25;                     ///< at most
+  double row_seconds = 0.15;            ///< after which a row gets no more samples than kFewestSamples
+  std::int64_t launches_a_sample = 20;  ///< at least, fewer of large tensors; every set is used equally often
   std::int64_t cache_bytes = 0;         ///< of the device's L2
 };
 
+inline constexpr int kFewestSamples = 3;
+
 /// Seconds of one launch, once a sample. The launches of a sample are one captured graph, so that short ones
 /// are not timed at the speed of the host; events stand around it.
-std::vector<double> time_launches(cuda::DeviceStream& stream, std::int64_t launches, int samples,
+std::vector<double> time_launches(cuda::DeviceStream& stream, std::int64_t launches,
+                                  const TimingOptions& options,
                                   const std::function<void(std::int64_t)>& launch);
 
-/// A row for each contender, cold and, where one set fits into the cache, hot. Times are only taken of right
-/// results.
-std::vector<NormRow> time_norm(const NormProblem& problem, kernels::NormPass pass,
+/// A row for each contender, cold and, where one set fits into the cache, hot, on random numbers of `seed`.
+/// Times are only taken of right results.
+std::vector<NormRow> time_norm(const NormCase& c, kernels::NormPass pass, std::uint64_t seed,
                                const Contenders& contenders, const TimingOptions& options,
                                cuda::DeviceStream& stream);
 

@@ -45,15 +45,45 @@ class OurNorm final : public NormContender {
   cuda::DeviceArray<std::byte> workspace_;
 };
 
+/// Batch norm, ReLU and max pooling in one.
+class OurBlock final : public NormContender {
+ public:
+  OurBlock(const NormCase& c, cuda::DeviceStream& stream)
+      : NormContender("automatic (fused)", false),
+        shape_{c.batch, c.channels, c.height, c.width, c.pool},
+        stream_(stream),
+        workspace_(kernels::batch_norm_maxpool_workspace(shape_)) {}
+
+  void forward(const NormBuffers& b) override {
+    kernels::batch_norm_maxpool_forward(shape_, kRelu, kEps, b.x, b.gamma, b.beta, b.y, b.mean, b.var,
+                                        b.invstd, workspace_.data(), stream_.kernels());
+  }
+
+  void backward(const NormBuffers& b) override {
+    kernels::batch_norm_maxpool_backward(shape_, kRelu, b.x, b.dy, {b.mean, b.invstd, b.gamma, b.beta}, b.dx,
+                                         b.dgamma, b.dbeta, workspace_.data(), stream_.kernels());
+  }
+
+ private:
+  static constexpr Activation kRelu{.kind = ActivationKind::relu};
+
+  kernels::PoolShape shape_;
+  cuda::DeviceStream& stream_;
+  cuda::DeviceArray<std::byte> workspace_;
+};
+
 }  // namespace
 
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream) {
-  const NormVariant chosen = kernels::batch_norm_variant(pass, c.shape(), stream.kernels());
   Contenders all;
+  if (c.pool > 0) {
+    all.push_back(std::make_unique<OurBlock>(c, stream));
+    return all;
+  }
+  const NormVariant chosen = kernels::batch_norm_variant(pass, c.shape(), stream.kernels());
   all.push_back(std::make_unique<OurNorm>(std::string("automatic (") + to_string(chosen) + ")", c,
                                           NormVariant::automatic, stream));
-  for (const NormVariant variant :
-       {NormVariant::plain, NormVariant::cluster, NormVariant::persistent, NormVariant::l2_groups})
+  for (const NormVariant variant : kVariants)
     all.push_back(std::make_unique<OurNorm>(to_string(variant), c, variant, stream));
   return all;
 }

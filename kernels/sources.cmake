@@ -9,6 +9,9 @@ set(kernel_sources
   batch_norm/maxpool_forward.cu
   batch_norm/maxpool_inference.cu
   batch_norm/maxpool_resident_backward.cu
+  batch_norm/resident.cu
+  batch_norm/resident_backward.cu
+  batch_norm/resident_forward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
   batch_norm/variant.cu

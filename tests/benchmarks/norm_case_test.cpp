@@ -14,12 +14,15 @@ using kernels::NormPass;
 TEST(NormCase, IsReadFromItsText) {
   EXPECT_EQ(parse_norm_case("256x20x24x12"), (NormCase{256, 20, 24, 12}));
   EXPECT_EQ(parse_norm_case("65536x1024"), (NormCase{65536, 1024, 1, 1}));
+  EXPECT_EQ(parse_norm_case("2x3x9x5+relu+maxpool2"), (NormCase{2, 3, 9, 5, Layout::channels_first, 2}));
   for (const char* text : kNormShapes) EXPECT_EQ(to_string(parse_norm_case(text)), text);
 }
 
 TEST(NormCase, RefusesWhatIsNoShape) {
-  for (const char* text : {"", "x", "256", "256x", "x256", "1x2x3", "1x2x3x4x5", "256x0", "256x-1",
-                           "256x20x24x24 ", "2.5x3", "99999999999999999999x1"}) {
+  for (const char* text :
+       {"", "x", "256", "256x", "x256", "1x2x3", "1x2x3x4x5", "256x0", "256x-1", "256x20x24x24 ", "2.5x3",
+        "256x20+relu+maxpool2", "2x3x4x5+relu+maxpool", "2x3x4x5+relu+maxpool0", "2x3x4x5+relu+maxpool5",
+        "2x3x4x5+relu+maxpool2x2", "99999999999999999999x1"}) {
     try {
       parse_norm_case(text);
       ADD_FAILURE() << text;
@@ -34,6 +37,14 @@ TEST(NormCase, HasTwoLayoutsWhereTheyDiffer) {
   EXPECT_THAT(layouts_of({2, 3}), testing::ElementsAre(NormCase{2, 3}));
   EXPECT_THAT(layouts_of({2, 3, 4, 5}), testing::ElementsAre(NormCase{2, 3, 4, 5, Layout::channels_first},
                                                              NormCase{2, 3, 4, 5, Layout::channels_last}));
+}
+
+TEST(NormCase, PoolsChannelsFirst) {
+  const NormCase pooled{2, 3, 9, 5, Layout::channels_first, 2};
+  EXPECT_THAT(layouts_of(pooled), testing::ElementsAre(pooled));
+  EXPECT_EQ(pooled.out_size(), 2 * 3 * 4 * 2);
+  EXPECT_EQ(bytes_moved(pooled, NormPass::forward), (270 + 48) * 4);
+  EXPECT_EQ(bytes_moved(pooled, NormPass::backward), (270 + 270 + 48) * 4);
 }
 
 TEST(NormCase, CountsTwoTensorsForwardAndThreeBackward) {

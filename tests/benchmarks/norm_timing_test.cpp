@@ -7,6 +7,8 @@
 #include <limits>
 #include <set>
 
+#include "support/reference.hpp"
+
 namespace bntrain::benchmarks {
 namespace {
 
@@ -20,7 +22,7 @@ class NormTiming : public testing::Test {
  protected:
   std::vector<NormRow> rows_of(const NormCase& c, NormPass pass, std::int64_t cache_bytes = 1) {
     const TimingOptions options{.samples = 2, .launches_a_sample = 1, .cache_bytes = cache_bytes};
-    return time_norm(NormProblem(c, 7), pass, our_contenders(c, pass, stream), options, stream);
+    return time_norm(c, pass, 7, our_contenders(c, pass, stream), options, stream);
   }
 
   cuda::DeviceStream stream;
@@ -30,7 +32,7 @@ TEST_F(NormTiming, EveryVariantThatServesTheShapeIsRightAndTimed) {
   for (const Layout layout : {Layout::channels_first, Layout::channels_last})
     for (const NormPass pass : kPasses) {
       const std::vector<NormRow> rows = rows_of({6, 5, 4, 3, layout}, pass);
-      ASSERT_EQ(rows.size(), 5u);
+      ASSERT_EQ(rows.size(), 1 + std::size(kVariants));
       EXPECT_THAT(rows[0].contender, HasSubstr("automatic ("));
       for (const NormRow& row : rows) {
         EXPECT_TRUE(row.timed()) << row.contender << ": " << row.refusal;
@@ -38,6 +40,19 @@ TEST_F(NormTiming, EveryVariantThatServesTheShapeIsRightAndTimed) {
         EXPECT_LT(row.error, 1e-6) << row.contender;
         EXPECT_GT(row.seconds.median, 0);
       }
+    }
+}
+
+TEST_F(NormTiming, TheFusedBlockIsRightAndTimed) {
+  for (const NormCase& c : {NormCase{3, 4, 6, 8, Layout::channels_first, 2},
+                            NormCase{5, 3, 7, 5, Layout::channels_first, 2},  // pixels outside every window
+                            NormCase{4, 2, 6, 7, Layout::channels_first, 3}})
+    for (const NormPass pass : kPasses) {
+      const std::vector<NormRow> rows = rows_of(c, pass);
+      ASSERT_EQ(rows.size(), 1u);
+      EXPECT_TRUE(rows[0].timed()) << to_string(c) << " " << to_string(pass) << ": " << rows[0].error;
+      EXPECT_GT(rows[0].error, 0) << "compared with nothing";
+      EXPECT_LT(rows[0].error, 1e-6);
     }
 }
 
@@ -49,43 +64,61 @@ TEST_F(NormTiming, AVariantThatCannotServeSaysWhy) {
   EXPECT_THAT(l2->refusal, HasSubstr("L2 cache cannot hold"));
 }
 
-/// Counts what it is asked for; the passes are right, but for one value where `spoil` says so.
+/// Counts what it is asked for; the passes are the reference's of tests/support, which knows nothing of the
+/// benchmark's, but for one value where `spoil` says so.
 class Probe final : public NormContender {
  public:
-  Probe(const NormProblem& problem, cuda::DeviceStream& stream, float spoil)
-      : NormContender("probe", true), problem_(problem), stream_(stream), spoil_(spoil) {}
+  Probe(const NormCase& c, cuda::DeviceStream& stream, float spoil)
+      : NormContender("probe", true), case_(c), stream_(stream), spoil_(spoil) {}
 
   void forward(const NormBuffers& b) override {
-    note(b, b.y);
+    note(b.y);
     if (launches > 1) return;
-    write(b.y, problem_.y);
-    write(b.mean, problem_.exact_mean);
-    write(b.invstd, std::vector<double>(problem_.invstd.begin(), problem_.invstd.end()));
+    const reference::NormForward right =
+        reference::norm_forward(of_tensor(b.x), of_channels(b.gamma), of_channels(b.beta), shape(), kEps);
+    write_tensor(b.y, right.y);
+    write(b.mean, right.mean);
+    reference::Values inv_std;
+    for (const double var : right.var) inv_std.push_back(1 / std::sqrt(var + kEps));
+    write(b.invstd, inv_std);
   }
   void prepare_backward(const NormBuffers&) override { ++prepared; }
   void backward(const NormBuffers& b) override {
-    note(b, b.dx);
+    note(b.dx);
     if (launches > 1) return;
-    write(b.dx, problem_.dx);
-    write(b.dgamma, problem_.dgamma);
-    write(b.dbeta, problem_.dbeta);
+    const reference::NormGradients right =
+        reference::norm_backward(of_tensor(b.x), of_tensor(b.dy), of_channels(b.gamma), shape(), kEps);
+    write_tensor(b.dx, right.x);
+    write(b.dgamma, right.gamma);
+    write(b.dbeta, right.beta);
   }
 
   int launches = 0, prepared = 0;
   std::vector<const float*> outputs;
 
  private:
-  void note(const NormBuffers&, const float* output) {
+  reference::NormShape shape() const { return {case_.batch, case_.channels, case_.height * case_.width}; }
+  reference::Values read(const float* from, std::int64_t size) const {
+    std::vector<float> values(static_cast<std::size_t>(size));
+    stream_.download(values.data(), from, size * static_cast<std::int64_t>(sizeof(float)));
+    return reference::widen(values);
+  }
+  reference::Values of_tensor(const float* from) const { return read(from, case_.size()); }
+  reference::Values of_channels(const float* from) const { return read(from, case_.channels); }
+  void note(const float* output) {
     ++launches;
     outputs.push_back(output);
   }
-  void write(float* to, const std::vector<double>& values) {
-    std::vector<float> written(values.begin(), values.end());
-    if (values.size() == problem_.y.size()) written.back() += spoil_;
+  void write(float* to, const reference::Values& values) {
+    const std::vector<float> written = reference::narrow(values);
     stream_.upload(to, written.data(), static_cast<std::int64_t>(written.size() * sizeof(float)));
   }
+  void write_tensor(float* to, reference::Values values) {
+    values.back() += static_cast<double>(spoil_);
+    write(to, values);
+  }
 
-  const NormProblem& problem_;
+  NormCase case_;
   cuda::DeviceStream& stream_;
   float spoil_;
 };
@@ -103,10 +136,10 @@ class NormTimingOfProbes : public testing::TestWithParam<NormPass> {
   /// One probe's rows; a set of the case has 240 or 360 bytes.
   std::vector<NormRow> run(std::int64_t cache_bytes, std::int64_t launches_a_sample, float spoil = 0) {
     Contenders contenders;
-    contenders.push_back(std::make_unique<Probe>(problem, stream, spoil));
+    contenders.push_back(std::make_unique<Probe>(kCase, stream, spoil));
     const TimingOptions options{
         .samples = 3, .launches_a_sample = launches_a_sample, .cache_bytes = cache_bytes};
-    const std::vector<NormRow> rows = time_norm(problem, GetParam(), contenders, options, stream);
+    const std::vector<NormRow> rows = time_norm(kCase, GetParam(), 1, contenders, options, stream);
     const auto& probe = static_cast<Probe&>(*contenders[0]);
     launches = probe.launches;
     outputs = probe.outputs;
@@ -115,7 +148,7 @@ class NormTimingOfProbes : public testing::TestWithParam<NormPass> {
   }
 
   cuda::DeviceStream stream;
-  const NormProblem problem{{2, 3, 5, 1}, 1};
+  static constexpr NormCase kCase{2, 3, 5, 1};
   int launches = 0;
   std::vector<const float*> outputs;
 };
@@ -142,10 +175,10 @@ TEST_P(NormTimingOfProbes, AWrongResultIsNeverTimed) {
 
 TEST_P(NormTimingOfProbes, TheResultOfTheContenderBeforeCountsForNobody) {
   Contenders contenders;
-  contenders.push_back(std::make_unique<Probe>(problem, stream, 0.0f));
+  contenders.push_back(std::make_unique<Probe>(kCase, stream, 0.0f));
   contenders.push_back(std::make_unique<Idle>());
   const std::vector<NormRow> rows =
-      time_norm(problem, GetParam(), contenders, {.samples = 1, .cache_bytes = 1}, stream);
+      time_norm(kCase, GetParam(), 1, contenders, {.samples = 1, .cache_bytes = 1}, stream);
   EXPECT_TRUE(rows[0].timed());
   EXPECT_TRUE(rows[1].wrong());
 }
@@ -155,7 +188,7 @@ TEST_P(NormTimingOfProbes, ColdLaunchesTakeTurnsOnSetsThatFillTheCacheAndHotOnes
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].cache, Cache::cold);
   EXPECT_EQ(rows[1].cache, Cache::hot);
-  const auto sets = static_cast<std::size_t>(cold_sets(bytes_moved(problem.norm_case(), GetParam()), 1000));
+  const auto sets = static_cast<std::size_t>(cold_sets(bytes_moved(kCase, GetParam()), 1000));
   ASSERT_GT(sets, 10u);
   const std::set<const float*> cold(outputs.begin() + 1,
                                     outputs.begin() + 1 + static_cast<std::ptrdiff_t>(sets));
@@ -166,7 +199,7 @@ TEST_P(NormTimingOfProbes, ColdLaunchesTakeTurnsOnSetsThatFillTheCacheAndHotOnes
 
 TEST_P(NormTimingOfProbes, EverySetIsUsedEquallyOften) {
   run(200, 5);  // 4 or 3 sets: two rounds of each
-  const auto sets = static_cast<std::size_t>(cold_sets(bytes_moved(problem.norm_case(), GetParam()), 200));
+  const auto sets = static_cast<std::size_t>(cold_sets(bytes_moved(kCase, GetParam()), 200));
   ASSERT_GT(sets, 2u);
   ASSERT_LT(sets, 5u);
   EXPECT_EQ(outputs.size(), 1 + 2 * sets);
@@ -178,15 +211,29 @@ INSTANTIATE_TEST_SUITE_P(Passes, NormTimingOfProbes, testing::ValuesIn(kPasses),
 TEST(TimeLaunches, DividesTheTimeOfASampleByItsLaunches) {
   cuda::DeviceStream stream;
   std::vector<std::int64_t> seen;
-  const std::vector<double> seconds = time_launches(stream, 3, 4, [&](std::int64_t i) { seen.push_back(i); });
+  const std::vector<double> seconds =
+      time_launches(stream, 3, {.samples = 4}, [&](std::int64_t i) { seen.push_back(i); });
   EXPECT_EQ(seconds.size(), 4u);
   EXPECT_THAT(seen, testing::ElementsAre(0, 1, 2)) << "captured once";
 }
 
-TEST(NormProblem, IsOnOtherNumbersWithAnotherSeed) {
-  const NormCase c{2, 3, 2, 2};
-  EXPECT_EQ(NormProblem(c, 1).x, NormProblem(c, 1).x);
-  EXPECT_NE(NormProblem(c, 1).x, NormProblem(c, 5).x);
+TEST(TimeLaunches, TakesTheFewestSamplesOfWhatIsSlow) {
+  cuda::DeviceStream stream;
+  EXPECT_EQ(time_launches(stream, 1, {.samples = 9, .row_seconds = 0}, [](std::int64_t) {}).size(),
+            static_cast<std::size_t>(kFewestSamples));
+}
+
+TEST(NormMemory, IsOnOtherNumbersWithAnotherSeed) {
+  cuda::DeviceStream stream;
+  const auto first_of = [&](std::uint64_t seed, std::int64_t set) {
+    const NormMemory memory({2, 3, 2, 2}, NormPass::forward, seed, 2, stream);
+    float value = 0;
+    stream.download(&value, memory.buffers(set).x, sizeof value);
+    return value;
+  };
+  EXPECT_EQ(first_of(1, 0), first_of(1, 0));
+  EXPECT_EQ(first_of(1, 0), first_of(1, 1)) << "all sets alike";
+  EXPECT_NE(first_of(1, 0), first_of(5, 0));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@ usage: torch_device_test.py SCRIPTS_FOLDER"""
 import argparse
 import contextlib
 import io
+import json
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,9 @@ from pytorch_parity.files import write_dataset  # noqa: E402
 from pytorch_parity.network import BATCH_SIZE, REFERENCE, Network, initial_state  # noqa: E402
 from pytorch_parity.speed import epochs_of  # noqa: E402
 from pytorch_parity.torch_device_training import Training, on_device  # noqa: E402
+from pytorch_parity.torch_step_time import make_step  # noqa: E402
 from pytorch_parity.torch_training import make_network  # noqa: E402
+from torch_network import build  # noqa: E402
 
 CPU = torch.device("cpu")
 IMAGES = BATCH_SIZE + 96  # an epoch of a full batch and of a short one
@@ -93,6 +96,25 @@ class TrainingOnADevice(unittest.TestCase):
         epochs = epochs_of(done.stdout)
         self.assertEqual([(epoch["seed"], epoch["epoch"]) for epoch in epochs], [(0, 0), (0, 1), (1, 0), (1, 1)])
         self.assertTrue(all(epoch["seconds"] > 0 and epoch["eval_seconds"] > 0 for epoch in epochs))
+
+
+class StepTime(unittest.TestCase):
+    NETWORK = "conv4x3p1,bn,relu,res(conv4x3p1,bn),maxpool2,fc3"
+
+    def test_the_step_learns_its_batch(self):
+        torch.manual_seed(1)
+        step = make_step(build(self.NETWORK, (2, 8, 8), 3), torch.randn(16, 2, 8, 8), torch.randint(0, 3, (16,)), "fp32")
+        losses = [step().item() for _ in range(40)]
+        self.assertLess(losses[-1], 0.5 * losses[0])
+
+    def test_reports_a_precision_and_layout_a_line(self):
+        command = [sys.executable, SCRIPTS / "pytorch_parity/torch_step_time.py", "--device", "cpu", "--network", self.NETWORK,
+                   "--input", "2x8x8", "--classes", "3", "--batch-size", "4", "--precision", "fp32", "bf16"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([(row["precision"], row["layout"]) for row in rows],
+                         [("fp32", "NCHW"), ("fp32", "channels last"), ("bf16", "NCHW"), ("bf16", "channels last")])
+        self.assertTrue(all(row["milliseconds"] > 0 for row in rows))
 
 
 def run_of(*seconds, loss=0.33):

@@ -19,6 +19,8 @@ expect 1 '^error: .*(NVIDIA driver|GPU)'
 expect 2 '"256x" is no shape' --shapes 256x
 expect 2 '"3x0" is no shape' --shapes 3x0
 expect 2 '"1x2x3" is no shape' --shapes 1x2x3
+expect 2 '"2x3x4x5.relu.maxpool5" is no shape' --shapes 2x3x4x5+relu+maxpool5
+expect 2 'variant' --variant fastest
 expect 2 'samples' --samples 0
 expect 2 'sample' --sample 3
 expect 3 'cannot write .*/missing/figures' --json "$work/missing/figures"
