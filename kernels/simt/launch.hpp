@@ -19,7 +19,8 @@ struct LaunchConfig {
   std::int64_t grid_y = 1;
   int block = 256;           ///< threads, a multiple of 32
   int cluster = 1;           ///< blocks that share their shared memory; above 1 from compute capability 9.0
-  bool cooperative = false;  ///< all blocks at once, for grid_sync()
+  bool cooperative = false;  ///< all blocks at once, for grid_sync() and messages
+  bool dependent = false;    ///< may start before the launch before it has ended: grid_dependency_wait()
   std::int64_t shared_bytes = 0;  ///< dynamic shared memory of a block
 };
 

@@ -21,12 +21,14 @@ namespace {
 // Larger values must be requested by a function attribute.
 constexpr std::int64_t kFreeSharedBytes = std::int64_t{48} * 1024;
 constexpr int kPortableCluster = 8;
+constexpr int kFirstDependentMajor = 9;  // compute capability 9.0
 
 std::string describe(const LaunchConfig& config) {
   return "kernel " + std::string(config.name) + " (grid " + std::to_string(config.grid) + " x " +
          std::to_string(config.grid_y) + ", block " + std::to_string(config.block) + ", cluster " +
-         std::to_string(config.cluster) + (config.cooperative ? ", cooperative, " : ", ") +
-         std::to_string(config.shared_bytes) + " bytes of dynamic shared memory)";
+         std::to_string(config.cluster) + (config.cooperative ? ", cooperative" : "") +
+         (config.dependent ? ", dependent, " : ", ") + std::to_string(config.shared_bytes) +
+         " bytes of dynamic shared memory)";
 }
 
 void check(cudaError_t status, const LaunchConfig& config) {
@@ -69,11 +71,15 @@ struct Runtime {
       attributes[config.numAttrs].id = cudaLaunchAttributeCooperative;
       attributes[config.numAttrs++].val.cooperative = 1;
     }
+    if (from.dependent && attribute(cudaDevAttrComputeCapabilityMajor) >= kFirstDependentMajor) {
+      attributes[config.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[config.numAttrs++].val.programmaticStreamSerializationAllowed = 1;
+    }
   }
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  cudaLaunchAttribute attributes[2] = {};
+  cudaLaunchAttribute attributes[3] = {};
   cudaLaunchConfig_t config = {};
 };
 
@@ -113,6 +119,7 @@ int co_resident_blocks_on_device(const void* kernel, const LaunchConfig& config,
     LaunchConfig one_cluster = config;
     one_cluster.grid = config.cluster;
     one_cluster.grid_y = 1;
+    one_cluster.dependent = false;
     const Runtime runtime(one_cluster, stream);
     check(cudaOccupancyMaxActiveClusters(&blocks, kernel, &runtime.config), config);
     blocks *= config.cluster;

@@ -18,10 +18,16 @@
 // - load_vec / store_vec move 16 aligned bytes; take the scalar path where is_aligned(p) is false.
 // - copy_async<n>(tile + i, p) copies to shared memory asynchronously: copies_wait() before the thread itself
 //   reads the elements, and a barrier after that before other threads do.
+// - copies_commit() ends a group of copies, copies_wait<n>() waits for all groups but the n youngest.
+// - part_sync(id, threads) is a barrier of some of the block's warps, always the same ones for an id.
 // - map_shared(array, rank) is the same array in another block of the cluster: cluster_sync() before the
 //   first access (that block has started) and after the last (it has not exited). grid_sync(): cooperative
 //   launches.
-// - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers.
+// - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers. Blocks of a
+//   cooperative launch exchange values that tell that they are new: store_message(), load_message().
+// - load(p) and store(p, v) access an element of global memory: what the executor counts and checks.
+// - LaunchConfig::dependent: each thread calls grid_dependency_wait() before it writes to global memory or
+//   reads what the launch before wrote, and grid_dependency_launch() where the next launch may start.
 // - nvcc contracts a*b+c to one rounding, the host build never does: the tests' bounds allow both.
 // - The executor finds races and uninitialised reads in shared memory, divergence, wrong masks, bad indices,
 //   misalignment and deadlock. It does not check the order of global memory accesses between blocks.

@@ -64,11 +64,30 @@ SIMT_DEVICE void block_sync() {
 SIMT_DEVICE void warp_sync() {
   __syncwarp();
 }
+/// A barrier of the `threads` threads, a multiple of 32, of the block that call it with this `id`, 1 to 15.
+/// Always the same whole warps meet at one id.
+SIMT_DEVICE void part_sync(int id, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
 SIMT_DEVICE void grid_sync() {
   cooperative_groups::this_grid().sync();
 }
 SIMT_DEVICE void thread_fence() {
   __threadfence();
+}
+
+// A launch with LaunchConfig::dependent may start before the launch before it has ended (CUDA: programmatic
+// dependent launch). Nothing happens in other launches and before compute capability 9.0.
+
+/// Returns when all earlier launches of the stream have ended and what they wrote is visible. Every thread
+/// calls it before it writes, and before it reads what the launch before may have written.
+SIMT_DEVICE void grid_dependency_wait() {
+  NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.wait;" ::: "memory");))
+}
+/// The next launch, if it is a dependent one, may start when all blocks have called this or ended. It is only
+/// a matter of time: what the next launch may read after its own wait does not depend on it.
+SIMT_DEVICE void grid_dependency_launch() {
+  NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.launch_dependents;" ::: "memory");))
 }
 
 // Clusters begin with compute capability 9.0; launch() refuses them before, so the traps are never reached.
@@ -152,19 +171,86 @@ SIMT_DEVICE void store_vec(T* p, Vec<T> values) {
   memcpy(&bits, &values, sizeof bits);
   *reinterpret_cast<uint4*>(p) = bits;
 }
-/// The same for global memory that is not used again soon: first to be evicted from the caches.
+/// An element of global memory. Plain accesses on the device; the executor counts and checks them.
 template <typename T>
-SIMT_DEVICE Vec<T> load_vec_once(const T* p) {
-  const uint4 bits = __ldcs(reinterpret_cast<const uint4*>(p));
+SIMT_DEVICE T load(const T* p) {
+  return *p;
+}
+template <typename T>
+SIMT_DEVICE void store(T* p, T value) {
+  *p = value;
+}
+
+namespace detail {
+
+// The hint is a policy in a register. These are not volatile, so that a kernel makes each policy once. Before
+// compute capability 8.0 there are no hints, and the policy is not used.
+SIMT_DEVICE std::uint64_t evict_first() {
+  std::uint64_t policy = 0;
+  NV_IF_TARGET(NV_PROVIDES_SM_80, (asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;"
+                                       : "=l"(policy));))
+  return policy;
+}
+SIMT_DEVICE std::uint64_t evict_last() {
+  std::uint64_t policy = 0;
+  NV_IF_TARGET(NV_PROVIDES_SM_80, (asm("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;"
+                                       : "=l"(policy));))
+  return policy;
+}
+
+template <typename T>
+SIMT_DEVICE Vec<T> load_vec_hinted(const T* p, std::uint64_t policy) {
+  uint4 bits;
+  NV_IF_ELSE_TARGET(NV_PROVIDES_SM_80,
+                    (asm volatile("ld.global.L2::cache_hint.v4.u32 {%0, %1, %2, %3}, [%4], %5;"
+                                  : "=r"(bits.x), "=r"(bits.y), "=r"(bits.z), "=r"(bits.w)
+                                  : "l"(p), "l"(policy)
+                                  : "memory");),
+                    (bits = *reinterpret_cast<const uint4*>(p);))
   Vec<T> values;
   memcpy(&values, &bits, sizeof bits);
   return values;
+}
+
+template <int bytes>
+SIMT_DEVICE void copy_async_hinted(void* to, const void* from, std::uint64_t policy) {
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16);
+  // Only 16 bytes may bypass L1.
+  NV_IF_ELSE_TARGET(
+      NV_PROVIDES_SM_80,
+      (const auto shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
+       if constexpr (bytes == 16) asm volatile(
+           "cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared), "l"(from),
+           "l"(policy)
+           : "memory");
+       else asm volatile("cp.async.ca.shared.global.L2::cache_hint [%0], [%1], %2, %3;" ::"r"(shared),
+                         "l"(from), "n"(bytes), "l"(policy)
+                         : "memory");),
+      (__pipeline_memcpy_async(to, from, bytes);))
+}
+
+}  // namespace detail
+
+/// load_vec and store_vec with a hint to the L2 cache. once: global memory that is not used again soon, the
+/// first to be evicted. keep: memory that is read again, the last to be evicted.
+template <typename T>
+SIMT_DEVICE Vec<T> load_vec_once(const T* p) {
+  return detail::load_vec_hinted(p, detail::evict_first());
+}
+template <typename T>
+SIMT_DEVICE Vec<T> load_vec_keep(const T* p) {
+  return detail::load_vec_hinted(p, detail::evict_last());
 }
 template <typename T>
 SIMT_DEVICE void store_vec_once(T* p, Vec<T> values) {
   uint4 bits;
   memcpy(&bits, &values, sizeof bits);
-  __stcs(reinterpret_cast<uint4*>(p), bits);
+  NV_IF_ELSE_TARGET(
+      NV_PROVIDES_SM_80,
+      (asm volatile("st.global.L2::cache_hint.v4.u32 [%0], {%1, %2, %3, %4}, %5;" ::"l"(p), "r"(bits.x),
+                    "r"(bits.y), "r"(bits.z), "r"(bits.w), "l"(detail::evict_first())
+                    : "memory");),
+      (*reinterpret_cast<uint4*>(p) = bits;))
 }
 
 /// Copies `count` values, 4, 8 or 16 bytes aligned to their size, from global to shared memory asynchronously
@@ -174,10 +260,59 @@ template <int count, typename T>
 SIMT_DEVICE void copy_async(T* to, const T* from) {
   __pipeline_memcpy_async(to, from, count * sizeof(T));
 }
+/// With the hints of load_vec_once and load_vec_keep.
+template <int count, typename T>
+SIMT_DEVICE void copy_async_once(T* to, const T* from) {
+  detail::copy_async_hinted<count* static_cast<int>(sizeof(T))>(to, from, detail::evict_first());
+}
+template <int count, typename T>
+SIMT_DEVICE void copy_async_keep(T* to, const T* from) {
+  detail::copy_async_hinted<count* static_cast<int>(sizeof(T))>(to, from, detail::evict_last());
+}
+/// Ends a group: this thread's copies since the last call, also when there are none.
+SIMT_DEVICE void copies_commit() {
+  __pipeline_commit();
+}
+/// Waits for all groups of this thread but the `pending` youngest.
+template <int pending>
+SIMT_DEVICE void copies_wait() {
+  static_assert(pending >= 0 && pending <= 8);
+  __pipeline_wait_prior(pending);
+}
 /// Waits for all copies of this thread.
 SIMT_DEVICE void copies_wait() {
-  __pipeline_commit();
-  __pipeline_wait_prior(0);
+  copies_commit();
+  copies_wait<0>();
+}
+
+/// Messages between resident blocks: values of 8 or 16 bytes in global memory that one thread stores while
+/// others poll. Each 8 bytes arrive as a whole, in no order with any other memory: so each 8 bytes must tell
+/// that they are new, and nothing else may be concluded from them.
+template <typename T>
+SIMT_DEVICE void store_message(T* p, T value) {
+  static_assert(sizeof(T) == 8 || sizeof(T) == 16);
+  unsigned long long words[sizeof(T) / 8];
+  memcpy(words, &value, sizeof value);
+  if constexpr (sizeof(T) == 16)
+    asm volatile("st.relaxed.gpu.global.v2.u64 [%0], {%1, %2};" ::"l"(p), "l"(words[0]), "l"(words[1])
+                 : "memory");
+  else
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(p), "l"(words[0]) : "memory");
+}
+template <typename T>
+SIMT_DEVICE T load_message(const T* p) {
+  static_assert(sizeof(T) == 8 || sizeof(T) == 16);
+  unsigned long long words[sizeof(T) / 8];
+  if constexpr (sizeof(T) == 16)
+    asm volatile("ld.relaxed.gpu.global.v2.u64 {%0, %1}, [%2];"
+                 : "=l"(words[0]), "=l"(words[1])
+                 : "l"(p)
+                 : "memory");
+  else
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(words[0]) : "l"(p) : "memory");
+  T value;
+  memcpy(&value, words, sizeof value);
+  return value;
 }
 
 /// Integers only: the order of atomics is not fixed, so float ones would change the bits from run to run.

@@ -41,6 +41,7 @@ Shared<T> static_array(const void* tag, const char* name, std::int64_t count,
 
 void block_sync(const Where& where);
 void warp_sync(const Where& where);
+void part_sync(int id, int threads, const Where& where);
 void cluster_sync(const Where& where);
 void grid_sync(const Where& where);
 void shuffle(const void* value, void* result, std::size_t size, int source, unsigned mask,
@@ -49,9 +50,17 @@ unsigned ballot(bool predicate, unsigned mask, const Where& where);
 /// Lets other threads run where the schedule is random.
 void before_atomic();
 void expect_aligned(const void* p, const Where& where, std::size_t bytes = simt::kVecBytes);
-/// Makes the copy in copies_wait().
+/// The copy is made in copies_wait().
 void copy_later(const Copy& copy);
-void copies_wait();
+void copies_commit();
+/// Completes all groups of the thread but the `pending` youngest.
+void copies_wait(int pending);
+void grid_dependency_wait();
+void before_store(const Where& where);
+void before_store_message(const Where& where);
+void after_store_message();
+/// A thread that looks at the same place again waits until there is something new.
+void before_load_message(const void* p, const Where& where);
 
 }  // namespace bntrain::simt_host
 
@@ -104,6 +113,9 @@ inline void block_sync(Where where = Where::current()) {
 inline void warp_sync(Where where = Where::current()) {
   simt_host::warp_sync(where);
 }
+inline void part_sync(int id, int threads, Where where = Where::current()) {
+  simt_host::part_sync(id, threads, where);
+}
 inline void cluster_sync(Where where = Where::current()) {
   simt_host::cluster_sync(where);
 }
@@ -111,6 +123,10 @@ inline void grid_sync(Where where = Where::current()) {
   simt_host::grid_sync(where);
 }
 inline void thread_fence() {}
+inline void grid_dependency_wait() {
+  simt_host::grid_dependency_wait();
+}
+inline void grid_dependency_launch() {}
 
 template <typename T>
 Shared<T> map_shared(Shared<T> array, int rank, Where where = Where::current()) {
@@ -151,6 +167,18 @@ inline int lowest_bit(unsigned bits) {
 }
 
 template <typename T>
+T load(const T* p, Where where = Where::current()) {
+  simt_host::expect_aligned(p, where, alignof(T));
+  return *p;
+}
+template <typename T>
+void store(T* p, std::type_identity_t<T> value, Where where = Where::current()) {
+  simt_host::expect_aligned(p, where, alignof(T));
+  simt_host::before_store(where);
+  *p = value;
+}
+
+template <typename T>
 Vec<T> load_vec(const T* p, Where where = Where::current()) {
   simt_host::expect_aligned(p, where);
   Vec<T> values;
@@ -160,10 +188,15 @@ Vec<T> load_vec(const T* p, Where where = Where::current()) {
 template <typename T>
 void store_vec(T* p, Vec<T> values, Where where = Where::current()) {
   simt_host::expect_aligned(p, where);
+  simt_host::before_store(where);
   std::memcpy(p, &values, sizeof values);
 }
 template <typename T>
 Vec<T> load_vec_once(const T* p, Where where = Where::current()) {
+  return load_vec(p, where);
+}
+template <typename T>
+Vec<T> load_vec_keep(const T* p, Where where = Where::current()) {
   return load_vec(p, where);
 }
 template <typename T>
@@ -194,8 +227,43 @@ void copy_async(Shared<T> to, const T* from, Where where = Where::current()) {
   to.array().begin_copy(to.first(), count, where);
   simt_host::copy_later({&to.array(), to.first(), count, from});
 }
+template <int count, typename T>
+void copy_async_once(Shared<T> to, const T* from, Where where = Where::current()) {
+  copy_async<count>(to, from, where);
+}
+template <int count, typename T>
+void copy_async_keep(Shared<T> to, const T* from, Where where = Where::current()) {
+  copy_async<count>(to, from, where);
+}
+inline void copies_commit() {
+  simt_host::copies_commit();
+}
+template <int pending>
+void copies_wait() {
+  static_assert(pending >= 0 && pending <= 8);
+  simt_host::copies_wait(pending);
+}
 inline void copies_wait() {
-  simt_host::copies_wait();
+  copies_commit();
+  copies_wait<0>();
+}
+
+template <typename T>
+void store_message(T* p, std::type_identity_t<T> value, Where where = Where::current()) {
+  static_assert(sizeof(T) == 8 || sizeof(T) == 16);
+  simt_host::expect_aligned(p, where, sizeof(T));
+  simt_host::before_store_message(where);
+  std::memcpy(p, &value, sizeof value);
+  simt_host::after_store_message();
+}
+template <typename T>
+T load_message(const T* p, Where where = Where::current()) {
+  static_assert(sizeof(T) == 8 || sizeof(T) == 16);
+  simt_host::expect_aligned(p, where, sizeof(T));
+  simt_host::before_load_message(p, where);
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
 }
 
 namespace detail {

@@ -94,6 +94,8 @@ Unit::Unit(Launch& owner, std::size_t count)
 
 void Unit::start(std::int64_t first) {
   barrier = {.threads = static_cast<int>(threads.size()), .where = {}};
+  messages = 0;
+  stalls = 0;
   for (Cluster& cluster : clusters)
     cluster.barrier = {.threads = launch.config.cluster * launch.config.block, .where = {}};
   for (Block& block : blocks) {
@@ -102,6 +104,8 @@ void Unit::start(std::int64_t first) {
     ++first;
     block.barrier = {.threads = launch.config.block, .where = {}};
     block.warps.assign(static_cast<std::size_t>(launch.config.block / kLanes), {});
+    block.parts = {};
+    block.has_parts = false;
     block.remote = {};
     for (Block::Array& array : block.arrays) array.memory->poison();
   }
@@ -110,6 +114,10 @@ void Unit::start(std::int64_t first) {
     threads[i].wait = Wait::nothing;
     threads[i].mask = 0;
     threads[i].copies.clear();
+    threads[i].copy_groups = 0;
+    threads[i].waited_for_grids = false;
+    threads[i].polled.clear();
+    threads[i].messages = 0;
     threads[i].context.prepare(stacks[i], Stacks::kSize, &run_kernel);
   }
 }
@@ -131,6 +139,19 @@ bool Unit::pass() {
   }
   if (launch.settings.schedule == Schedule::random) std::shuffle(order.begin(), order.end(), launch.random);
   for (const std::uint32_t i : order) try_run(threads[i]);
+  return any;
+}
+
+bool Unit::wake_for_messages() {
+  // A thread may look at an old message again without waiting for a new one, but not for ever.
+  constexpr int kMostStalls = 100;
+  if (++stalls > kMostStalls) return false;
+  bool any = false;
+  for (Thread& thread : threads)
+    if (thread.wait == Wait::message) {
+      release(thread);
+      any = true;
+    }
   return any;
 }
 
@@ -162,7 +183,7 @@ void Launch::run() {
   }
   while (!units.empty()) {
     for (auto& unit : units) {
-      if (!unit->pass()) unit->report_deadlock();
+      if (!unit->pass() && !unit->wake_for_messages()) unit->report_deadlock();
       if (!unit->finished()) continue;
       if (waiting.empty()) {
         unit.reset();

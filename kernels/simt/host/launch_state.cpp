@@ -21,10 +21,14 @@ std::string to_string(Wait wait) {
       return "vote";
     case Wait::block_sync:
       return "block barrier";
+    case Wait::part_sync:
+      return "barrier of a part of the block";
     case Wait::cluster_sync:
       return "cluster barrier";
     case Wait::grid_sync:
       return "grid barrier";
+    case Wait::message:
+      return "message that does not come";
   }
   return "";
 }
@@ -133,12 +137,32 @@ void expect_aligned(const void* p, const Where& where, std::size_t bytes) {
 }
 
 void copy_later(const Copy& copy) {
-  self().copies.push_back(copy);
+  Thread& thread = self();
+  thread.copies.push_back(copy);
+  thread.copies.back().group = thread.copy_groups;
 }
 
-void copies_wait() {
-  for (const Copy& copy : self().copies) copy.to->complete_copy(copy.first, copy.count, copy.from);
-  self().copies.clear();
+void copies_commit() {
+  ++self().copy_groups;
+}
+
+void copies_wait(int pending) {
+  Thread& thread = self();
+  std::erase_if(thread.copies, [&](const Copy& copy) {
+    if (copy.group >= thread.copy_groups - pending) return false;
+    copy.to->complete_copy(copy.first, copy.count, copy.from);
+    return true;
+  });
+}
+
+void grid_dependency_wait() {
+  self().waited_for_grids = true;
+}
+
+void before_store(const Where& where) {
+  const Thread& thread = self();
+  if (launch_of(thread).config.dependent && !thread.waited_for_grids)
+    fail("a dependent launch writes to global memory before grid_dependency_wait()", where);
 }
 
 }  // namespace bntrain::simt_host

@@ -1,6 +1,7 @@
 // The state of a launch: threads in warps in blocks in clusters in units, which run together.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -14,8 +15,19 @@
 namespace bntrain::simt_host {
 
 inline constexpr int kLanes = 32;
+inline constexpr int kParts = 16;  ///< barriers of a block; 0 is block_sync()'s
 
-enum class Wait { nothing, warp_sync, shuffle, vote, block_sync, cluster_sync, grid_sync };
+enum class Wait {
+  nothing,
+  warp_sync,
+  shuffle,
+  vote,
+  block_sync,
+  part_sync,
+  cluster_sync,
+  grid_sync,
+  message
+};
 std::string to_string(Wait wait);
 
 struct Block;
@@ -37,8 +49,13 @@ struct Thread {
   Where where;
   const void* value = nullptr;
   void* result = nullptr;
-  int source = 0;
+  int source = 0;            ///< a lane; the id of a part_sync()
   std::vector<Copy> copies;  ///< not yet complete
+  int copy_groups = 0;       ///< committed
+  bool waited_for_grids = false;
+  // The messages that it has looked at since the last one was stored, and how many had been stored then.
+  std::vector<const void*> polled;
+  std::int64_t messages = 0;
 };
 
 /// A shuffle, vote or warp barrier that not all of its lanes have reached.
@@ -60,6 +77,13 @@ struct Barrier {
   int threads = 0, arrived = 0, exited = 0;
   std::uint32_t sync_time = 0;
   Where where;
+};
+
+/// What part_sync() calls of one id have made so far.
+struct Part {
+  unsigned warps = 0;     ///< a bit for each warp that takes part
+  unsigned arriving = 0;  ///< the same of those that have arrived at the present barrier
+  Barrier barrier;
 };
 
 /// What names an array of a block: the tag of its declaration, or the offset in dynamic shared memory.
@@ -86,6 +110,8 @@ struct Block {
   int rank = 0;  ///< in the cluster
   Barrier barrier;
   std::vector<Warp> warps;
+  std::array<Part, kParts> parts;  ///< by their id
+  bool has_parts = false;          ///< that have met
   std::vector<Array> arrays;
   // The last access from another block: a cluster barrier must follow before this block exits.
   Stamp remote;
@@ -106,11 +132,15 @@ struct Unit {
   void start(std::int64_t first);
   /// Runs threads once; false when none could run.
   bool pass();
+  /// Lets the threads that wait for a message look once more; false when there is none.
+  bool wake_for_messages();
   bool finished() const { return barrier.exited == barrier.threads; }
   [[noreturn]] void report_deadlock() const;
 
   Launch& launch;
   Barrier barrier;
+  std::int64_t messages = 0;  ///< stored
+  int stalls = 0;             ///< passes without a thread to run since the last message or exit
   std::vector<Thread> threads;
   std::vector<Block> blocks;
   std::vector<Cluster> clusters;
@@ -148,6 +178,8 @@ std::string name(const Thread& thread);
 
 /// Yields to the executor; the thread stays ready.
 void give_way();
+/// Ends the wait of a thread that is not the running one.
+void release(Thread& thread);
 void wait_for_all(Wait kind, const Where& where);
 /// A collective of the lanes of `mask`. A shuffle copies `size` bytes of lane `source`'s value to result; a
 /// vote collects the lanes' bools into an unsigned.

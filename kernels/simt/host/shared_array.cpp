@@ -23,6 +23,11 @@ bool ordered(const Stamp& before, const Thread& now) {
   if (block_of(before.thread) == block_of(now.id)) synced = std::max(synced, block.barrier.sync_time);
   if (warp_of(before.thread) == warp_of(now.id))
     synced = std::max(synced, block.warps[static_cast<std::size_t>(now.index / kLanes)].sync_time);
+  if (block.has_parts && block_of(before.thread) == block_of(now.id)) {
+    const unsigned both = 1u << (before.thread >> 5 & 31u) | 1u << (now.id >> 5 & 31u);
+    for (const Part& part : block.parts)
+      if ((part.warps & both) == both) synced = std::max(synced, part.barrier.sync_time);
+  }
   return before.time < synced;
 }
 

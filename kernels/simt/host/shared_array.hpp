@@ -103,6 +103,7 @@ struct Copy {
   SharedArray* to;
   std::int64_t first, count;
   const void* from;
+  int group = 0;  ///< copies_commit() calls of the thread before it
 };
 
 /// What `array[i]` gives: reads and writes go through the checks.

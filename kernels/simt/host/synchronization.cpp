@@ -1,6 +1,8 @@
 // Barriers, shuffles and votes, and the errors in their use.
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <utility>
 
 #include "kernels/simt/host/device.hpp"
 #include "kernels/simt/host/launch_state.hpp"
@@ -31,11 +33,6 @@ bool in_scope(const Thread& thread, const Thread& other, Wait kind) {
   if (kind == Wait::block_sync) return thread.block == other.block;
   if (kind == Wait::cluster_sync) return thread.block->cluster == other.block->cluster;
   return true;
-}
-
-void release(Thread& thread) {
-  thread.state = Thread::State::ready;
-  thread.wait = Wait::nothing;
 }
 
 /// All threads of the barrier have arrived: they are ordered after everything that any of them did.
@@ -71,6 +68,11 @@ std::string lanes_text(unsigned mask) {
 }
 
 }  // namespace
+
+void release(Thread& thread) {
+  thread.state = Thread::State::ready;
+  thread.wait = Wait::nothing;
+}
 
 void wait_for_all(Wait kind, const Where& where) {
   Thread& thread = self();
@@ -136,6 +138,11 @@ void warp_collective(Wait kind, unsigned mask, int source, const void* value, vo
 void exit_thread(Thread& thread) {
   Block& block = *thread.block;
   Cluster& cluster = *block.cluster;
+  cluster.unit->stalls = 0;
+  if (launch_of(thread).config.dependent && !thread.waited_for_grids)
+    throw SimtError("kernel " + std::string(launch_of(thread).config.name) + ", " + name(thread) +
+                    ": a dependent launch exits without grid_dependency_wait(), so the next launch would not "
+                    "wait for those before this one");
   Warp& warp = block.warps[static_cast<std::size_t>(thread.index / kLanes)];
   for (const WarpCollective& pending : warp.collectives)
     if ((pending.mask >> thread.index % kLanes & 1) != 0)
@@ -186,6 +193,65 @@ void cluster_sync(const Where& where) {
 }
 void grid_sync(const Where& where) {
   wait_for_all(Wait::grid_sync, where);
+}
+
+void part_sync(int id, int threads, const Where& where) {
+  Thread& thread = self();
+  Block& block = *thread.block;
+  if (id < 1 || id >= kParts)
+    fail("part_sync() with id " + std::to_string(id) + ", allowed are 1 to 15", where);
+  if (threads < kLanes || threads > block.barrier.threads || threads % kLanes != 0)
+    fail("part_sync() of " + std::to_string(threads) + " threads in a block of " +
+             std::to_string(block.barrier.threads) + ", allowed are multiples of 32",
+         where);
+  Part& part = block.parts[static_cast<std::size_t>(id)];
+  Barrier& barrier = part.barrier;
+  const unsigned warp = 1u << thread.index / kLanes;
+  if ((barrier.threads != 0 && barrier.threads != threads) || (part.warps != 0 && (part.warps & warp) == 0))
+    fail("part_sync() with id " + std::to_string(id) +
+             " by another warp or for another number of threads than before, " + place(barrier.where),
+         where);
+  barrier.threads = threads;
+  barrier.where = where;
+  part.arriving |= warp;
+  thread.source = id;
+  if (++barrier.arrived < threads) return block_and_wait(Wait::part_sync, 0, where);
+  if (std::popcount(part.arriving) * kLanes != threads)
+    fail("part_sync() with id " + std::to_string(id) + " by parts of warps", where);
+  barrier.arrived = 0;
+  barrier.sync_time = ++launch_of(thread).clock;
+  part.warps = std::exchange(part.arriving, 0u);
+  block.has_parts = true;
+  for (Thread* other = block.threads; other != block.threads + block.barrier.threads; ++other)
+    if (other->wait == Wait::part_sync && other->source == id) release(*other);
+}
+
+void before_store_message(const Where& where) {
+  before_store(where);
+  before_atomic();
+}
+
+void after_store_message() {
+  Unit& unit = *self().block->cluster->unit;
+  ++unit.messages;
+  unit.stalls = 0;
+  for (Thread& thread : unit.threads)
+    if (thread.wait == Wait::message) release(thread);
+}
+
+void before_load_message(const void* p, const Where& where) {
+  Thread& thread = self();
+  Unit& unit = *thread.block->cluster->unit;
+  if (!launch_of(thread).config.cooperative)
+    fail("load_message() in a launch that is not cooperative: the sender may not be resident", where);
+  before_atomic();
+  const auto seen = [&] {
+    return std::find(thread.polled.begin(), thread.polled.end(), p) != thread.polled.end();
+  };
+  if (thread.messages == unit.messages && seen()) block_and_wait(Wait::message, 0, where);
+  if (thread.messages != unit.messages) thread.polled.clear();
+  thread.messages = unit.messages;
+  if (!seen()) thread.polled.push_back(p);
 }
 void warp_sync(const Where& where) {
   warp_collective(Wait::warp_sync, simt::kFullMask, 0, nullptr, nullptr, 0, where);

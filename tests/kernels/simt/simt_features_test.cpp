@@ -29,13 +29,15 @@ TEST_P(SimtFeatures, AllWorkTogetherInEverySchedule) {
       const double unset = std::numeric_limits<double>::quiet_NaN();
       std::vector<double> per_block(blocks, unset), per_cluster(blocks, unset), by_grid(blocks, unset);
       std::vector<float> from_next(blocks * kThreads);
+      std::vector<simt::Pair<double>> messages(blocks, {0, 0});
       std::vector<unsigned> positive(blocks);
       double total = unset;
       unsigned counter = 0;
       // Twice, as a replayed graph would: the counter must be back at 0.
       for (int replay = 0; replay < 2; ++replay)
         simt_features(sizes, in.data() + offset, per_block.data(), per_cluster.data(), &total,
-                      from_next.data(), positive.data(), by_grid.data(), &counter, executor.stream());
+                      from_next.data(), positive.data(), by_grid.data(), messages.data(), &counter,
+                      executor.stream());
 
       const auto part = [&](std::size_t block) {
         return in.begin() + static_cast<std::ptrdiff_t>(block * kThreads + offset);

@@ -27,6 +27,25 @@ TEST(SimtHost, AGridBarrierNeedsEveryBlockAndACooperativeLaunch) {
                 grid_exchange, -1, many.data(), many.data());
 }
 
+enum class Order { waits_first, writes_first, never_waits };
+
+SIMT_KERNEL(32) follows_another(Order order, int* out) {
+  grid_dependency_launch();
+  if (order == Order::waits_first) grid_dependency_wait();
+  if (order != Order::never_waits) store(out + thread_index(), 1);
+  if (order == Order::writes_first) grid_dependency_wait();
+}
+
+TEST(SimtHost, ADependentLaunchMustWaitForTheOneBefore) {
+  const LaunchConfig dependent{.name = "k", .block = 32, .dependent = true};
+  int out[32] = {};
+  expect_passes(dependent, follows_another, Order::waits_first, out);
+  expect_caught("writes to global memory before grid_dependency_wait()", dependent, follows_another,
+                Order::writes_first, out);
+  expect_caught("exits without grid_dependency_wait()", dependent, follows_another, Order::never_waits, out);
+  expect_passes(kOneWarp, follows_another, Order::writes_first, out);
+}
+
 SIMT_KERNEL(32) coordinates_of(int* out) {
   if (thread_index() == 0)
     out[block_index_y() * grid_size() + block_index()] = block_index_y() * 100 + block_index();

@@ -75,6 +75,64 @@ TEST(SimtHost, ReadingACopyTooEarlyIsCaught) {
                 0, in + 1, out);
 }
 
+/// Groups of one copy each: element 32 * group + thread.
+template <int pending>
+SIMT_KERNEL(32)
+reads_group(int group, bool commit, const float* in, float* out) {
+  SIMT_SHARED(float, tile, 96);
+  for (int i = 0; i < 3; ++i) {
+    copy_async_keep<1>(tile + 32 * i + thread_index(), in + 32 * i + thread_index());
+    if (commit) copies_commit();
+  }
+  copies_wait<pending>();
+  const float value = tile[32 * group + thread_index()];
+  out[thread_index()] = value;
+}
+
+TEST(SimtHost, ReadingACopyWhoseGroupWasNotWaitedForIsCaught) {
+  float in[96], out[32];
+  for (int i = 0; i < 96; ++i) in[i] = static_cast<float>(i);
+  expect_passes(kOneWarp, reads_group<0>, 2, true, in, out);
+  EXPECT_EQ(out[31], 95);
+  expect_passes(kOneWarp, reads_group<2>, 0, true, in, out);
+  EXPECT_EQ(out[31], 31);
+  expect_caught("] is used before copies_wait()", kOneWarp, reads_group<2>, 1, true, in, out);
+  expect_caught("] is used before copies_wait()", kOneWarp, reads_group<1>, 2, true, in, out);
+  expect_caught("] is used before copies_wait()", kOneWarp, reads_group<0>, 0, false, in, out);
+}
+
+SIMT_KERNEL(32) refills_a_slot(bool barrier, const float* in, float* out) {
+  SIMT_SHARED(float, slot, 32);
+  copy_async_once<1>(slot + thread_index(), in + thread_index());
+  copies_wait();
+  block_sync();
+  const float value = slot[31 - thread_index()];
+  if (barrier) warp_sync();
+  copy_async_once<1>(slot + thread_index(), in + 32 + thread_index());
+  copies_wait();
+  out[thread_index()] = value + slot[thread_index()];
+}
+
+TEST(SimtHost, ACopyIntoASlotThatOthersStillReadIsCaught) {
+  float in[64] = {}, out[32];
+  expect_passes(kOneWarp, refills_a_slot, true, in, out);
+  expect_caught("slot[", kOneWarp, refills_a_slot, false, in, out);
+}
+
+SIMT_KERNEL(32) moves_vectors(const float* in, float* out) {
+  if (thread_index() < 4) store_vec_once(out + 4 * thread_index(), load_vec_keep(in + 4 * thread_index()));
+  if (thread_index() < 4) store(out + 16 + thread_index(), load(in + 16 + thread_index()));
+}
+
+TEST(SimtHost, HintedVectorAccessesMustBeAligned) {
+  alignas(16) float in[21], out[21];
+  for (int i = 0; i < 21; ++i) in[i] = static_cast<float>(i);
+  expect_passes(kOneWarp, moves_vectors, in, out);
+  EXPECT_TRUE(std::equal(in, in + 20, out));
+  expect_caught("misaligned 16-byte access to global memory", kOneWarp, moves_vectors, in + 1, out);
+  expect_caught("misaligned 16-byte access to global memory", kOneWarp, moves_vectors, in, out + 1);
+}
+
 SIMT_KERNEL(32) carves(int floats) {
   DynamicShared dynamic;
   const Shared<double> first = dynamic.take<double>("first", 3);

@@ -59,6 +59,37 @@ TEST(SimtHost, LanesAtDifferentOperationsAreCaught) {
   expect_caught("other lanes of the mask are at a", kOneWarp, shuffles_or_votes, out);
 }
 
+/// The two halves of the block meet apart from each other.
+SIMT_KERNEL(128) exchange_in_parts(int far, int threads, float* out) {
+  SIMT_SHARED(float, tile, 128);
+  tile[thread_index()] = static_cast<float>(thread_index());
+  part_sync(1 + thread_index() / 64, threads);
+  const float value = tile[thread_index() ^ far];
+  out[thread_index()] = value;
+}
+
+SIMT_KERNEL(128) part_barriers(int id, int second_half) {
+  part_sync(thread_index() < 64 ? id : id + 1, 64);
+  if (thread_index() < 64) part_sync(id, 64);
+  if (thread_index() >= 64 && second_half != 0) part_sync(second_half, 64);
+}
+
+TEST(SimtHost, ABarrierOfAPartOrdersThatPartAlone) {
+  const LaunchConfig config{.name = "k", .block = 128};
+  float out[128];
+  expect_passes(config, exchange_in_parts, 63, 64, out);
+  EXPECT_EQ(out[0], 63);
+  EXPECT_EQ(out[127], 64);
+  expect_caught("tile[", config, exchange_in_parts, 64, 64, out);
+  expect_caught("deadlock\n  block 0, thread 0 to 127: at a barrier of a part of the block", config,
+                exchange_in_parts, 63, 96, out);
+  expect_caught("allowed are multiples of 32", config, exchange_in_parts, 63, 63, out);
+  expect_passes(config, part_barriers, 1, 2);
+  // The second half comes to the barrier of the first.
+  expect_caught("part_sync() with id 1 by ", config, part_barriers, 1, 1);
+  expect_caught("part_sync() with id 0", config, part_barriers, 0, 0);
+}
+
 SIMT_KERNEL(64) waits_for_two_things() {
   if (thread_index() < 32)
     block_sync();
