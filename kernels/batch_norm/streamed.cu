@@ -117,9 +117,9 @@ Placement place_strips(const Kernels& kernels, const Vectors& v, const NormShape
   return placement;
 }
 
-/// The whole tensor in registers by at most kVectors vectors of a thread; as few threads as that allows.
+/// The whole tensor in registers by at most `vectors` of a thread; as few threads as that allows.
 Placement place_whole(const Kernels& kernels, const Vectors& v, int instance, const Stream& stream) {
-  const int vectors = instance == 0 ? Tuning::kFewVectors : Tuning::kMaxVectors;
+  const int vectors = Tuning::vectors(instance, v.width);
   Placement placement;
   placement.kernel = Placement::Kernel::whole;
   placement.instance = instance;

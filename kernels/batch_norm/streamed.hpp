@@ -33,9 +33,11 @@ struct Tuning {
   /// Rows of a strip, bytes: strips of 128 bytes are copied at 3320 GB/s, of 256 at 3798, of 64 at 1950.
   static constexpr std::int64_t kRowBytes = 128, kWideRowBytes = 256;
 
-  // Whole. At most kMaxThreads threads of at most kMaxVectors vectors.
+  // Whole. The two instances' vectors of a thread; fewer where a vector has many channels' sums.
   static constexpr int kMaxThreads = 640;
-  static constexpr int kMaxVectors = 9, kFewVectors = 5;
+  static SIMT_HOST_DEVICE constexpr int vectors(int instance, int channels) {
+    return channels > 4 ? (instance == 0 ? 3 : 5) : (instance == 0 ? 5 : 9);
+  }
 };
 
 /// n / divisor for n < 2^31 by a multiplication.
@@ -90,7 +92,7 @@ struct Placement {
 };
 
 /// The instances for one pass and type of tensor, by Placement::kernel and instance: kSlots and kFewSlots, or
-/// kFewVectors and kMaxVectors.
+/// Tuning::vectors().
 struct Kernels {
   const char* name;
   const void* by_kernel[3][2];

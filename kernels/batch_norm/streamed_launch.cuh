@@ -16,8 +16,8 @@ Kernels kernels() {
                          address(strips_kernel<First, Tuning::kFewSlots>)},
                         {address(strips_kernel<Last, Tuning::kSlots>),
                          address(strips_kernel<Last, Tuning::kFewSlots>)},
-                        {address(whole_kernel<Last, Tuning::kFewVectors>),
-                         address(whole_kernel<Last, Tuning::kMaxVectors>)}},
+                        {address(whole_kernel<Last, Tuning::vectors(0, Last::kChannels)>),
+                         address(whole_kernel<Last, Tuning::vectors(1, Last::kChannels)>)}},
           .inputs = First::kInputs,
           .value_bytes = sizeof(T),
           .constants_bytes = sizeof(typename First::Constants)};
@@ -43,8 +43,8 @@ void launch_streamed(const Placement& placement, const typename Pass<T, 1>::Argu
     run(strips_kernel<Last, Tuning::kSlots>, strips_kernel<Last, Tuning::kFewSlots>, Last{arguments},
         placement.strips);
   else
-    run(whole_kernel<Last, Tuning::kFewVectors>, whole_kernel<Last, Tuning::kMaxVectors>, Last{arguments},
-        placement.whole);
+    run(whole_kernel<Last, Tuning::vectors(0, Last::kChannels)>,
+        whole_kernel<Last, Tuning::vectors(1, Last::kChannels)>, Last{arguments}, placement.whole);
 }
 
 }  // namespace bntrain::kernels::streamed

@@ -20,9 +20,27 @@
 
 namespace bntrain::kernels::streamed {
 
+/// The 16 bytes of a vector in registers: as 16-bit values each would take a register of its own.
+using Bits = simt::Vec<std::uint32_t>;
+
 template <typename T>
-SIMT_DEVICE float lane_of(const simt::Vec<T>& vector, int lane) {
-  return static_cast<float>(vector.lane[lane]);
+SIMT_DEVICE Bits bits_of(const simt::Vec<T>& vector) {
+  Bits bits;
+  memcpy(&bits, &vector, sizeof bits);
+  return bits;
+}
+template <typename T>
+SIMT_DEVICE float lane_of(const Bits& bits, int lane) {
+  constexpr int kOfWord = sizeof(std::uint32_t) / sizeof(T);
+  const std::uint32_t word = bits.lane[lane / kOfWord];
+  T value;
+  if constexpr (kOfWord == 1) {
+    memcpy(&value, &word, sizeof value);
+  } else {
+    const auto half = static_cast<std::uint16_t>(word >> 16 * (lane % 2));
+    memcpy(&value, &half, sizeof value);
+  }
+  return static_cast<float>(value);
 }
 
 template <typename T>
@@ -72,15 +90,15 @@ struct ForwardPass : ForwardArguments<T> {
     template <typename ChannelOf>
     SIMT_DEVICE Thread(const ForwardPass&, const ChannelOf&) {}
 
-    SIMT_DEVICE void add(const simt::Vec<T> (&inputs)[1]) {
+    SIMT_DEVICE void add(const Bits (&inputs)[1]) {
       if (!centered_) {
         SIMT_UNROLL
-        for (int k = 0; k < kChannels; ++k) center_[k] = lane_of(inputs[0], k);
+        for (int k = 0; k < kChannels; ++k) center_[k] = lane_of<T>(inputs[0], k);
         centered_ = true;
       }
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane) {
-        const float d = lane_of(inputs[0], lane) - center_[lane % kChannels];
+        const float d = lane_of<T>(inputs[0], lane) - center_[lane % kChannels];
         sum_[lane] += d;
         squares_[lane] += d * d;
       }
@@ -91,8 +109,8 @@ struct ForwardPass : ForwardArguments<T> {
     template <typename Origins, typename ReadAgain>
     SIMT_DEVICE void flush(const Origins& origins, const ReadAgain& read_again) {
       constexpr int kLanes = kWidth / kChannels;
-      const float values = static_cast<float>(vectors_ * kLanes);
-      bool finite = true;
+      const auto values = static_cast<float>(vectors_ * kLanes);
+      unsigned overflowed = 0;  // a bit for each channel
       SIMT_UNROLL
       for (int k = 0; k < kChannels; ++k) {
         float sum = sum_[k], squares = squares_[k];
@@ -101,31 +119,28 @@ struct ForwardPass : ForwardArguments<T> {
           sum += sum_[k + i];
           squares += squares_[k + i];
         }
-        finite = finite && squares <= FLT_MAX;
-        sum_[k] = sum;
-        squares_[k] = squares;
-      }
-      if (finite) {
-        const double n = values;
-        SIMT_UNROLL
-        for (int k = 0; k < kChannels; ++k) {
-          const double shift = static_cast<double>(center_[k]) - static_cast<double>(origins(k));
-          const double sum = sum_[k];
-          total_[k].first += sum + n * shift;
-          total_[k].second += static_cast<double>(squares_[k]) + shift * (2 * sum + n * shift);
-          if (vectors_ > 0) center_[k] += sum_[k] * (1 / values);
+        if (!(squares <= FLT_MAX)) {
+          overflowed |= 1u << k;
+          continue;
         }
-      } else {
-        read_again([&](const simt::Vec<T>(&inputs)[1]) {
+        const double shift = static_cast<double>(center_[k]) - static_cast<double>(origins(k));
+        const double d = sum, n = values;
+        total_[k].first += d + n * shift;
+        total_[k].second += static_cast<double>(squares) + shift * (2 * d + n * shift);
+        if (vectors_ > 0) center_[k] += sum * (1 / values);
+      }
+      if (overflowed != 0)
+        read_again([&](const Bits(&inputs)[1]) {
           SIMT_UNROLL
           for (int lane = 0; lane < kWidth; ++lane) {
             const int k = lane % kChannels;
-            const double d = static_cast<double>(lane_of(inputs[0], lane)) - static_cast<double>(origins(k));
+            const double d =
+                static_cast<double>(lane_of<T>(inputs[0], lane)) - static_cast<double>(origins(k));
+            if ((overflowed >> k & 1) == 0) continue;
             total_[k].first += d;
             total_[k].second += d * d;
           }
         });
-      }
       vectors_ = 0;
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane) sum_[lane] = squares_[lane] = 0;
@@ -133,12 +148,13 @@ struct ForwardPass : ForwardArguments<T> {
     SIMT_DEVICE simt::Pair<double> total(int k) const { return total_[k]; }
 
     SIMT_DEVICE void take(int k, const Constants& constants) { constants_[k] = constants; }
-    SIMT_DEVICE simt::Vec<T> apply(const simt::Vec<T> (&inputs)[1]) const {
+    SIMT_DEVICE simt::Vec<T> apply(const Bits (&inputs)[1]) const {
       simt::Vec<T> result;
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane) {
         const Constants& c = constants_[lane % kChannels];
-        result.lane[lane] = static_cast<T>(c.mean.deviation(lane_of(inputs[0], lane)) * c.scale + c.offset);
+        result.lane[lane] =
+            static_cast<T>(c.mean.deviation(lane_of<T>(inputs[0], lane)) * c.scale + c.offset);
       }
       return result;
     }
@@ -216,12 +232,12 @@ struct BackwardPass : BackwardArguments<T> {
       for (int k = 0; k < kChannels; ++k) standardizers_[k] = pass.standardizer(channel_of(k));
     }
 
-    SIMT_DEVICE void add(const simt::Vec<T> (&inputs)[2]) {
+    SIMT_DEVICE void add(const Bits (&inputs)[2]) {
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane) {
-        const float dy = lane_of(inputs[1], lane);
+        const float dy = lane_of<T>(inputs[1], lane);
         sum_[lane] += dy;
-        products_[lane] += dy * standardizers_[lane % kChannels](lane_of(inputs[0], lane));
+        products_[lane] += dy * standardizers_[lane % kChannels](lane_of<T>(inputs[0], lane));
       }
     }
     template <typename Origins, typename ReadAgain>
@@ -238,15 +254,15 @@ struct BackwardPass : BackwardArguments<T> {
     SIMT_DEVICE simt::Pair<double> total(int k) const { return total_[k]; }
 
     SIMT_DEVICE void take(int k, const Constants& constants) { constants_[k] = constants; }
-    SIMT_DEVICE simt::Vec<T> apply(const simt::Vec<T> (&inputs)[2]) const {
+    SIMT_DEVICE simt::Vec<T> apply(const Bits (&inputs)[2]) const {
       simt::Vec<T> result;
       SIMT_UNROLL
       for (int lane = 0; lane < kWidth; ++lane) {
         const Constants& c = constants_[lane % kChannels];
-        const float xhat = c.standardizer(lane_of(inputs[0], lane));
+        const float xhat = c.standardizer(lane_of<T>(inputs[0], lane));
         // With one value per channel dy - dbeta_mean is exactly 0.
         result.lane[lane] =
-            static_cast<T>((lane_of(inputs[1], lane) - c.dbeta_mean - xhat * c.dgamma_mean) * c.scale);
+            static_cast<T>((lane_of<T>(inputs[1], lane) - c.dbeta_mean - xhat * c.dgamma_mean) * c.scale);
       }
       return result;
     }

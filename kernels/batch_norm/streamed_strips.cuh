@@ -102,7 +102,7 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
   constexpr int kTiles = Tuning::kSlotVectors / kInputs;  // of a batch
   constexpr int kKept = Tuning::kept(kChannels);
   constexpr int kWindow = 16;  // batches between two flushes
-  using Batch = Vec<T>[kTiles][kInputs];
+  using Batch = Bits[kTiles][kInputs];
 
   DynamicShared dynamic;
   const auto ring = dynamic.take<T>("ring", kSlots * Tuning::kSlotVectors * Tuning::kThreads * kWidth);
@@ -163,7 +163,7 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
     for (int t = 0; t < kTiles; ++t)
       if (number * kTiles + t < count) {
         SIMT_UNROLL
-        for (int i = 0; i < kInputs; ++i) batch[t][i] = load_vec(slot_of(slot, t * kInputs + i));
+        for (int i = 0; i < kInputs; ++i) batch[t][i] = bits_of(load_vec(slot_of(slot, t * kInputs + i)));
       }
   };
   const auto next = [](int slot) { return slot + 1 == kSlots ? 0 : slot + 1; };
@@ -205,9 +205,10 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
     const auto flush = [&](int begin, int end) {
       thread.flush(origin, [&](const auto& visit) {
         for (int tile = begin * kTiles; tile < end * kTiles && tile < count; ++tile) {
-          Vec<T> inputs[kInputs];
+          Bits inputs[kInputs];
           SIMT_UNROLL
-          for (int i = 0; i < kInputs; ++i) inputs[i] = load_vec(pass.input(i) + element(tile, strip));
+          for (int i = 0; i < kInputs; ++i)
+            inputs[i] = bits_of(load_vec(pass.input(i) + element(tile, strip)));
           visit(inputs);
         }
       });
@@ -258,8 +259,8 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
       thread.take(k, mine);
     }
 
-    SIMT_UNROLL
-    for (int batch = 0; batch < kKept; ++batch) put(kept[batch], batch);
+    // The ring first: what is read again follows closely, and while the registers are written the ring is
+    // full of what comes next.
     for (int i = 0; i < held + again; ++i) {
       const int batch = i < held ? end_again + i : end_again - 1 - (i - held);
       Batch values = {};
@@ -268,6 +269,8 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
       slot = next(slot);
       put(values, batch);
     }
+    SIMT_UNROLL
+    for (int batch = 0; batch < kKept; ++batch) put(kept[batch], batch);
   }
   copies_wait();
 }

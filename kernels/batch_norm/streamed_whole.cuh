@@ -45,12 +45,12 @@ whole_kernel(Pass pass, Whole whole, Message* messages, std::int64_t message_cou
   if (count > kVectors) count = kVectors;
 
   const auto slot_of = [&](int vector) { return waiting + (vector * threads + thread_index()) * kWidth; };
-  Vec<T> held[kVectors] = {};  // the last input
+  Bits held[kVectors] = {};  // the last input
   SIMT_UNROLL
   for (int j = 0; j < kVectors; ++j) {
     if (j >= count) continue;
     if constexpr (kInputs == 2) copy_async<kWidth>(slot_of(j), pass.input(0) + element(j));
-    held[j] = load_vec(pass.input(kInputs - 1) + element(j));
+    held[j] = bits_of(load_vec(pass.input(kInputs - 1) + element(j)));
   }
   const GridArrival cleared = clear_messages(messages, message_count);
   const int first_channel = thread_index() % whole.period * kWidth % whole.channels;
@@ -69,8 +69,8 @@ whole_kernel(Pass pass, Whole whole, Message* messages, std::int64_t message_cou
     SIMT_UNROLL
     for (int j = 0; j < kVectors; ++j) {
       if (j >= count) continue;
-      Vec<T> inputs[kInputs];
-      if constexpr (kInputs == 2) inputs[0] = load_vec(slot_of(j));
+      Bits inputs[kInputs];
+      if constexpr (kInputs == 2) inputs[0] = bits_of(load_vec(slot_of(j)));
       inputs[kInputs - 1] = held[j];
       visit(inputs, j);
     }

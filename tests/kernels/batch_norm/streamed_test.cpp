@@ -227,5 +227,190 @@ TEST(NormStreamed, AgreesWithTheReference) {
   }
 }
 
+/// One setup for each path.
+std::vector<Served> few_served() {
+  std::vector<Served> few;
+  for (const std::size_t i : {4u, 5u, 9u, 11u, 15u, 18u, 19u}) few.push_back(kServed[i]);
+  return few;
+}
+
+TEST(NormStreamed, TheSameBitsInEveryOrderOfExecutionAndInPlace) {
+  for (const Served& s : few_served()) {
+    SCOPED_TRACE(described(s));
+    const NormCase c = make_case(s.shape);
+    simt_host::Settings settings = device(s.multiprocessors, s.little);
+    const Outputs expected = run_streamed<float>(c, s.layout, settings);
+    for (const auto& schedule : simt_host::all_schedules())
+      for (const bool in_place : {false, true}) {
+        settings.schedule = schedule.schedule;
+        settings.seed = schedule.seed;
+        const Outputs out = run_streamed<float>(c, s.layout, settings, in_place);
+        EXPECT_TRUE(same_bits(out.y, expected.y)) << to_string(schedule.schedule) << in_place;
+        EXPECT_TRUE(same_bits(out.dx, expected.dx)) << to_string(schedule.schedule) << in_place;
+        EXPECT_TRUE(same_bits(out.running_var, expected.running_var));
+        EXPECT_TRUE(same_bits(out.dgamma, expected.dgamma));
+      }
+  }
+}
+
+TEST(NormStreamed, AMeanOf1000DeviationsAndConstantChannels) {
+  for (const Served& s : few_served()) {
+    SCOPED_TRACE(described(s));
+    NormCase c = make_case(s.shape, 1000, 1);
+    expect_right(c, run_streamed<float>(c, s.layout, device(s.multiprocessors, s.little)));
+    for (std::size_t i = 0; i < c.x.size(); ++i)
+      if (c.channel_of(i) == 1) c.x[i] = 1234.567f;
+    const Outputs out = run_streamed<float>(c, s.layout, device(s.multiprocessors, s.little));
+    EXPECT_EQ(out.var[1], 0);
+    EXPECT_EQ(out.mean[1], 1234.567f);
+    EXPECT_EQ(out.mean[c.channels() + 1], 0);
+    for (std::size_t i = 0; i < c.x.size(); ++i)
+      if (c.channel_of(i) == 1) {
+        ASSERT_EQ(out.y[i], c.beta[1]);
+      }
+  }
+}
+
+TEST(NormStreamed, NanAndInfinityStayInTheirChannel) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const Served& s : few_served())
+    for (const float bad : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN()})
+      for (const bool at_first : {false, true}) {
+        SCOPED_TRACE(described(s) + ", " + std::to_string(bad));
+        NormCase c = make_case(s.shape);
+        const simt_host::Settings settings = device(s.multiprocessors, s.little);
+        const Outputs sound = run_streamed<float>(c, s.layout, settings);
+        const auto spatial = at(c.shape.spatial);
+        c.x[(at_first ? 0 : c.x.size() - c.channels() * spatial) + spatial + (at_first ? 0 : spatial - 1)] =
+            bad;
+        const Outputs out = run_streamed<float>(c, s.layout, settings);
+        for (std::size_t i = 0; i < c.x.size(); ++i)
+          if (c.channel_of(i) == 1) {
+            ASSERT_TRUE(std::isnan(out.y[i]));
+            ASSERT_TRUE(std::isnan(out.dx[i]));
+          } else {
+            ASSERT_EQ(out.y[i], sound.y[i]);
+            ASSERT_EQ(out.dx[i], sound.dx[i]);
+          }
+      }
+}
+
+TEST(NormStreamed, SquaresBeyondFloat32) {
+  for (const Served& s : few_served())
+    for (const float size : {1e19f, 1e30f, 3e38f}) {
+      SCOPED_TRACE(described(s) + ", " + std::to_string(size));
+      NormCase c = make_case(s.shape);
+      // One outlier in channel 0, which a thread or the channel may meet first; all values of channel 1.
+      c.x[size > 1e20f ? 0 : c.x.size() - c.channels() * at(c.shape.spatial)] = size;
+      for (std::size_t i = 0; i < c.x.size(); ++i)
+        if (c.channel_of(i) == 1) c.x[i] *= size / 4;
+      expect_right(c, run_streamed<float>(c, s.layout, device(s.multiprocessors, s.little)));
+    }
+}
+
+TEST(NormStreamed, OneValuePerChannel) {
+  for (const Layout layout : {kFirst, kLast})
+    for (const std::int64_t channels : {4, 64, 256}) {
+      const NormCase c = make_case({1, channels, 1});
+      const Outputs out = run_streamed<float>(c, layout, device(4));
+      EXPECT_TRUE(same_bits(out.y, c.beta));
+      for (const float dx : out.dx) EXPECT_EQ(dx, 0);
+    }
+}
+
+TEST(NormStreamed, Bfloat16) {
+  constexpr double kStep = 0x1p-8;  // half the spacing at 1
+  for (const Served& s : kServed) {
+    const std::int64_t size = s.shape.batch * s.shape.channels * s.shape.spatial;
+    const bool last = s.layout == kLast || s.shape.spatial == 1;
+    if ((s.kernel == Kernel::whole ? size : last ? s.shape.channels : s.shape.spatial) % 8 != 0) continue;
+    if (s.shape.channels == 160) continue;  // 20 vectors, no strips of 8
+    SCOPED_TRACE(described(s));
+    NormCase c = make_case(s.shape, 3);
+    for (Floats* tensor : {&c.x, &c.dy})
+      for (float& value : *tensor) value = static_cast<float>(Bfloat16(value));
+    const Outputs out = run_streamed<Bfloat16>(c, s.layout, device(s.multiprocessors, s.little));
+    const Expected e = expect_training(c);
+    EXPECT_TRUE(support::close(high_parts(out, c.channels()), e.mean, e.bounds.mean));
+    EXPECT_TRUE(support::close(out.var, e.var, e.bounds.var));
+    EXPECT_TRUE(support::close(out.dgamma, e.dgamma, e.bounds.dgamma));
+    EXPECT_TRUE(support::close(out.dbeta, e.dbeta, e.bounds.dbeta));
+    EXPECT_TRUE(support::close(out.y, e.y, 1.01 * kStep * support::largest(e.y)));
+    EXPECT_TRUE(support::close(out.dx, e.dx, 1.01 * kStep * support::largest(e.dx)));
+    if (c.x.size() > 1000) {
+      EXPECT_GT(support::relative_norm(out.y, e.y), kStep / 10) << "stored in more than bfloat16";
+    }
+  }
+}
+
+TEST(NormStreamed, BlocksAreLimited) {
+  for (const Served& s : few_served())
+    for (const int blocks : {1, 2, 3}) {
+      const NormCase c = make_case(s.shape);
+      const Outputs out =
+          run_streamed<float>(c, s.layout, device(s.multiprocessors, s.little), false, blocks);
+      EXPECT_LE(out.forward_placement.config.grid, blocks);
+      expect_right(c, out);
+    }
+}
+
+kernels::DeviceLimits h200() {
+  return {132, 90, 227 * kKilo, 60 * kKilo * kKilo};
+}
+
+/// "whole 128 x 640 x 9", "strips of 32, 132 blocks, 1 team".
+template <template <typename, int> class Pass>
+std::string placed(const NormShape& shape, const kernels::DeviceLimits& limits = h200()) {
+  simt_host::Settings settings;
+  settings.device = limits;
+  Executor executor(settings);
+  const Placement p = place(kernels::streamed::kernels<Pass, float>(), shape, executor.stream());
+  if (p.config.grid == 0) return "none";
+  if (p.kernel == Kernel::whole)
+    return "whole " + std::to_string(p.config.grid) + " x " + std::to_string(p.config.block) + " x " +
+           std::to_string(p.instance == 0 ? 5 : 9);
+  return "strips of " + std::to_string(p.strips.strip_channels) + ", " + std::to_string(p.config.grid) +
+         " blocks, " + std::to_string(p.strips.teams) + (p.strips.teams == 1 ? " team" : " teams");
+}
+
+TEST(NormStreamed, TakesTheMeasuredGeometry) {
+  const NormShape first_block{256, 20, 576, kLast}, second_block{256, 50, 100, kLast},
+      large{128, 256, 3136, kLast}, rows{65536, 1024, 1}, larger{256, 64, 12544, kFirst},
+      larger_last{256, 64, 12544, kLast};
+  EXPECT_EQ(placed<ForwardPass>(first_block), "whole 128 x 640 x 9");
+  EXPECT_EQ(placed<BackwardPass>(first_block), "whole 128 x 640 x 9");
+  EXPECT_EQ(placed<ForwardPass>(second_block), "whole 128 x 512 x 5");
+  EXPECT_EQ(placed<BackwardPass>(second_block), "whole 128 x 512 x 5");
+  EXPECT_EQ(placed<ForwardPass>(large), "strips of 32, 132 blocks, 1 team");
+  EXPECT_EQ(placed<BackwardPass>(large), "strips of 32, 132 blocks, 1 team");
+  EXPECT_EQ(placed<ForwardPass>(rows), "strips of 64, 132 blocks, 2 teams");
+  EXPECT_EQ(placed<BackwardPass>(rows), "strips of 64, 132 blocks, 2 teams");
+  EXPECT_EQ(placed<ForwardPass>(larger), "strips of 1, 132 blocks, 2 teams");
+  EXPECT_EQ(placed<BackwardPass>(larger), "strips of 1, 132 blocks, 2 teams");
+  EXPECT_EQ(placed<ForwardPass>(larger_last), "strips of 64, 132 blocks, 1 team");
+}
+
+TEST(NormStreamed, WhatItCannotServe) {
+  EXPECT_EQ(placed<ForwardPass>({5, 3, 7, kFirst}), "none") << "no vectors in a row";
+  EXPECT_EQ(placed<ForwardPass>({5, 3, 7, kLast}), "none") << "no vectors in all";
+  EXPECT_EQ(placed<ForwardPass>({50000, 148, 8, kLast}), "none") << "rows without strips";
+  EXPECT_EQ(placed<ForwardPass>({1 << 16, 1 << 10, 1 << 8, kFirst}), "none") << "offsets beyond 32 bits";
+  EXPECT_EQ(placed<ForwardPass>({256, 64, 12544, kFirst}, {40, 75, 64 * kKilo, 4 * kKilo * kKilo}), "none")
+      << "a ring larger than shared memory";
+  EXPECT_EQ(kernels::streamed::workspace({5, 3, 7, kFirst}, 4), 0);
+}
+
+TEST(NormStreamed, DividesByMultiplication) {
+  for (std::uint32_t divisor = 1; divisor < 70000; divisor += divisor < 300 ? 1 : 977) {
+    const kernels::streamed::Divisor by(divisor);
+    for (const std::uint32_t n :
+         {0u, 1u, divisor - 1, divisor, divisor + 1, 3 * divisor - 1, 12345678u,
+          0x7fff'ffffu / divisor * divisor, 0x7fff'ffffu / divisor * divisor - 1, 0x7fff'ffffu})
+      if (n < 0x8000'0000u) {
+        ASSERT_EQ(by.quotient(n), n / divisor) << n << " / " << divisor;
+      }
+  }
+}
+
 }  // namespace
 }  // namespace bntrain::test
