@@ -49,7 +49,7 @@ chain_kernel(std::int64_t iterations, float factor, float addend, float* __restr
   float sum = 0;
   SIMT_UNROLL
   for (int k = 0; k < PeakTuning::kChains; ++k) sum += chains[k];
-  sums[grid_thread()] = sum;
+  store(sums + grid_thread(), sum);
 }
 
 LaunchConfig config(const char* name, const Stream& stream) {

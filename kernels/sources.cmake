@@ -26,6 +26,7 @@ set(kernel_sources
 set(launch_cuda_sources simt/grid.cpp simt/launch.cpp simt/launch_cuda.cpp)
 set(launch_host_sources
   simt/grid.cpp
+  simt/host/access_counts.cpp
   simt/host/executor.cpp
   simt/host/fiber.cpp
   simt/host/launch.cpp

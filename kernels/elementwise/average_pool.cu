@@ -40,8 +40,8 @@ average_pool_kernel(Windows w, const float* __restrict__ x, float* __restrict__ 
     const float* window = x + (plane * w.height + row * w.pool) * w.width + column * w.pool;
     float sum = 0;
     for (std::int64_t k = 0; k < w.pool; ++k)
-      for (std::int64_t l = 0; l < w.pool; ++l) sum += window[k * w.width + l];
-    y[i] = sum / size;
+      for (std::int64_t l = 0; l < w.pool; ++l) sum += load(window + k * w.width + l);
+    store(y + i, sum / size);
   }
 }
 
@@ -53,7 +53,8 @@ average_pool_backward_kernel(Windows w, const float* __restrict__ dy, float* __r
     const std::int64_t column = i % w.width / w.pool, row = i / w.width % w.height / w.pool;
     const std::int64_t plane = i / (w.width * w.height);
     const bool inside = row < w.out_height && column < w.out_width;
-    dx[i] = inside ? dy[(plane * w.out_height + row) * w.out_width + column] / size : 0.0f;
+    const float* const from = dy + (plane * w.out_height + row) * w.out_width + column;
+    store(dx + i, inside ? load(from) / size : 0.0f);
   }
 }
 

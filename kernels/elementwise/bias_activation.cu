@@ -27,14 +27,14 @@ bias_activation_kernel(BiasShape shape, Activation activation, const float* x, c
   for (std::int64_t i = grid_thread(); i < items; i += grid_threads()) {
     const std::int64_t channel = i * kSize / shape.spatial % shape.channels;
     if constexpr (access == Access::single) {
-      y[i] = activation.forward(x[i] + (bias == nullptr ? 0.0f : bias[channel]));
+      store(y + i, activation.forward(load(x + i) + (bias == nullptr ? 0.0f : load(bias + channel))));
     } else {
       Vec<float> b = {};
       if (bias != nullptr) {
         if constexpr (access == Access::four_channels)
           b = load_vec(bias + channel);
         else
-          b.lane[0] = b.lane[1] = b.lane[2] = b.lane[3] = bias[channel];
+          b.lane[0] = b.lane[1] = b.lane[2] = b.lane[3] = load(bias + channel);
       }
       Vec<float> v = load_vec(x + i * kSize);
       SIMT_UNROLL

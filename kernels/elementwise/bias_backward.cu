@@ -44,16 +44,16 @@ planes_kernel(BiasShape shape, ChannelChunks chunks, const float* __restrict__ d
       } else {
         SIMT_UNROLL
         for (int lane = 0; lane < 4; ++lane)
-          if (4 * i + lane < values) four.lane[lane] = dy[place(4 * i + lane)];
+          if (4 * i + lane < values) four.lane[lane] = load(dy + place(4 * i + lane));
       }
       sum += (four.lane[0] + four.lane[1]) + (four.lane[2] + four.lane[3]);
     }
     sum = block_sum(sum, scratch);
     if (thread_index() == 0) {
       if (chunks.per_channel == 1)
-        dbias[c] = static_cast<float>(sum);
+        store(dbias + c, static_cast<float>(sum));
       else
-        partial[unit] = sum;
+        store(partial + unit, sum);
     }
   }
 }
@@ -70,7 +70,7 @@ columns_kernel(std::int64_t channels, ChannelChunks chunks, const float* __restr
     if (c < channels)
       for (std::int64_t row = chunks.first(unit) + warp_index(); row < chunks.last(unit);
            row += BiasBackwardTuning::kWarps)
-        sum += dy[row * channels + c];
+        sum += load(dy + row * channels + c);
     sums[thread_index()] = sum;
     block_sync();
     if (warp_index() == 0 && c < channels) {
@@ -79,9 +79,9 @@ columns_kernel(std::int64_t channels, ChannelChunks chunks, const float* __restr
         sum += other;
       }
       if (chunks.per_channel == 1)
-        dbias[c] = static_cast<float>(sum);
+        store(dbias + c, static_cast<float>(sum));
       else
-        partial[c * chunks.per_channel + unit % chunks.per_channel] = sum;
+        store(partial + c * chunks.per_channel + unit % chunks.per_channel, sum);
     }
     block_sync();  // before the next unit's sums
   }
@@ -95,9 +95,9 @@ merge_kernel(std::int64_t channels, std::int64_t chunks, const double* __restric
   for (std::int64_t c = static_cast<std::int64_t>(block_index()) * BiasBackwardTuning::kWarps + warp_index();
        c < channels; c += warps) {
     double sum = 0;
-    for (std::int64_t i = lane_index(); i < chunks; i += kWarpSize) sum += partial[c * chunks + i];
+    for (std::int64_t i = lane_index(); i < chunks; i += kWarpSize) sum += load(partial + c * chunks + i);
     sum = warp_sum(sum);
-    if (lane_index() == 0) dbias[c] = static_cast<float>(sum);
+    if (lane_index() == 0) store(dbias + c, static_cast<float>(sum));
   }
 }
 

@@ -31,7 +31,8 @@ elementwise_kernel(std::int64_t size, std::int64_t vectors, Function f, float* o
   constexpr int kLanes = Vec<float>::kSize;
   for (std::int64_t i = grid_thread(); i < vectors; i += grid_threads())
     store_vec(out + i * kLanes, map_lanes(f, load_vec(in + i * kLanes)...));
-  for (std::int64_t i = vectors * kLanes + grid_thread(); i < size; i += grid_threads()) out[i] = f(in[i]...);
+  for (std::int64_t i = vectors * kLanes + grid_thread(); i < size; i += grid_threads())
+    store(out + i, f(load(in + i)...));
 }
 
 /// Inputs: const float*.

@@ -6,8 +6,6 @@
 //
 // Contract: elementwise.hpp. Bytes moved: 5 * batch * pixels. A thread converts four pixels, so that the
 // 16-byte writes of a warp are contiguous; with 16 pixels per thread they would not be.
-#include <cstring>
-
 #include "kernels/kernels.hpp"
 #include "kernels/simt/launch.hpp"
 #include "kernels/simt/simt.hpp"
@@ -24,17 +22,20 @@ struct GatherTuning {
 
 constexpr int kPixels = Vec<float>::kSize;
 
+struct alignas(kPixels) Pixels {
+  std::uint8_t bytes[kPixels];
+};
+
 SIMT_DEVICE float to_float(std::uint8_t pixel) {
   return static_cast<float>(pixel) / 255.0f;
 }
 
 /// Four pixels in one access of four bytes.
 SIMT_DEVICE Vec<float> to_floats(const std::uint8_t* pixels) {
-  std::uint8_t bytes[kPixels];
-  memcpy(bytes, __builtin_assume_aligned(pixels, kPixels), kPixels);
+  const auto four = load(reinterpret_cast<const Pixels*>(pixels));
   Vec<float> result;
   SIMT_UNROLL
-  for (int lane = 0; lane < kPixels; ++lane) result.lane[lane] = to_float(bytes[lane]);
+  for (int lane = 0; lane < kPixels; ++lane) result.lane[lane] = to_float(four.bytes[lane]);
   return result;
 }
 
@@ -45,15 +46,15 @@ gather_kernel(std::int64_t batch, std::int64_t pixels, const std::uint8_t* __res
               float* __restrict__ out) {
   constexpr int kSize = vectorized ? kPixels : 1;
   const std::int64_t items = pixels / kSize;  // of an image
-  const std::int64_t first = state != nullptr ? state->first : 0;
+  const std::int64_t first = state != nullptr ? load(&state->first) : 0;
   for (std::int64_t i = grid_thread(); i < batch * items; i += grid_threads()) {
     const std::int64_t n = i / items;
-    const std::int64_t image = order != nullptr ? order[first + n] : first + n;
+    const std::int64_t image = order != nullptr ? load(order + first + n) : first + n;
     const std::uint8_t* from = images + image * pixels + (i - n * items) * kSize;
     if constexpr (vectorized)
       store_vec(out + i * kSize, to_floats(from));
     else
-      out[i] = to_float(*from);
+      store(out + i, to_float(load(from)));
   }
 }
 

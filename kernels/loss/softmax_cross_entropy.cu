@@ -45,19 +45,21 @@ SIMT_DEVICE Pair<double> image_loss(int classes, const float* z, std::int64_t la
   Prediction best{-INFINITY, INT_MAX};
   bool nan = false;
   for (int k = lane_index(); k < classes; k += kWarpSize) {
-    nan = nan || z[k] != z[k];
-    best = Better{}(best, {z[k], k});
+    const float logit = load(z + k);
+    nan = nan || logit != logit;
+    best = Better{}(best, {logit, k});
   }
   nan = vote_any(nan);
   best = warp_reduce(best, Better{});
   const double top = nan ? NAN : best.logit;
   double sum = 0;
-  for (int k = lane_index(); k < classes; k += kWarpSize) sum += std::exp(z[k] - top);
+  for (int k = lane_index(); k < classes; k += kWarpSize) sum += std::exp(load(z + k) - top);
   sum = warp_sum(sum);
   if (gradient != nullptr)
     for (int k = lane_index(); k < classes; k += kWarpSize)
-      gradient[k] = static_cast<float>((std::exp(z[k] - top) / sum - (k == label ? 1.0 : 0.0)) * scale);
-  const double of_label = label < classes ? z[label] : NAN;
+      store(gradient + k,
+            static_cast<float>((std::exp(load(z + k) - top) / sum - (k == label ? 1.0 : 0.0)) * scale));
+  const double of_label = label < classes ? load(z + label) : NAN;
   // The difference first: added to a large logit the logarithm would be lost.
   return {std::log(sum) + (top - of_label), !nan && best.index == label ? 1.0 : 0.0};
 }
@@ -82,20 +84,20 @@ softmax_kernel(std::int64_t batch, int classes, const float* __restrict__ logits
                BatchState* state, LossOutput output, Pair<double>* losses, unsigned* arrivals) {
   SIMT_SHARED(unsigned, flag, 1);
   SIMT_SHARED(Pair<double>, scratch, kMaxWarps);
-  const std::int64_t first = state->first;
-  const double scale = state->gradient_scale;
+  const std::int64_t first = load(&state->first);
+  const double scale = load(&state->gradient_scale);
   const std::int64_t warps = static_cast<std::int64_t>(grid_size()) * SoftmaxTuning::kWarps;
   for (std::int64_t n = static_cast<std::int64_t>(block_index()) * SoftmaxTuning::kWarps + warp_index();
        n < batch; n += warps) {
-    const std::int64_t image = order != nullptr ? order[first + n] : first + n;
+    const std::int64_t image = order != nullptr ? load(order + first + n) : first + n;
     const Pair<double> loss =
-        image_loss(classes, logits + n * classes, labels[image], scale,
+        image_loss(classes, logits + n * classes, load(labels + image), scale,
                    output.gradient != nullptr ? output.gradient + n * classes : nullptr);
-    if (lane_index() == 0) losses[n] = loss;
+    if (lane_index() == 0) store(losses + n, loss);
   }
   if (!is_last_block(arrivals, static_cast<unsigned>(grid_size()), flag)) return;
   Pair<double> sum{0, 0};
-  for (std::int64_t n = thread_index(); n < batch; n += block_size()) sum = Add{}(sum, losses[n]);
+  for (std::int64_t n = thread_index(); n < batch; n += block_size()) sum = Add{}(sum, load(losses + n));
   sum = block_sum(sum, scratch);
   if (thread_index() == 0) record(sum, batch, state, output);
 }

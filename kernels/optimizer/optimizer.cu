@@ -67,8 +67,8 @@ optimizer_kernel(std::int64_t size, std::int64_t vectors, std::int64_t decayed,
                  const float* __restrict__ gradient, const UpdateScalars* __restrict__ scalars,
                  const BatchState* __restrict__ state, const unsigned* __restrict__ halted,
                  float* __restrict__ weights, float* __restrict__ m, float* __restrict__ v) {
-  if (halted != nullptr && *halted != 0) return;
-  const UpdateScalars s = scalars[state != nullptr ? state->step - 1 : 0];
+  if (halted != nullptr && load(halted) != 0) return;
+  const UpdateScalars s = load(scalars + (state != nullptr ? load(&state->step) - 1 : 0));
   constexpr bool kHasM = kStates < Rule >> 0, kHasV = kStates < Rule >> 1;
   constexpr int kLanes = Vec<float>::kSize;
   const auto decay = [&](std::int64_t i) { return i < decayed ? s.weight_decay : 0.0f; };
@@ -87,11 +87,11 @@ optimizer_kernel(std::int64_t size, std::int64_t vectors, std::int64_t decayed,
   }
   for (std::int64_t i = vectors * kLanes + grid_thread(); i < size; i += grid_threads()) {
     float new_m = 0, new_v = 0;
-    if constexpr (kHasM) new_m = m[i];
-    if constexpr (kHasV) new_v = v[i];
-    weights[i] = Rule::update(gradient[i], weights[i], decay(i), s, new_m, new_v);
-    if constexpr (kHasM) m[i] = new_m;
-    if constexpr (kHasV) v[i] = new_v;
+    if constexpr (kHasM) new_m = load(m + i);
+    if constexpr (kHasV) new_v = load(v + i);
+    store(weights + i, Rule::update(load(gradient + i), load(weights + i), decay(i), s, new_m, new_v));
+    if constexpr (kHasM) store(m + i, new_m);
+    if constexpr (kHasV) store(v + i, new_v);
   }
 }
 

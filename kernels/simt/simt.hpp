@@ -25,7 +25,8 @@
 //   launches.
 // - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers. Blocks of a
 //   cooperative launch exchange values that tell that they are new: store_message(), load_message().
-// - load(p) and store(p, v) access an element of global memory: what the executor counts and checks.
+// - load(p) and store(p, v) access an element of global memory, load_vec(p) and the others 16 bytes: what the
+//   executor counts (host/access_counts.hpp) and checks. Plain dereferences it does not see.
 // - LaunchConfig::dependent: each thread calls grid_dependency_wait() before it writes to global memory or
 //   reads what the launch before wrote, and grid_dependency_launch() where the next launch may start.
 // - nvcc contracts a*b+c to one rounding, the host build never does: the tests' bounds allow both.

@@ -48,16 +48,19 @@ void shuffle(const void* value, void* result, std::size_t size, int source, unsi
              const Where& where);
 unsigned ballot(bool predicate, unsigned mask, const Where& where);
 /// Lets other threads run where the schedule is random.
-void before_atomic();
-void expect_aligned(const void* p, const Where& where, std::size_t bytes = simt::kVecBytes);
+void give_way_at_random();
+/// The same for an atomic in global memory.
+void before_atomic(const void* p, std::size_t bytes, const Where& where);
+/// Checks and counts an access of the running thread.
+void access_global(Access access, const void* p, std::size_t bytes, std::size_t alignment,
+                   const Where& where);
 /// The copy is made in copies_wait().
 void copy_later(const Copy& copy);
 void copies_commit();
 /// Completes all groups of the thread but the `pending` youngest.
 void copies_wait(int pending);
 void grid_dependency_wait();
-void before_store(const Where& where);
-void before_store_message(const Where& where);
+void before_store_message();
 void after_store_message();
 /// A thread that looks at the same place again waits until there is something new.
 void before_load_message(const void* p, const Where& where);
@@ -177,27 +180,25 @@ inline int lowest_bit(unsigned bits) {
 
 template <typename T>
 T load(const T* p, Where where = Where::current()) {
-  simt_host::expect_aligned(p, where, alignof(T));
+  simt_host::access_global(simt_host::Access::read, p, sizeof(T), alignof(T), where);
   return *p;
 }
 template <typename T>
 void store(T* p, std::type_identity_t<T> value, Where where = Where::current()) {
-  simt_host::expect_aligned(p, where, alignof(T));
-  simt_host::before_store(where);
+  simt_host::access_global(simt_host::Access::write, p, sizeof(T), alignof(T), where);
   *p = value;
 }
 
 template <typename T>
 Vec<T> load_vec(const T* p, Where where = Where::current()) {
-  simt_host::expect_aligned(p, where);
+  simt_host::access_global(simt_host::Access::read, p, kVecBytes, kVecBytes, where);
   Vec<T> values;
   std::memcpy(&values, p, sizeof values);
   return values;
 }
 template <typename T>
 void store_vec(T* p, Vec<T> values, Where where = Where::current()) {
-  simt_host::expect_aligned(p, where);
-  simt_host::before_store(where);
+  simt_host::access_global(simt_host::Access::write, p, kVecBytes, kVecBytes, where);
   std::memcpy(p, &values, sizeof values);
 }
 template <typename T>
@@ -231,7 +232,7 @@ template <int count, typename T>
 void copy_async(Shared<T> to, const T* from, Where where = Where::current()) {
   constexpr std::size_t kBytes = count * sizeof(T);
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
-  simt_host::expect_aligned(from, where, kBytes);
+  simt_host::access_global(simt_host::Access::read, from, kBytes, kBytes, where);
   to.array().expect_aligned(to.first(), where, kBytes);
   to.array().begin_copy(to.first(), count, where);
   simt_host::copy_later({&to.array(), to.first(), count, from});
@@ -260,15 +261,14 @@ inline void copies_wait() {
 template <typename T>
 void store_message(T* p, std::type_identity_t<T> value, Where where = Where::current()) {
   static_assert(sizeof(T) == 8 || sizeof(T) == 16);
-  simt_host::expect_aligned(p, where, sizeof(T));
-  simt_host::before_store_message(where);
+  simt_host::before_store_message();
+  simt_host::access_global(simt_host::Access::atomic, p, sizeof(T), sizeof(T), where);
   std::memcpy(p, &value, sizeof value);
   simt_host::after_store_message();
 }
 template <typename T>
 T load_message(const T* p, Where where = Where::current()) {
   static_assert(sizeof(T) == 8 || sizeof(T) == 16);
-  simt_host::expect_aligned(p, where, sizeof(T));
   simt_host::before_load_message(p, where);
   T value;
   std::memcpy(&value, p, sizeof value);
@@ -278,15 +278,15 @@ T load_message(const T* p, Where where = Where::current()) {
 namespace detail {
 
 template <typename T, typename Update>
-T atomically(T* p, Update update) {
-  simt_host::before_atomic();
+T atomically(T* p, Update update, const Where& where) {
+  simt_host::before_atomic(p, sizeof(T), where);
   const T old = *p;
   *p = update(old);
   return old;
 }
 template <typename T, typename Update>
 T atomically(Shared<T> p, Update update, const Where& where) {
-  simt_host::before_atomic();
+  simt_host::give_way_at_random();
   p.array().access(simt_host::Access::atomic, p.first(), 1, where);
   const T old = p.array().template get<T>(p.first());
   p.array().put(p.first(), static_cast<T>(update(old)));
@@ -295,17 +295,22 @@ T atomically(Shared<T> p, Update update, const Where& where) {
 
 }  // namespace detail
 
-inline unsigned atomic_add(unsigned* p, unsigned value) {
-  return detail::atomically(p, [=](unsigned old) { return old + value; });
+inline unsigned atomic_add(unsigned* p, unsigned value, Where where = Where::current()) {
+  return detail::atomically(
+      p, [=](unsigned old) { return old + value; }, where);
 }
-inline unsigned long long atomic_add(unsigned long long* p, unsigned long long value) {
-  return detail::atomically(p, [=](unsigned long long old) { return old + value; });
+inline unsigned long long atomic_add(unsigned long long* p, unsigned long long value,
+                                     Where where = Where::current()) {
+  return detail::atomically(
+      p, [=](unsigned long long old) { return old + value; }, where);
 }
-inline unsigned atomic_max(unsigned* p, unsigned value) {
-  return detail::atomically(p, [=](unsigned old) { return old < value ? value : old; });
+inline unsigned atomic_max(unsigned* p, unsigned value, Where where = Where::current()) {
+  return detail::atomically(
+      p, [=](unsigned old) { return old < value ? value : old; }, where);
 }
-inline unsigned atomic_inc(unsigned* p, unsigned last) {
-  return detail::atomically(p, [=](unsigned old) { return old >= last ? 0 : old + 1; });
+inline unsigned atomic_inc(unsigned* p, unsigned last, Where where = Where::current()) {
+  return detail::atomically(
+      p, [=](unsigned old) { return old >= last ? 0 : old + 1; }, where);
 }
 inline unsigned atomic_add(Shared<unsigned> p, unsigned value, Where where = Where::current()) {
   return detail::atomically(

@@ -142,6 +142,11 @@ bool Unit::pass() {
   return any;
 }
 
+void Unit::finish_counts() {
+  for (Block& block : blocks)
+    for (Warp& warp : block.warps) warp.traffic.finish(launch.counts);
+}
+
 bool Unit::wake_for_messages() {
   // A thread may look at an old message again without waiting for a new one, but not for ever.
   constexpr int kMostStalls = 100;
@@ -185,6 +190,7 @@ void Launch::run() {
     for (auto& unit : units) {
       if (!unit->pass() && !unit->wake_for_messages()) unit->report_deadlock();
       if (!unit->finished()) continue;
+      unit->finish_counts();
       if (waiting.empty()) {
         unit.reset();
       } else {
@@ -231,9 +237,11 @@ void Executor::launch(const kernels::KernelCall& call, const kernels::LaunchConf
                 .settings = settings_,
                 .random = std::mt19937(settings_.seed),
                 .scheduler = {},
-                .error = {}};
+                .error = {},
+                .counts = {}};
   try {
     launch.run();
+    if (settings_.count) counts_.push_back(launch.counts);
   } catch (...) {
     running = nullptr;
     throw;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/simt/host/access_counts.hpp"
 #include "kernels/simt/launch.hpp"
 
 namespace bntrain::simt_host {
@@ -31,6 +32,7 @@ enum class Schedule {
 struct Settings {
   Schedule schedule = Schedule::in_order;
   std::uint32_t seed = 1;
+  bool count = false;  ///< fill Executor::counts(), which takes time
   /// The device that launchers see. Few multiprocessors, so that persistent kernels have something to loop
   /// over.
   kernels::DeviceLimits device = {.multiprocessors = 4,
@@ -60,10 +62,13 @@ class Executor {
   const Settings& settings() const { return settings_; }
   /// All launches so far, so that tests can tell which variant ran.
   const std::vector<kernels::LaunchConfig>& launches() const { return launches_; }
+  /// What each of them did, where Settings::count is set.
+  const std::vector<LaunchCounts>& counts() const { return counts_; }
 
  private:
   Settings settings_;
   std::vector<kernels::LaunchConfig> launches_;
+  std::vector<LaunchCounts> counts_;
   std::optional<std::vector<std::function<void()>>> recorded_;
 };
 

@@ -127,13 +127,14 @@ Coordinates coordinates() {
           .cluster_size = config.cluster};
 }
 
-void before_atomic() {
+void give_way_at_random() {
   if (launch_of(self()).settings.schedule == Schedule::random) give_way();
 }
 
-void expect_aligned(const void* p, const Where& where, std::size_t bytes) {
-  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
-    fail("misaligned " + std::to_string(bytes) + "-byte access to global memory", where);
+void before_atomic(const void* p, std::size_t bytes, const Where& where) {
+  give_way_at_random();
+  access_global(Access::atomic, p, bytes, bytes, where);
+  ++launch_of(self()).counts.atomics;
 }
 
 void copy_later(const Copy& copy) {
@@ -159,10 +160,17 @@ void grid_dependency_wait() {
   self().waited_for_grids = true;
 }
 
-void before_store(const Where& where) {
+void access_global(Access access, const void* p, std::size_t bytes, std::size_t alignment,
+                   const Where& where) {
+  if (reinterpret_cast<std::uintptr_t>(p) % alignment != 0)
+    fail("misaligned " + std::to_string(bytes) + "-byte access to global memory", where);
   const Thread& thread = self();
-  if (launch_of(thread).config.dependent && !thread.waited_for_grids)
+  const Launch& launch = launch_of(thread);
+  if (access != Access::read && launch.config.dependent && !thread.waited_for_grids)
     fail("a dependent launch writes to global memory before grid_dependency_wait()", where);
+  if (launch.settings.count && access != Access::atomic)
+    thread.block->warps[static_cast<std::size_t>(thread.index / kLanes)].traffic.add(
+        thread.index % kLanes, access == Access::write, p, bytes, where);
 }
 
 }  // namespace bntrain::simt_host

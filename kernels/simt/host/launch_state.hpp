@@ -70,6 +70,7 @@ struct Warp {
       0;                ///< of the last barrier; its threads are ordered after all that happened before
   unsigned exited = 0;  ///< a bit for each lane
   std::vector<WarpCollective> collectives;
+  WarpTraffic traffic;
 };
 
 /// A barrier of a block, a cluster or the grid.
@@ -135,6 +136,7 @@ struct Unit {
   /// Lets the threads that wait for a message look once more; false when there is none.
   bool wake_for_messages();
   bool finished() const { return barrier.exited == barrier.threads; }
+  void finish_counts();
   [[noreturn]] void report_deadlock() const;
 
   Launch& launch;
@@ -156,6 +158,7 @@ struct Launch {
   std::uint32_t clock = 1;  ///< completed barriers
   Context scheduler;
   std::exception_ptr error;
+  LaunchCounts counts;
 
   void run();
   /// Switches to the thread until it waits, gives way or ends.

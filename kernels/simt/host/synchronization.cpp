@@ -42,6 +42,10 @@ void complete(Barrier& barrier, Wait kind) {
   const std::uint32_t time = ++unit.launch.clock;
   barrier.arrived = 0;
   barrier.sync_time = time;
+  LaunchCounts& counts = unit.launch.counts;
+  ++(kind == Wait::block_sync     ? counts.block_barriers
+     : kind == Wait::cluster_sync ? counts.cluster_barriers
+                                  : counts.grid_barriers);
   if (kind == Wait::grid_sync)
     for (Cluster& cluster : unit.clusters) cluster.barrier.sync_time = time;
   // The threads of a block are contiguous, and so are the blocks of a cluster.
@@ -126,6 +130,7 @@ void warp_collective(Wait kind, unsigned mask, int source, const void* value, vo
   if (found->arrived != mask) return block_and_wait(kind, mask, where);
 
   warp.collectives.erase(found);
+  if (kind == Wait::shuffle) ++launch_of(thread).counts.shuffles;
   if (kind == Wait::vote) finish_vote(warp, lanes, mask);
   if (kind == Wait::warp_sync) warp.sync_time = ++launch_of(thread).clock;
   for (int other = 0; other < kLanes; ++other) {
@@ -220,20 +225,21 @@ void part_sync(int id, int threads, const Where& where) {
     fail("part_sync() with id " + std::to_string(id) + " by parts of warps", where);
   barrier.arrived = 0;
   barrier.sync_time = ++launch_of(thread).clock;
+  ++launch_of(thread).counts.block_barriers;
   part.warps = std::exchange(part.arriving, 0u);
   block.has_parts = true;
   for (Thread* other = block.threads; other != block.threads + block.barrier.threads; ++other)
     if (other->wait == Wait::part_sync && other->source == id) release(*other);
 }
 
-void before_store_message(const Where& where) {
-  before_store(where);
-  before_atomic();
+void before_store_message() {
+  give_way_at_random();
 }
 
 void after_store_message() {
   Unit& unit = *self().block->cluster->unit;
   ++unit.messages;
+  ++unit.launch.counts.messages;
   unit.stalls = 0;
   for (Thread& thread : unit.threads)
     if (thread.wait == Wait::message) release(thread);
@@ -244,7 +250,7 @@ void before_load_message(const void* p, const Where& where) {
   Unit& unit = *thread.block->cluster->unit;
   if (!launch_of(thread).config.cooperative)
     fail("load_message() in a launch that is not cooperative: the sender may not be resident", where);
-  before_atomic();
+  give_way_at_random();
   const auto seen = [&] {
     return std::find(thread.polled.begin(), thread.polled.end(), p) != thread.polled.end();
   };

@@ -70,6 +70,7 @@ struct Outputs {
   Placement forward_placement, backward_placement;
   Floats y, mean, var, inv_std, running_mean, running_var;
   Floats dx, dgamma, dbeta;
+  std::vector<simt_host::LaunchCounts> counts;  ///< forward and backward, where the settings count
 };
 
 /// A workspace of exactly the bytes that are promised, full of garbage.
@@ -146,6 +147,7 @@ Outputs run_streamed(const NormCase& c, Layout layout, const simt_host::Settings
   for (const Buffer<float>* each : {&mean, &var, &inv_std, &dgamma, &dbeta}) EXPECT_TRUE(each->intact());
   EXPECT_TRUE(workspace.intact(kGarbageBits));
   EXPECT_EQ(executor.launches().size(), 2u) << "one launch each";
+  out.counts = executor.counts();
   return out;
 }
 
@@ -352,6 +354,33 @@ TEST(NormStreamed, BlocksAreLimited) {
       EXPECT_LE(out.forward_placement.config.grid, blocks);
       expect_right(c, out);
     }
+}
+
+TEST(NormStreamed, ReadsTensorsOnceWhereAStripFitsOnChip) {
+  for (const Served& s : kServed) {
+    SCOPED_TRACE(described(s));
+    const NormCase c = make_case(s.shape);
+    simt_host::Settings settings = device(s.multiprocessors, s.little);
+    settings.count = true;
+    const Outputs out = run_streamed<float>(c, s.layout, settings);
+    const auto tensor = static_cast<std::int64_t>(c.x.size() * sizeof(float));
+    ASSERT_EQ(out.counts.size(), 2u);
+    for (const int pass : {0, 1}) {
+      const simt_host::LaunchCounts& counts = out.counts[at(pass)];
+      const Placement& p = pass == 0 ? out.forward_placement : out.backward_placement;
+      const std::int64_t inputs = pass + 1;
+      EXPECT_EQ(counts.writes.bytes, tensor);
+      EXPECT_EQ(counts.grid_barriers, 1);
+      std::int64_t again = 0, slack = 0;
+      if (p.kernel != Kernel::whole) {
+        again = inputs * tensor - p.kept_bytes * p.strips.strips;
+        // A block keeps whole batches of its own.
+        slack = again == 0 ? 0 : p.config.grid * p.strips.strips * 2 * 256 * 16;
+      }
+      EXPECT_NEAR(static_cast<double>(counts.reads.bytes - inputs * tensor), static_cast<double>(again),
+                  static_cast<double>(slack));
+    }
+  }
 }
 
 kernels::DeviceLimits h200() {
