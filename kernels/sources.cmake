@@ -7,6 +7,9 @@ set(kernel_sources
   batch_norm/on_chip_forward.cu
   batch_norm/relu_maxpool_backward.cu
   batch_norm/relu_maxpool_forward.cu
+  batch_norm/resident.cu
+  batch_norm/resident_backward.cu
+  batch_norm/resident_forward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
   batch_norm/streamed.cu
