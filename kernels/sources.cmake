@@ -14,6 +14,9 @@ set(kernel_sources
   batch_norm/resident_forward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
+  batch_norm/streamed.cu
+  batch_norm/streamed_backward.cu
+  batch_norm/streamed_forward.cu
   batch_norm/variant.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
