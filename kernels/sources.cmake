@@ -10,6 +10,7 @@ set(kernel_sources
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
   batch_norm/variant.cu
+  convolution/patches.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
   elementwise/bias_activation.cu
