@@ -43,7 +43,7 @@ class CudnnNorm final : public NormContender {
  public:
   CudnnNorm(const char* name, const NormCase& c, cudnnBatchNormMode_t mode, cuda::MathLibraries& libraries)
       : NormContender(name, true),
-        cudnn_(libraries.impl().cudnn()),
+        cudnn_(libraries.handles().cudnn()),
         mode_(mode),
         tensor_(tensor_of(c)),
         parameters_(parameters_of(tensor_, mode)),

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "backend/cuda/gpu.hpp"
-#include "backend/cuda/math_libraries.hpp"
+#include "backend/cuda/math_handles.hpp"
 #include "backend/cuda/peaks.hpp"
 #include "benchmarks/cudnn_norm.hpp"
 #include "benchmarks/norm_report.hpp"
@@ -61,7 +61,8 @@ NormReport measure(const Options& options) {
   const std::int64_t cache_bytes = kernels::device_limits(stream.kernels()).l2_bytes;
   NormReport report{
       .device = cuda::to_string(gpu),
-      .versions = "CUDA " + cuda::runtime_version() + ", " + libraries.versions(),
+      .versions = "CUDA " + cuda::runtime_version() + ", cuDNN " + cuda::cudnn_version() + ", cuBLASLt " +
+                  cuda::cublas_version(),
       .seed = std::random_device{}(),
       .options = {.samples = options.samples, .cache_bytes = cache_bytes},
       .copy_bytes_per_second = cuda::measure_peaks(stream, kCacheFill * cache_bytes).copy_bytes_per_second,

@@ -18,6 +18,7 @@ set(kernel_sources
   batch_norm/streamed_backward.cu
   batch_norm/streamed_forward.cu
   batch_norm/variant.cu
+  convolution/patches.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
   elementwise/bias_activation.cu

@@ -21,20 +21,24 @@ Owner make(cudnnStatus_t (*create)(Handle*)) {
   return Owner(handle);
 }
 
-std::string sizes(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
-  return std::to_string(a) + "x" + std::to_string(b) + "x" + std::to_string(c) + "x" + std::to_string(d);
-}
-
 }  // namespace
-
-std::string to_string(const ConvolutionShape& shape) {
-  return "convolution of " + sizes(shape.batch, shape.in_channels, shape.height, shape.width) + " with " +
-         sizes(shape.out_channels, shape.in_channels, shape.kernel, shape.kernel) + ", stride " +
-         std::to_string(shape.stride) + ", padding " + std::to_string(shape.padding);
-}
 
 cudnnMathType_t math_type(Precision precision) {
   return precision == Precision::fp32 ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+}
+
+Arithmetic arithmetic_of(cudnnMathType_t math, Precision precision) {
+  switch (math) {
+    case CUDNN_FMA_MATH:
+      return Arithmetic::multiply_add;
+    case CUDNN_DEFAULT_MATH:  // what the descriptor says
+      return precision == Precision::fp32 ? Arithmetic::multiply_add : Arithmetic::tensor_cores;
+    case CUDNN_TENSOR_OP_MATH:
+      return Arithmetic::tensor_cores;
+    case CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION:
+      break;
+  }
+  return Arithmetic::converted;
 }
 
 TensorDescriptors::TensorDescriptors(const ConvolutionShape& shape)

@@ -17,6 +17,8 @@ namespace bntrain::cuda {
 // Device memory, on 256 bytes. Its contents are not set.
 void* allocate(std::int64_t bytes);
 void release(void* memory) noexcept;
+/// Bytes that allocate() may still find, of the memory of the device.
+std::int64_t free_memory();
 
 /// Owns `size` elements of device memory.
 template <typename T>

@@ -49,6 +49,12 @@ void release(void* memory) noexcept {
   cudaFree(memory);
 }
 
+std::int64_t free_memory() {
+  std::size_t free = 0, total = 0;
+  BNTRAIN_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+  return static_cast<std::int64_t>(free);
+}
+
 struct Graph::Impl {
   std::unique_ptr<CUgraphExec_st, DestroyGraphExec> exec;
 };

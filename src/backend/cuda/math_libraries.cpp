@@ -21,23 +21,27 @@ std::string cublas_version() {
   return version_text(cublasLtGetVersion());
 }
 
-MathLibraries::Impl::Impl(DeviceStream& on, Precision asked)
-    : stream(on), precision(asked), workspace(kWorkspaceBytes) {
-  cudnnHandle_t cudnn = nullptr;
-  BNTRAIN_CUDA_CHECK(cudnnCreate(&cudnn));
-  cudnn_.reset(cudnn);
-  BNTRAIN_CUDA_CHECK(cudnnSetStream(cudnn, stream.kernels().handle));
-  cublasLtHandle_t cublas = nullptr;
-  BNTRAIN_CUDA_CHECK(cublasLtCreate(&cublas));
-  cublas_.reset(cublas);
+cudnnContext* MathLibraries::Handles::cudnn() {
+  if (!cudnn_) {
+    cudnnHandle_t handle = nullptr;
+    BNTRAIN_CUDA_CHECK(cudnnCreate(&handle));
+    cudnn_.reset(handle);
+    BNTRAIN_CUDA_CHECK(cudnnSetStream(handle, stream.kernels().handle));
+  }
+  return cudnn_.get();
 }
 
-MathLibraries::MathLibraries(DeviceStream& stream, Precision precision)
-    : impl_(std::make_unique<Impl>(stream, precision)) {}
+cublasLtContext* MathLibraries::Handles::cublas() {
+  if (!cublas_) {
+    cublasLtHandle_t handle = nullptr;
+    BNTRAIN_CUDA_CHECK(cublasLtCreate(&handle));
+    cublas_.reset(handle);
+  }
+  return cublas_.get();
+}
+
+MathLibraries::MathLibraries(DeviceStream& on, Precision asked)
+    : stream(on), precision(asked), handles_(std::make_unique<Handles>(on)) {}
 MathLibraries::~MathLibraries() = default;
-
-std::string MathLibraries::versions() const {
-  return "cuDNN " + cudnn_version() + ", cuBLASLt " + cublas_version();
-}
 
 }  // namespace bntrain::cuda

@@ -1,23 +1,24 @@
-// Convolutions by cuDNN and matrix products by cuBLASLt, behind what the steps need of them. No header of
-// theirs here: convolution_cudnn.cpp and linear_cublas.cpp implement this, tests/support/cuda_host does it
-// with plain loops.
+// cuDNN and cuBLASLt behind what the ops need of them. No header of theirs here: math_libraries.cpp,
+// product_cublas.cpp and convolution_cudnn.cpp implement this and convolution.hpp, tests/support/cuda_host
+// does it with plain loops.
 //
-// Tensors are packed float32 on 16 bytes. Everything is enqueued on the stream, can be captured into a graph,
-// writes the same bits from run to run and overwrites its result. Algorithms are chosen when an object is
-// made, by the libraries' heuristics and not by timing them: a choice by the clock would make the bits depend
-// on it.
+// Tensors are packed float32. Everything is enqueued on the stream, can be captured into a graph, writes the
+// same bits from run to run and overwrites its result unless it says otherwise. Algorithms are chosen when an
+// object is made, by the libraries' heuristics and not by timing them: a choice by the clock would make the
+// bits depend on it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
-#include "backend/cuda/device.hpp"
-#include "backend/executable.hpp"
+#include "backend/cuda/call_workspace.hpp"
+#include "bntrain/backend.hpp"
 
 namespace bntrain::cuda {
 
-/// The handles of the libraries, and the workspace that all their calls on the stream share.
+/// The libraries for one stream. Their handles are made when they are first asked for: a network without
+/// convolutions does not wait for cuDNN.
 class MathLibraries {
  public:
   MathLibraries(DeviceStream& stream, Precision precision);
@@ -25,63 +26,43 @@ class MathLibraries {
   MathLibraries(const MathLibraries&) = delete;
   MathLibraries& operator=(const MathLibraries&) = delete;
 
-  /// "cuDNN 9.13.0, cuBLASLt 13.0.2".
-  std::string versions() const;
+  DeviceStream& stream;
+  const Precision precision;
+  /// Of all calls on the stream. Whoever makes objects calls workspace.allocate() before their first call.
+  CallWorkspace workspace;
 
-  struct Impl;
-  Impl& impl() { return *impl_; }
-
- private:
-  std::unique_ptr<Impl> impl_;
-};
-
-/// NCHW images, OIHW weights, square kernel.
-struct ConvolutionShape {
-  std::int64_t batch = 0, in_channels = 0, height = 0, width = 0;
-  std::int64_t out_channels = 0, kernel = 1, stride = 1, padding = 0;
-
-  std::int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
-  std::int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
-};
-
-/// y = x * w (cross-correlation, no bias) and its gradients. x: [batch, in_channels, height, width];
-/// w: [out_channels, in_channels, kernel, kernel]; y: [batch, out_channels, out_height, out_width].
-class Convolution {
- public:
-  Convolution(MathLibraries& libraries, const ConvolutionShape& shape);
-  ~Convolution();
-  Convolution(const Convolution&) = delete;
-  Convolution& operator=(const Convolution&) = delete;
-
-  void forward(const float* x, const float* w, float* y);
-  void backward_weights(const float* x, const float* dy, float* dw);
-  void backward_input(const float* dy, const float* w, float* dx);
-  /// The algorithms that a pass takes, for people.
-  std::string algorithms(StepPass pass) const;
+  struct Handles;
+  Handles& handles() { return *handles_; }
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Handles> handles_;
 };
 
-struct LinearShape {
-  std::int64_t batch = 0, in = 0, out = 0;
-  bool relu = false;  ///< of the forward pass
+/// `count` products D = op(A) op(B) in cuBLAS's column-major order, packed: op(A) is [rows, inner], op(B)
+/// [inner, columns]. A row-major matrix is the transposed one here, so C = A B in rows is C^T = B^T A^T.
+struct ProductShape {
+  std::int64_t rows = 0, columns = 0, inner = 0;
+  bool transpose_a = false, transpose_b = false;
+  std::int64_t count = 1;
+  std::int64_t a_stride = 0, b_stride = 0,
+               d_stride = 0;  ///< elements from one product's matrix to the next's
 };
 
-/// y = x w^T + bias, then y = max(y, 0) where `relu`, and the gradients of the product. All row-major:
-/// x: [batch, in]; w: [out, in]; bias: [out] or null; y, dy: [batch, out]. dy is the gradient in front of the
-/// ReLU.
-class Linear {
+/// A matrix product by cuBLASLt; under fp32 of multiply-adds alone, under tf32 factors may be rounded for
+/// tensor cores.
+class Product {
  public:
-  Linear(MathLibraries& libraries, const LinearShape& shape);
-  ~Linear();
-  Linear(const Linear&) = delete;
-  Linear& operator=(const Linear&) = delete;
+  /// May use up to `workspace_bytes` of the libraries' workspace. Throws Error(runtime) where cuBLASLt does
+  /// not take the sizes.
+  Product(MathLibraries& libraries, const ProductShape& shape,
+          std::int64_t workspace_bytes = kWorkspaceBytes);
+  ~Product();
+  Product(Product&&) noexcept;
 
-  void forward(const float* x, const float* w, const float* bias, float* y);
-  void backward_weights(const float* x, const float* dy, float* dw);
-  void backward_input(const float* dy, const float* w, float* dx);
+  /// d = op(a) op(b), or d += op(a) op(b). The pointers must be 16-byte aligned.
+  void multiply(const float* a, const float* b, float* d, bool add = false);
+
+  static constexpr std::int64_t kWorkspaceBytes = std::int64_t{64} << 20;
 
  private:
   struct Impl;

@@ -25,12 +25,26 @@ cublasLtMatmulDesc_t make_operation(Precision precision) {
   return operation;
 }
 
-/// A packed matrix as it lies in memory.
-cublasLtMatrixLayout_t make_layout(std::int64_t rows, std::int64_t columns) {
-  cublasLtMatrixLayout_t layout = nullptr;
-  BNTRAIN_CUDA_CHECK(cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, static_cast<std::uint64_t>(rows),
+template <typename T>
+void set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t name, const T& value) {
+  BNTRAIN_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(layout, name, &value, sizeof value));
+}
+
+/// Packed matrices as they lie in memory.
+MatrixLayout make_layout(std::int64_t rows, std::int64_t columns, std::int64_t count, std::int64_t stride) {
+  cublasLtMatrixLayout_t handle = nullptr;
+  BNTRAIN_CUDA_CHECK(cublasLtMatrixLayoutCreate(&handle, CUDA_R_32F, static_cast<std::uint64_t>(rows),
                                                 static_cast<std::uint64_t>(columns), rows));
+  MatrixLayout layout(handle);
+  set(handle, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(count));
+  set(handle, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, stride);
   return layout;
+}
+
+/// What the matrices of all products are aligned to.
+std::uint32_t alignment(std::int64_t count, std::int64_t stride) {
+  const bool all = count == 1 || stride % static_cast<std::int64_t>(kAlignment / sizeof(float)) == 0;
+  return all ? kAlignment : static_cast<std::uint32_t>(sizeof(float));
 }
 
 cublasLtMatmulPreference_t make_preference() {
@@ -41,43 +55,31 @@ cublasLtMatmulPreference_t make_preference() {
 
 }  // namespace
 
-std::string to_string(const LinearShape& shape) {
-  return "fully connected layer of " + std::to_string(shape.in) + " inputs and " + std::to_string(shape.out) +
-         " outputs, batch " + std::to_string(shape.batch);
-}
-
-ProductShape forward_product(const LinearShape& shape) {
-  return {.rows = shape.out, .columns = shape.batch, .inner = shape.in, .transpose_a = true};
-}
-
-ProductShape backward_weights_product(const LinearShape& shape) {
-  return {.rows = shape.in, .columns = shape.out, .inner = shape.batch, .transpose_b = true};
-}
-
-ProductShape backward_input_product(const LinearShape& shape) {
-  return {.rows = shape.in, .columns = shape.batch, .inner = shape.out};
-}
-
 ProductDescriptors::ProductDescriptors(const ProductShape& s, Precision precision)
     : operation(make_operation(precision)),
-      a(s.transpose_a ? make_layout(s.inner, s.rows) : make_layout(s.rows, s.inner)),
-      b(s.transpose_b ? make_layout(s.columns, s.inner) : make_layout(s.inner, s.columns)),
-      d(make_layout(s.rows, s.columns)),
+      a(s.transpose_a ? make_layout(s.inner, s.rows, s.count, s.a_stride)
+                      : make_layout(s.rows, s.inner, s.count, s.a_stride)),
+      b(s.transpose_b ? make_layout(s.columns, s.inner, s.count, s.b_stride)
+                      : make_layout(s.inner, s.columns, s.count, s.b_stride)),
+      d(make_layout(s.rows, s.columns, s.count, s.d_stride)),
       preference(make_preference()) {
   set(operation.get(), CUBLASLT_MATMUL_DESC_TRANSA, s.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(operation.get(), CUBLASLT_MATMUL_DESC_TRANSB, s.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
 
-  set(preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-      static_cast<std::uint64_t>(kWorkspaceBytes));
+  set_workspace_limit(*this, Product::kWorkspaceBytes);
   set(preference.get(), CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
       static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-  for (const auto matrix :
-       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-    set(preference.get(), matrix, kAlignment);
+  set(preference.get(), CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(s.count, s.a_stride));
+  set(preference.get(), CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(s.count, s.b_stride));
+  set(preference.get(), CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(s.count, s.d_stride));
+  set(preference.get(), CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(s.count, s.d_stride));
   if (precision == Precision::fp32)
     set(preference.get(), CUBLASLT_MATMUL_PREF_IMPL_MASK,
         ~static_cast<std::uint64_t>(CUBLASLT_NUMERICAL_IMPL_FLAGS_TENSOR_OP_MASK));
+}
+
+void set_workspace_limit(const ProductDescriptors& product, std::int64_t bytes) {
+  set(product.preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(bytes));
 }
 
 }  // namespace bntrain::cuda

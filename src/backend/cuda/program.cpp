@@ -58,6 +58,8 @@ Program::Program(Workspace& workspace, std::int64_t batch)
     op->use_scratch(next);
     next += rounded(op->scratch_bytes());
   }
+  for (const auto& op : ops_) op->choose_algorithms();
+  w_.libraries.workspace.allocate();
 }
 
 void Program::gather(const Feed& feed) {

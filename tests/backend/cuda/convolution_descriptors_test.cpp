@@ -1,4 +1,4 @@
-// What cuDNN is told, and which of its algorithms may run. Descriptors need no GPU.
+// What cuDNN is told. Descriptors need no GPU.
 #include "backend/cuda/convolution_descriptors.hpp"
 
 #include <gmock/gmock.h>
@@ -81,41 +81,14 @@ TEST(ConvolutionDescriptors, Fp32IsStrictAndTf32IsNot) {
   EXPECT_EQ(described(Precision::tf32), CUDNN_DEFAULT_MATH);
 }
 
-cudnnConvolutionFwdAlgoPerf_t candidate(cudnnMathType_t math) {
-  cudnnConvolutionFwdAlgoPerf_t result{};
-  result.status = CUDNN_STATUS_SUCCESS;
-  result.determinism = CUDNN_DETERMINISTIC;
-  result.mathType = math;
-  return result;
-}
-
-TEST(ConvolutionCandidates, MustExistAndBeDeterministic) {
+TEST(ConvolutionDescriptors, WhatACandidateMultipliesWith) {
   for (const Precision precision : {Precision::fp32, Precision::tf32}) {
-    auto one = candidate(math_type(precision));
-    EXPECT_TRUE(is_allowed(one, precision));
-    one.status = CUDNN_STATUS_NOT_SUPPORTED;
-    EXPECT_FALSE(is_allowed(one, precision));
-    one = candidate(math_type(precision));
-    one.determinism = CUDNN_NON_DETERMINISTIC;
-    EXPECT_FALSE(is_allowed(one, precision));
+    EXPECT_EQ(arithmetic_of(CUDNN_FMA_MATH, precision), Arithmetic::multiply_add);
+    EXPECT_EQ(arithmetic_of(CUDNN_TENSOR_OP_MATH, precision), Arithmetic::tensor_cores);
+    EXPECT_EQ(arithmetic_of(CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION, precision), Arithmetic::converted);
   }
-}
-
-TEST(ConvolutionCandidates, KeepThePrecision) {
-  const auto allowed = [](cudnnMathType_t math, Precision precision) {
-    return is_allowed(candidate(math), precision);
-  };
-  EXPECT_TRUE(allowed(CUDNN_FMA_MATH, Precision::fp32));
-  EXPECT_FALSE(allowed(CUDNN_TENSOR_OP_MATH, Precision::fp32));
-  EXPECT_FALSE(allowed(CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION, Precision::fp32));
-  EXPECT_TRUE(allowed(CUDNN_FMA_MATH, Precision::tf32));
-  EXPECT_TRUE(allowed(CUDNN_TENSOR_OP_MATH, Precision::tf32));
-  EXPECT_FALSE(allowed(CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION, Precision::tf32));
-}
-
-TEST(ConvolutionCandidates, RunUnderFmaMathInFp32WhateverTheySay) {
-  EXPECT_EQ(math_type_of(candidate(CUDNN_DEFAULT_MATH), Precision::fp32), CUDNN_FMA_MATH);
-  EXPECT_EQ(math_type_of(candidate(CUDNN_TENSOR_OP_MATH), Precision::tf32), CUDNN_TENSOR_OP_MATH);
+  EXPECT_EQ(arithmetic_of(CUDNN_DEFAULT_MATH, Precision::fp32), Arithmetic::multiply_add);
+  EXPECT_EQ(arithmetic_of(CUDNN_DEFAULT_MATH, Precision::tf32), Arithmetic::tensor_cores);
 }
 
 std::string refusal(const ConvolutionShape& shape) {
@@ -131,10 +104,6 @@ TEST(ConvolutionDescriptors, RefuseSizesBeyondInt) {
   ConvolutionShape shape = kShape;
   shape.batch = std::int64_t{std::numeric_limits<int>::max()} + 1;
   EXPECT_THAT(refusal(shape), AllOf(HasSubstr("up to 2147483647"), HasSubstr("2147483648")));
-}
-
-TEST(ConvolutionDescriptors, AnErrorNamesTheShape) {
-  EXPECT_EQ(to_string(kShape), "convolution of 256x3x28x30 with 20x3x5x5, stride 2, padding 1");
 }
 
 TEST(ConvolutionDescriptors, CudnnSaysWhatIsWrong) {

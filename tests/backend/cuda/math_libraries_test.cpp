@@ -2,11 +2,14 @@
 // far below what TF32 leaves.
 #include "backend/cuda/math_libraries.hpp"
 
+#include <array>
 #include <cmath>
 #include <optional>
 #include <random>
 
+#include "backend/cuda/convolution.hpp"
 #include "backend/cuda/gpu_test.hpp"
+#include "backend/cuda/ops/linear.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -82,74 +85,78 @@ TEST_P(MathLibrariesTest, ConvolutionsAreThoseOfTheReference) {
     const Values y = reference::conv_forward(wide_x, wide_w, no_bias, plain);
     const reference::Gradients gradients = reference::conv_backward(wide_x, wide_w, wide_dy, plain);
 
-    Convolution convolution(*libraries_, s);
-    for (const StepPass pass : {StepPass::forward, StepPass::backward})
-      EXPECT_FALSE(convolution.algorithms(pass).empty());
     const auto on_x = on_device(*stream_, x), on_w = on_device(*stream_, w), on_dy = on_device(*stream_, dy);
-    expect(y, s.in_channels * window, wide_x, wide_w,
-           [&](float* result) { convolution.forward(on_x.data(), on_w.data(), result); });
-    expect(gradients.weight, s.batch * pixels, wide_x, wide_dy,
-           [&](float* result) { convolution.backward_weights(on_x.data(), on_dy.data(), result); });
-    expect(gradients.x, s.out_channels * window, wide_w, wide_dy,
-           [&](float* result) { convolution.backward_input(on_dy.data(), on_w.data(), result); });
+    for (const auto make : {make_convolution, make_patch_convolution}) {
+      const auto run = [&](ConvolutionPass pass, const auto& a, const auto& b) {
+        const std::shared_ptr<Convolution> convolution = make(*libraries_, s, pass);
+        libraries_->workspace.allocate();
+        EXPECT_FALSE(convolution->algorithm().empty());
+        return [&, convolution](float* result) { convolution->compute(a.data(), b.data(), result); };
+      };
+      expect(y, s.in_channels * window, wide_x, wide_w, run(ConvolutionPass::forward, on_x, on_w));
+      expect(gradients.weight, s.batch * pixels, wide_x, wide_dy,
+             run(ConvolutionPass::backward_weights, on_x, on_dy));
+      expect(gradients.x, s.out_channels * window, wide_w, wide_dy,
+             run(ConvolutionPass::backward_input, on_w, on_dy));
+    }
   }
 }
 
-TEST_P(MathLibrariesTest, LayersAreThoseOfTheReference) {
-  for (const LinearShape s : {LinearShape{256, 1250, 128, true}, LinearShape{96, 128, 10, false},
-                              LinearShape{1, 1, 1, false}, LinearShape{3, 7, 5, true}}) {
-    SCOPED_TRACE(testing::PrintToString(std::vector{s.batch, s.in, s.out}));
-    const reference::LinearShape plain{s.batch, s.in, s.out};
-    const auto x = random(s.batch * s.in), w = random(s.out * s.in), dy = random(s.batch * s.out);
-    const auto bias = random(s.out);
+TEST_P(MathLibrariesTest, ProductsOfLayersAreThoseOfTheReference) {
+  for (const auto& [batch, in, out] :
+       std::vector<std::array<std::int64_t, 3>>{{256, 1250, 128}, {96, 128, 10}, {1, 1, 1}, {3, 7, 5}}) {
+    SCOPED_TRACE(testing::PrintToString(std::vector{batch, in, out}));
+    const reference::LinearShape plain{batch, in, out};
+    const auto x = random(batch * in), w = random(out * in), dy = random(batch * out);
     const Values wide_x = widen(x), wide_w = widen(w), wide_dy = widen(dy);
     const reference::Gradients gradients = reference::linear_backward(wide_x, wide_w, wide_dy, plain);
+    const Values no_bias(static_cast<std::size_t>(out));
 
-    Linear layer(*libraries_, s);
+    Product forward(*libraries_, linear_forward(batch, in, out));
+    Product backward_weights(*libraries_, linear_backward_weights(batch, in, out));
+    Product backward_input(*libraries_, linear_backward_input(batch, in, out));
+    libraries_->workspace.allocate();
     const auto on_x = on_device(*stream_, x), on_w = on_device(*stream_, w), on_dy = on_device(*stream_, dy);
-    const auto on_bias = on_device(*stream_, bias);
-    for (const bool has_bias : {true, false}) {
-      const float* with = has_bias ? on_bias.data() : nullptr;
-      const Values linear =
-          reference::linear_forward(wide_x, wide_w, has_bias ? widen(bias) : Values(bias.size(), 0.0), plain);
-      expect(s.relu ? reference::relu_forward(linear) : linear, s.in, wide_x, wide_w,
-             [&](float* result) { layer.forward(on_x.data(), on_w.data(), with, result); });
-    }
-    expect(gradients.weight, s.batch, wide_x, wide_dy,
-           [&](float* result) { layer.backward_weights(on_x.data(), on_dy.data(), result); });
-    expect(gradients.x, s.out, wide_w, wide_dy,
-           [&](float* result) { layer.backward_input(on_dy.data(), on_w.data(), result); });
+    expect(reference::linear_forward(wide_x, wide_w, no_bias, plain), in, wide_x, wide_w,
+           [&](float* result) { forward.multiply(on_w.data(), on_x.data(), result); });
+    expect(gradients.weight, batch, wide_x, wide_dy,
+           [&](float* result) { backward_weights.multiply(on_x.data(), on_dy.data(), result); });
+    expect(gradients.x, out, wide_w, wide_dy,
+           [&](float* result) { backward_input.multiply(on_w.data(), on_dy.data(), result); });
   }
 }
 
-TEST_P(MathLibrariesTest, AReluLetsNanThrough) {
-  Linear layer(*libraries_, {.batch = 1, .in = 1, .out = 1, .relu = true});
-  const auto nan = on_device(*stream_, std::vector<float>{std::nanf("")});
-  const auto one = on_device(*stream_, std::vector<float>{1});
-  const DeviceArray<float> y(1);
-  layer.forward(nan.data(), one.data(), one.data(), y.data());
-  EXPECT_TRUE(std::isnan(on_host(*stream_, y).at(0)));
+TEST_P(MathLibrariesTest, AProductCanBeAdded) {
+  Product product(*libraries_, {.rows = 2, .columns = 1, .inner = 1});
+  libraries_->workspace.allocate();
+  const auto a = on_device(*stream_, std::vector<float>{2, 3}),
+             b = on_device(*stream_, std::vector<float>{5});
+  const auto d = on_device(*stream_, std::vector<float>{100, 200});
+  product.multiply(a.data(), b.data(), d.data(), true);
+  EXPECT_EQ(on_host(*stream_, d), (std::vector<float>{110, 215}));
 }
 
 TEST_P(MathLibrariesTest, ACapturedStepComputesTheSameBits) {
   constexpr std::int64_t kBatch = 64;
-  const ConvolutionShape shape{kBatch, 20, 12, 12, 50, 3};
-  Convolution convolution(*libraries_, shape);
+  const auto convolution =
+      make_convolution(*libraries_, {kBatch, 20, 12, 12, 50, 3}, ConvolutionPass::forward);
+  libraries_->workspace.allocate();
   const auto x = on_device(*stream_, random(kBatch * 20 * 12 * 12)),
              w = on_device(*stream_, random(std::int64_t{50} * 20 * 9));
   const DeviceArray<float> y(kBatch * 50 * 10 * 10);
-  convolution.forward(x.data(), w.data(), y.data());
+  convolution->compute(x.data(), w.data(), y.data());
   const std::vector<float> expected = on_host(*stream_, y);
-  const Graph graph = stream_->capture([&] { convolution.forward(x.data(), w.data(), y.data()); });
+  const Graph graph = stream_->capture([&] { convolution->compute(x.data(), w.data(), y.data()); });
   stream_->zero(y.data(), y.bytes());
   stream_->launch(graph);
   EXPECT_EQ(on_host(*stream_, y), expected);
 }
 
 TEST_P(MathLibrariesTest, WhatIsNotAlignedIsRefused) {
-  Linear layer(*libraries_, {.batch = 1, .in = 1, .out = 1});
+  Product product(*libraries_, {.rows = 1, .columns = 1, .inner = 1});
+  libraries_->workspace.allocate();
   const DeviceArray<float> some(8);
-  EXPECT_THROW(layer.backward_input(some.data() + 1, some.data(), some.data() + 4), std::logic_error);
+  EXPECT_THROW(product.multiply(some.data() + 1, some.data(), some.data() + 4), std::logic_error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, MathLibrariesTest, testing::Values(Precision::fp32, Precision::tf32),

@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
 
 #include "backend/cuda/column_major.hpp"
 #include "backend/cuda/math_handles.hpp"
+#include "backend/cuda/ops/linear.hpp"
 #include "support/reference.hpp"
 
 namespace bntrain::cuda {
@@ -51,7 +53,7 @@ TEST(ProductDescriptors, AreFloatAndHonestAboutMemory) {
           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       EXPECT_EQ(preference(matrix), kAlignment);
     EXPECT_EQ(attribute<std::uint64_t>(product.preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES),
-              static_cast<std::uint64_t>(kWorkspaceBytes));
+              static_cast<std::uint64_t>(Product::kWorkspaceBytes));
   }
 }
 
@@ -73,25 +75,43 @@ Values numbers(std::int64_t size, double first) {
 
 // Whole numbers, so that every order of a sum gives the same.
 TEST(ProductDescriptors, TheThreeProductsOfALayerAreThoseOfTheReference) {
-  for (const LinearShape shape : {LinearShape{2, 3, 5}, LinearShape{1, 1, 1}, LinearShape{7, 1, 4},
-                                  LinearShape{1, 6, 2}, LinearShape{4, 5, 1}}) {
-    SCOPED_TRACE(testing::PrintToString(std::vector{shape.batch, shape.in, shape.out}));
-    const reference::LinearShape plain{.batch = shape.batch, .inputs = shape.in, .outputs = shape.out};
-    const Values x = numbers(shape.batch * shape.in, 1), w = numbers(shape.out * shape.in, -3),
-                 dy = numbers(shape.batch * shape.out, -2);
-    const Values no_bias(static_cast<std::size_t>(shape.out));
+  for (const auto& [batch, in, out] :
+       std::vector<std::array<std::int64_t, 3>>{{2, 3, 5}, {1, 1, 1}, {7, 1, 4}, {1, 6, 2}, {4, 5, 1}}) {
+    SCOPED_TRACE(testing::PrintToString(std::vector{batch, in, out}));
+    const reference::LinearShape plain{.batch = batch, .inputs = in, .outputs = out};
+    const Values x = numbers(batch * in, 1), w = numbers(out * in, -3), dy = numbers(batch * out, -2);
+    const Values no_bias(static_cast<std::size_t>(out));
     const reference::Gradients expected = reference::linear_backward(x, w, dy, plain);
     const auto product = [](const ProductShape& of) { return ProductDescriptors(of, Precision::fp32); };
-    EXPECT_EQ(multiply(product(forward_product(shape)), w, x),
+    EXPECT_EQ(multiply(product(linear_forward(batch, in, out)), w, x),
               reference::linear_forward(x, w, no_bias, plain));
-    EXPECT_EQ(multiply(product(backward_weights_product(shape)), x, dy), expected.weight);
-    EXPECT_EQ(multiply(product(backward_input_product(shape)), w, dy), expected.x);
+    EXPECT_EQ(multiply(product(linear_backward_weights(batch, in, out)), x, dy), expected.weight);
+    EXPECT_EQ(multiply(product(linear_backward_input(batch, in, out)), w, dy), expected.x);
   }
 }
 
-TEST(ProductDescriptors, AnErrorNamesTheLayer) {
-  EXPECT_EQ(to_string(LinearShape{.batch = 256, .in = 1250, .out = 128}),
-            "fully connected layer of 1250 inputs and 128 outputs, batch 256");
+TEST(ProductDescriptors, SeveralProductsSayWhereEachBeginsAndWhatItIsAlignedTo) {
+  const ProductDescriptors product(
+      {.rows = 2, .columns = 3, .inner = 4, .count = 5, .a_stride = 8, .b_stride = 0, .d_stride = 6},
+      Precision::fp32);
+  const auto stride = [](const auto& layout) {
+    return attribute<std::int64_t>(layout.get(), CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
+  };
+  for (const auto* layout : {product.a.get(), product.b.get(), product.d.get()})
+    EXPECT_EQ(attribute<std::int32_t>(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT), 5);
+  EXPECT_EQ(stride(product.a), 8);
+  EXPECT_EQ(stride(product.b), 0);
+  EXPECT_EQ(stride(product.d), 6);
+  const auto alignment = [&](auto name) { return attribute<std::uint32_t>(product.preference.get(), name); };
+  EXPECT_EQ(alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES), 16u);
+  EXPECT_EQ(alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES), 16u);
+  EXPECT_EQ(alignment(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES), 4u);
+}
+
+TEST(ProductDescriptors, TheLimitOfTheWorkspaceCanBeLowered) {
+  const ProductDescriptors product({.rows = 2, .columns = 3, .inner = 4}, Precision::fp32);
+  set_workspace_limit(product, 0);
+  EXPECT_EQ(attribute<std::uint64_t>(product.preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES), 0u);
 }
 
 TEST(LibraryCheck, NamesStatusCallAndPlace) {

@@ -8,20 +8,24 @@ namespace {
 
 class HostBackend final : public Backend {
  public:
+  explicit HostBackend(Precision precision) : precision_(precision) {}
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
-    return std::make_unique<CudaExecutable>(make_plan(request, {}), Precision::fp32);
+    return std::make_unique<CudaExecutable>(make_plan(request, {}), precision_);
   }
   DevicePeaks measure_peaks() override {
     DeviceStream stream;
     return cuda::measure_peaks(stream, 1 << 20);
   }
   std::string description() const override { return "CUDA kernels on the host"; }
+
+ private:
+  Precision precision_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_host_backend() {
-  return std::make_unique<HostBackend>();
+std::unique_ptr<Backend> make_host_backend(Precision precision) {
+  return std::make_unique<HostBackend>(precision);
 }
 
 }  // namespace bntrain::cuda

@@ -7,6 +7,6 @@
 
 namespace bntrain::cuda {
 
-std::unique_ptr<Backend> make_host_backend();
+std::unique_ptr<Backend> make_host_backend(Precision precision = Precision::fp32);
 
 }  // namespace bntrain::cuda

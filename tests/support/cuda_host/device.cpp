@@ -58,6 +58,10 @@ void release(void* memory) noexcept {
   ::operator delete(memory, kAlign);
 }
 
+std::int64_t free_memory() {
+  return host_resources().free_bytes;
+}
+
 struct Graph::Impl {
   Taken taken{"graph"};
   std::function<void()> replay;

@@ -1,25 +1,22 @@
-// backend/cuda/math_libraries.hpp as plain loops: sums in double, rounded once.
+// backend/cuda/math_libraries.hpp and cuDNN's convolutions as plain loops: sums in double, rounded once.
 #include "backend/cuda/math_libraries.hpp"
 
 #include <functional>
+#include <stdexcept>
 
+#include "support/cuda_host/host_resources.hpp"
 #include "support/cuda_host/host_stream.hpp"
 
 namespace bntrain::cuda {
 
-struct MathLibraries::Impl {
-  DeviceStream& stream;
-};
-MathLibraries::MathLibraries(DeviceStream& stream, Precision) : impl_(std::make_unique<Impl>(Impl{stream})) {}
+struct MathLibraries::Handles {};
+MathLibraries::MathLibraries(DeviceStream& on, Precision asked) : stream(on), precision(asked) {}
 MathLibraries::~MathLibraries() = default;
-std::string MathLibraries::versions() const {
-  return "loops on the host";
-}
 
 namespace {
 
 void enqueue(MathLibraries& libraries, const std::function<void()>& work) {
-  executor_of(libraries.impl().stream.kernels()).enqueue(work);
+  executor_of(libraries.stream.kernels()).enqueue(work);
 }
 
 /// Calls visit(x, w, y) with the three offsets of every product in the sum of the convolution.
@@ -57,80 +54,83 @@ class Sums {
 
 }  // namespace
 
-struct Convolution::Impl {
+struct Product::Impl {
   MathLibraries& libraries;
-  ConvolutionShape shape;
+  ProductShape shape;
 };
-Convolution::Convolution(MathLibraries& libraries, const ConvolutionShape& shape)
+Product::Product(MathLibraries& libraries, const ProductShape& shape, std::int64_t)
     : impl_(std::make_unique<Impl>(Impl{libraries, shape})) {}
-Convolution::~Convolution() = default;
+Product::~Product() = default;
+Product::Product(Product&&) noexcept = default;
 
-void Convolution::forward(const float* x, const float* w, float* y) {
+void Product::multiply(const float* a, const float* b, float* d, bool add) {
+  for (const void* pointer :
+       {static_cast<const void*>(a), static_cast<const void*>(b), static_cast<const void*>(d)})
+    if (reinterpret_cast<std::uintptr_t>(pointer) % 16 != 0) throw std::logic_error("not 16-byte aligned");
   enqueue(impl_->libraries, [=, s = impl_->shape] {
-    Sums sums(s.batch * s.out_channels * s.out_height() * s.out_width());
-    for_each_product(s, [&](auto i, auto j, auto k) { sums.add(k, x[i], w[j]); });
-    sums.write(y);
+    for (std::int64_t n = 0; n < s.count; ++n)
+      for (std::int64_t column = 0; column < s.columns; ++column)
+        for (std::int64_t row = 0; row < s.rows; ++row) {
+          float& result = d[n * s.d_stride + row + column * s.rows];
+          double sum = add ? static_cast<double>(result) : 0;
+          for (std::int64_t i = 0; i < s.inner; ++i)
+            sum += static_cast<double>(
+                       a[n * s.a_stride + (s.transpose_a ? i + row * s.inner : row + i * s.rows)]) *
+                   static_cast<double>(
+                       b[n * s.b_stride + (s.transpose_b ? column + i * s.columns : i + column * s.inner)]);
+          result = static_cast<float>(sum);
+        }
   });
 }
 
-void Convolution::backward_weights(const float* x, const float* dy, float* dw) {
-  enqueue(impl_->libraries, [=, s = impl_->shape] {
-    Sums sums(s.out_channels * s.in_channels * s.kernel * s.kernel);
-    for_each_product(s, [&](auto i, auto j, auto k) { sums.add(j, x[i], dy[k]); });
-    sums.write(dw);
-  });
-}
+namespace {
 
-void Convolution::backward_input(const float* dy, const float* w, float* dx) {
-  enqueue(impl_->libraries, [=, s = impl_->shape] {
-    Sums sums(s.batch * s.in_channels * s.height * s.width);
-    for_each_product(s, [&](auto i, auto j, auto k) { sums.add(i, w[j], dy[k]); });
-    sums.write(dx);
-  });
-}
+class LoopConvolution final : public Convolution {
+ public:
+  LoopConvolution(MathLibraries& libraries, const ConvolutionShape& shape, ConvolutionPass pass,
+                  ConvolutionCandidate chosen)
+      : libraries_(libraries), shape_(shape), pass_(pass), chosen_(std::move(chosen)) {}
 
-std::string Convolution::algorithms(StepPass) const {
-  return "loops";
-}
-
-struct Linear::Impl {
-  MathLibraries& libraries;
-  LinearShape shape;
-};
-Linear::Linear(MathLibraries& libraries, const LinearShape& shape)
-    : impl_(std::make_unique<Impl>(Impl{libraries, shape})) {}
-Linear::~Linear() = default;
-
-void Linear::forward(const float* x, const float* w, const float* bias, float* y) {
-  enqueue(impl_->libraries, [=, s = impl_->shape] {
-    for (std::int64_t n = 0; n < s.batch; ++n)
-      for (std::int64_t o = 0; o < s.out; ++o) {
-        double sum = bias == nullptr ? 0.0 : bias[o];
-        for (std::int64_t i = 0; i < s.in; ++i) sum += static_cast<double>(x[n * s.in + i]) * w[o * s.in + i];
-        const auto value = static_cast<float>(sum);
-        y[n * s.out + o] = s.relu && value <= 0 ? 0.0f : value;
+  void compute(const float* a, const float* b, float* result) override {
+    if (chosen_.workspace_bytes > libraries_.workspace.bytes()) throw std::logic_error("no workspace");
+    enqueue(libraries_, [=, s = shape_, pass = pass_] {
+      switch (pass) {
+        case ConvolutionPass::forward: {
+          Sums sums(s.batch * s.out_channels * s.out_height() * s.out_width());
+          for_each_product(s, [&](auto i, auto j, auto k) { sums.add(k, a[i], b[j]); });
+          return sums.write(result);
+        }
+        case ConvolutionPass::backward_weights: {
+          Sums sums(s.out_channels * s.in_channels * s.kernel * s.kernel);
+          for_each_product(s, [&](auto i, auto j, auto k) { sums.add(j, a[i], b[k]); });
+          return sums.write(result);
+        }
+        case ConvolutionPass::backward_input: {
+          Sums sums(s.batch * s.in_channels * s.height * s.width);
+          for_each_product(s, [&](auto i, auto j, auto k) { sums.add(i, a[j], b[k]); });
+          return sums.write(result);
+        }
       }
-  });
-}
+    });
+  }
 
-void Linear::backward_weights(const float* x, const float* dy, float* dw) {
-  enqueue(impl_->libraries, [=, s = impl_->shape] {
-    Sums sums(s.out * s.in);
-    for (std::int64_t n = 0; n < s.batch; ++n)
-      for (std::int64_t o = 0; o < s.out; ++o)
-        for (std::int64_t i = 0; i < s.in; ++i) sums.add(o * s.in + i, dy[n * s.out + o], x[n * s.in + i]);
-    sums.write(dw);
-  });
-}
+  std::string algorithm() const override { return chosen_.name; }
 
-void Linear::backward_input(const float* dy, const float* w, float* dx) {
-  enqueue(impl_->libraries, [=, s = impl_->shape] {
-    Sums sums(s.batch * s.in);
-    for (std::int64_t n = 0; n < s.batch; ++n)
-      for (std::int64_t o = 0; o < s.out; ++o)
-        for (std::int64_t i = 0; i < s.in; ++i) sums.add(n * s.in + i, dy[n * s.out + o], w[o * s.in + i]);
-    sums.write(dx);
-  });
+ private:
+  MathLibraries& libraries_;
+  const ConvolutionShape shape_;
+  const ConvolutionPass pass_;
+  const ConvolutionCandidate chosen_;
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> make_cudnn_convolution(MathLibraries& libraries, const ConvolutionShape& shape,
+                                                    ConvolutionPass pass) {
+  const std::vector<ConvolutionCandidate>& offered = host_resources().cudnn_algorithms;
+  const auto choice = choose(offered, libraries.precision, libraries.workspace);
+  if (!choice) return nullptr;
+  return std::make_unique<LoopConvolution>(libraries, shape, pass, offered[*choice]);
 }
 
 }  // namespace bntrain::cuda

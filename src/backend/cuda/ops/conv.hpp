@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backend/cuda/convolution.hpp"
 #include "backend/cuda/ops/op.hpp"
 
 namespace bntrain::cuda {
@@ -10,6 +11,7 @@ class ConvOp final : public Op {
  public:
   ConvOp(Workspace& workspace, const PlanOp& op, std::int64_t batch);
 
+  void choose_algorithms() override;
   void forward(Mode mode) override;
   std::int64_t scratch_bytes() const override;
   std::string variant(StepPass pass) const override;
@@ -20,8 +22,9 @@ class ConvOp final : public Op {
  private:
   bool adds_bias() const { return op_.bias >= 0 && !op_.bias_absorbed; }
 
-  Convolution convolution_;
   kernels::BiasShape bias_shape_;
+  std::unique_ptr<Convolution> forward_;
+  std::unique_ptr<Convolution> backward_weights_, backward_input_;  ///< null where nobody wants them
 };
 
 }  // namespace bntrain::cuda

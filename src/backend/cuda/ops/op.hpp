@@ -40,6 +40,8 @@ class Op {
   Op(const Op&) = delete;
   Op& operator=(const Op&) = delete;
 
+  /// Once, before the first pass and after all other memory was allocated.
+  virtual void choose_algorithms() {}
   virtual void forward(Mode mode) = 0;
   /// Gradients of the parameters and of the input, which another reader's may be in already.
   void backward();
