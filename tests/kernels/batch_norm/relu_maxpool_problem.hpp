@@ -50,7 +50,7 @@ struct ReluPoolProblem {
     r.mean = n.mean;
     r.var = n.var;
     r.y = pooled.y;
-    r.argmax = pooled.winner;
+    r.argmax = pooled.argmax;
     r.argmax_dy = maxpool_backward(pooled, widen(dy), windows);
     if (shape.relu) r.argmax_dy = relu_backward(normed, r.argmax_dy);
     r.dx = r.argmax_dy;
