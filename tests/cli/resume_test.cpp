@@ -32,8 +32,10 @@ TEST_F(ResumeProgramTest, KilledAtAnyMomentItHasAWholeCheckpoint) {
   int killed = 0;
   // Under load a process may be killed before its first checkpoint.
   const auto go_on = [&](const ProgramSetup& setup) {
-    if (!std::filesystem::exists(file("killed", "last.safetensors")))
+    if (!std::filesystem::exists(file("killed", "last.safetensors"))) {
+      std::filesystem::remove_all(run_folder("killed"));
       return run_bntrain(flags("killed"), setup);
+    }
     read_checkpoint(file("killed", "last.safetensors"));
     return resume("killed", {}, setup);
   };
