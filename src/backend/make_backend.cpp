@@ -7,18 +7,20 @@
 namespace bntrain {
 namespace {
 
-/// `device` is the flag's value that cannot do without.
+/// For a `device` that cannot do without.
 std::unique_ptr<Backend> demand_cuda_backend(const std::string& device, Precision precision) {
   try {
     return make_cuda_backend(precision);
   } catch (const Error& error) {
-    throw Error(error.kind(), "--device " + device + ": " + error.what() + "; use --device cpu or auto");
+    if (!error.setting().empty()) throw;
+    throw Error(error.kind(), "device",
+                "'" + device + "' cannot be used: " + error.what() + "; use cpu or auto");
   }
 }
 
 [[noreturn]] void refuse_tf32(const std::string& reason) {
-  throw Error(ErrorKind::usage,
-              "--precision 'tf32' is for the tensor cores of a GPU, and " + reason + "; allowed there: fp32");
+  throw Error(ErrorKind::usage, "precision",
+              "'tf32' is for the tensor cores of a GPU, and the device " + reason + "; allowed there: fp32");
 }
 
 }  // namespace
@@ -31,7 +33,7 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string
     case Device::cuda:
       return demand_cuda_backend("cuda", options.precision);
     case Device::check: {
-      if (tf32) refuse_tf32("--device check holds it to the CPU's float32");
+      if (tf32) refuse_tf32("'check' compares with the CPU's float32");
       auto judged = demand_cuda_backend("check", options.precision);
       return make_check_backend(make_cpu(), std::move(judged));
     }
@@ -44,7 +46,7 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string
       }
       break;
     case Device::cpu:
-      if (tf32) refuse_tf32("--device cpu has none");
+      if (tf32) refuse_tf32("'cpu' has none");
       break;
   }
   return make_cpu();

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "bench/run_record.hpp"
 #include "core/folder_lock.hpp"

@@ -6,6 +6,7 @@
 
 #include "bench/grid.hpp"
 #include "bench/reproduction.hpp"
+#include "core/number_text.hpp"
 
 namespace bntrain::bench {
 namespace {
@@ -84,7 +85,7 @@ Experiment larger_lr() {
   Experiment experiment{"larger-lr", "does batch norm allow a larger learning rate?", kTutorial, {}, {}};
   for (const Norm norm : {Norm::batch, Norm::none}) {
     for (const double lr : rates) {
-      const std::string name = std::string(norm == Norm::batch ? "BN" : "no BN") + " lr " + shortest(lr);
+      const std::string name = std::string(norm == Norm::batch ? "BN" : "no BN") + " lr " + shortest_text(lr);
       experiment.arms.push_back(tutorial_arm(name, norm, Init::tutorial));
       experiment.arms.back().config.optimizer.lr = lr;
     }
@@ -96,8 +97,9 @@ Experiment larger_lr() {
        [](std::span<const RunRecord> runs) {
          const double with = largest_rate(runs.first(rates.size()), rates);
          const double without = largest_rate(runs.subspan(rates.size()), rates);
-         return ClaimOutcome{with > without, "with " + (with > 0 ? shortest(with) : "none") + ", without " +
-                                                 (without > 0 ? shortest(without) : "none")};
+         return ClaimOutcome{with > without, "with " + (with > 0 ? shortest_text(with) : "none") +
+                                                 ", without " +
+                                                 (without > 0 ? shortest_text(without) : "none")};
        }});
   return experiment;
 }
@@ -157,7 +159,7 @@ Experiment ioffe_figure_1() {
       compare("(b, c) the inputs of a sigmoid of the last hidden layer keep their place: the median moves by "
               "fewer times "
               "the distance of the 15th and 85th percentiles",
-              drift, false, [](double value) { return shortest(std::round(value * 100) / 100); })};
+              drift, false, [](double value) { return shortest_text(std::round(value * 100) / 100); })};
   return experiment;
 }
 

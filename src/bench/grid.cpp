@@ -1,8 +1,6 @@
 #include "bench/grid.hpp"
 
-#include <array>
-#include <charconv>
-
+#include "core/number_text.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::bench {
@@ -34,14 +32,8 @@ std::vector<TrainConfig> runs_of(const BenchConfig& config) {
 }
 
 std::string run_name(const TrainConfig& run) {
-  return to_string(run.norm) + "-" + to_string(run.init) + "-lr" + shortest(run.optimizer.lr) + "-seed" +
+  return to_string(run.norm) + "-" + to_string(run.init) + "-lr" + shortest_text(run.optimizer.lr) + "-seed" +
          std::to_string(run.seed);
-}
-
-std::string shortest(double value) {
-  std::array<char, 32> text{};
-  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
-  return {text.data(), end};
 }
 
 }  // namespace bntrain::bench

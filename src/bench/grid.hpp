@@ -35,7 +35,4 @@ std::vector<TrainConfig> runs_of(const BenchConfig& config);
 /// "batch-tutorial-lr0.2-seed0"
 std::string run_name(const TrainConfig& run);
 
-/// The shortest text that reads back as the same number: "0.2", "1", "1e+30".
-std::string shortest(double value);
-
 }  // namespace bntrain::bench

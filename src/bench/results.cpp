@@ -1,13 +1,18 @@
 #include "bench/results.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "bntrain/error.hpp"
+#include "core/named.hpp"
 
 namespace bntrain::bench {
 namespace {
+
+constexpr Named<Outcome> outcome_names[] = {{"trained", Outcome::trained},
+                                            {"below_target", Outcome::below_target},
+                                            {"chance", Outcome::chance},
+                                            {"diverged", Outcome::diverged}};
 
 std::int64_t epochs_of(const Arm& arm) {
   std::size_t epochs = 0;
@@ -85,17 +90,7 @@ void add_differences(Results& results, const Arm& with, const Arm& without) {
 }  // namespace
 
 std::string to_string(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::trained:
-      return "trained";
-    case Outcome::below_target:
-      return "below_target";
-    case Outcome::chance:
-      return "chance";
-    case Outcome::diverged:
-      return "diverged";
-  }
-  return "";
+  return name_of(outcome, outcome_names);
 }
 
 RunResult judge(std::uint64_t seed, const RunRecord& record, double target, double chance) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "bench/bench_config.hpp"
+#include "core/number_text.hpp"
 
 namespace bntrain::bench {
 namespace {
@@ -12,15 +13,6 @@ constexpr int schema_version = 1;
 template <class Value>
 Json or_null(const std::optional<Value>& value) {
   return value ? Json(*value) : Json(nullptr);
-}
-
-Json statistic(const std::optional<Statistic>& value) {
-  if (!value) return nullptr;
-  return {{"n", value->n},
-          {"mean", value->mean},
-          {"sd", or_null(value->sd)},
-          {"min", value->min},
-          {"max", value->max}};
 }
 
 Json epoch_json(const EpochRecord& epoch) {
@@ -62,17 +54,17 @@ Json summary_json(const ArmSummary& summary) {
   Json epochs = Json::array();
   for (const EpochSummary& epoch : summary.epochs) {
     epochs.push_back({{"epoch", epoch.epoch},
-                      {"test_accuracy", statistic(epoch.test_accuracy)},
-                      {"train_loss", statistic(epoch.train_loss)}});
+                      {"test_accuracy", statistic_record(epoch.test_accuracy)},
+                      {"train_loss", statistic_record(epoch.train_loss)}});
   }
   return {{"trained", summary.trained},
           {"below_target", summary.below_target},
           {"chance", summary.chance},
           {"diverged", summary.diverged},
           {"epochs", epochs},
-          {"best_test_accuracy", statistic(summary.best_test_accuracy)},
-          {"steps_to_target", statistic(summary.steps_to_target)},
-          {"seconds_to_target", statistic(summary.seconds_to_target)}};
+          {"best_test_accuracy", statistic_record(summary.best_test_accuracy)},
+          {"steps_to_target", statistic_record(summary.steps_to_target)},
+          {"seconds_to_target", statistic_record(summary.seconds_to_target)}};
 }
 
 /// Of the first run that is there; null when none is.
@@ -95,10 +87,19 @@ Json arm_json(const Arm& arm) {
 }
 
 std::string cell(double value) {
-  return std::isfinite(value) ? shortest(value) : "";
+  return std::isfinite(value) ? shortest_text(value) : "";
 }
 
 }  // namespace
+
+Json statistic_record(const std::optional<Statistic>& statistic) {
+  if (!statistic) return nullptr;
+  return {{"n", statistic->n},
+          {"mean", statistic->mean},
+          {"sd", or_null(statistic->sd)},
+          {"min", statistic->min},
+          {"max", statistic->max}};
+}
 
 Json results_json(const Results& results, const Dataset& dataset) {
   const Json start = start_of(results);
@@ -118,7 +119,7 @@ Json results_json(const Results& results, const Dataset& dataset) {
     differences.push_back({{"init", to_string(difference.init)},
                            {"lr", difference.lr},
                            {"epoch", difference.epoch},
-                           {"test_accuracy", statistic(difference.test_accuracy)}});
+                           {"test_accuracy", statistic_record(difference.test_accuracy)}});
   }
   return {{"schema", "bntrain-bench"},
           {"schema_version", schema_version},
@@ -141,7 +142,7 @@ std::string results_csv(const Results& results) {
       "norm,init,lr,seed,outcome,epoch,steps,train_loss,train_accuracy,test_loss,test_accuracy\n";
   for (const Arm& arm : results.arms) {
     for (const RunResult& run : arm.runs) {
-      const std::string head = to_string(arm.norm) + "," + to_string(arm.init) + "," + shortest(arm.lr) +
+      const std::string head = to_string(arm.norm) + "," + to_string(arm.init) + "," + shortest_text(arm.lr) +
                                "," + std::to_string(run.seed) + "," + to_string(run.outcome) + ",";
       if (run.record.epochs.empty()) csv += head + ",,,,,\n";
       for (const EpochRecord& epoch : run.record.epochs) {

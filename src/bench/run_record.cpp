@@ -1,7 +1,6 @@
 #include "bench/run_record.hpp"
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -134,8 +133,10 @@ class Reader {
     if (status == "diverged" && divergence.is_object()) {
       const Json& layer = member(divergence, "layer");
       if (!layer.is_string()) refuse("layer", layer);
-      run_.divergence = DivergenceRecord{count(divergence, "epoch", 0), count(divergence, "step", 0),
-                                         layer.get<std::string>()};
+      run_.divergence = Divergence{.epoch = count(divergence, "epoch", 0),
+                                   .step = count(divergence, "step", 0),
+                                   .lr = 0,
+                                   .layer = layer.get<std::string>()};
     } else if (status != "finished" || !divergence.is_null()) {
       refuse("status", status);
     } else if (steps != total_steps_ || run_.epochs.empty() || run_.epochs.back().steps != steps) {

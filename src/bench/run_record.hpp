@@ -27,11 +27,6 @@ struct EvaluationRecord {
   double train_seconds = 0;  ///< of training since the start of the run
 };
 
-struct DivergenceRecord {
-  std::int64_t epoch = 0, step = 0;
-  std::string layer;
-};
-
 /// The inputs of an activation layer's first unit over a batch: their 15th, 50th and 85th percentiles.
 struct InputPercentiles {
   std::int64_t step = 0;
@@ -44,7 +39,7 @@ struct RunRecord {
   std::vector<EpochRecord> epochs;
   std::vector<EvaluationRecord> evaluations;  ///< all of them, in the order of their steps
   std::vector<InputPercentiles> activations;  ///< where activations were recorded
-  std::optional<DivergenceRecord> divergence;
+  std::optional<Divergence> divergence;
   double train_seconds = 0;  ///< of the finished epochs
   /// No other run shared the machine, so that the seconds are meaningful.
   bool alone = true;

@@ -3,7 +3,6 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include "cli/commands/commands.hpp"
 #include "cli/flags/config_file.hpp"
 #include "cli/flags/names.hpp"
+#include "cli/flags/sources.hpp"
 #include "cli/flags/values.hpp"
 
 namespace bntrain::cli {
@@ -47,22 +47,6 @@ Arguments with_command(int argc, const char* const* argv) {
   return arguments;
 }
 
-bool is_given(const Arguments& arguments, const std::string& flag) {
-  return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
-    return argument == flag || argument.starts_with(flag + "=");
-  });
-}
-
-/// CLI11 does not say which of the three sources a value came from.
-std::string value_source(const CLI::App& app, const Arguments& arguments, const BadValue& bad) {
-  if (is_given(arguments, bad.flag())) return "";
-  const std::string name = environment_name(bad.flag());
-  const char* value = std::getenv(name.c_str());
-  if (value != nullptr && bad.value() == value) return " (from the environment variable " + name + ")";
-  const auto file = app.get_config_ptr()->as<std::string>();
-  return file.empty() ? "" : " (from the configuration file " + file + ")";
-}
-
 /// What is left over when everything known was taken.
 [[noreturn]] void refuse_extras(const CLI::App& app) {
   const auto parsed = app.get_subcommands();
@@ -94,7 +78,7 @@ std::string value_source(const CLI::App& app, const Arguments& arguments, const 
 }
 
 /// True when there is a command to run; false when help or version was printed.
-bool parse(CLI::App& app, const Arguments& arguments) {
+bool parse(CLI::App& app, const Arguments& arguments, const Sources& sources) {
   try {
     Arguments reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
@@ -111,7 +95,7 @@ bool parse(CLI::App& app, const Arguments& arguments) {
     if (!app.get_subcommands().empty()) ask_for_arguments(*app.get_subcommands().front());
     refuse_extras(app);  // no command: the first argument is none of them
   } catch (const BadValue& bad) {
-    throw Error(ErrorKind::usage, bad.what() + value_source(app, arguments, bad));
+    throw Error(ErrorKind::usage, bad.what() + sources.note(bad.flag().substr(2)));
   } catch (const CLI::FileError& error) {
     throw Error(ErrorKind::data, std::string("--config: the file cannot be read: ") + error.what());
   } catch (const CLI::ConfigError& error) {
@@ -143,10 +127,17 @@ int run_command_line(int argc, const char* const* argv) {
   const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
                                  add_reproduce(app), add_time(app),  add_export(app), add_info(app)};
 
-  if (!parse(app, with_command(argc, argv))) return 0;
+  const Arguments arguments = with_command(argc, argv);
+  const Sources sources(app, arguments);
+  if (!parse(app, arguments, sources)) return 0;
   const std::vector<std::string> names = command_names(app);
   const std::string& chosen = app.get_subcommands().front()->get_name();
-  return runs[static_cast<std::size_t>(std::find(names.begin(), names.end(), chosen) - names.begin())]();
+  const auto number = static_cast<std::size_t>(std::ranges::find(names, chosen) - names.begin());
+  try {
+    return runs[number](sources);
+  } catch (const Error& error) {
+    throw sources.with_flag(error);
+  }
 }
 
 }  // namespace bntrain::cli

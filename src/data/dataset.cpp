@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "bntrain/error.hpp"
+#include "core/digest.hpp"
 #include "data/idx_folder.hpp"
 #include "data/idx_location.hpp"
 
@@ -37,7 +38,25 @@ Dataset search_fashion_mnist(const DataSearch& search) {
                   "\n(or name another folder, or \"synthetic\" for generated images)");
 }
 
+void update(Sha256& digest, const ImageSet& set) {
+  const std::string sizes = to_string(set.shape) + " " + std::to_string(set.count) + "\n";
+  digest.update(sizes);
+  digest.update(set.pixels.data(), set.pixels.size());
+  digest.update(set.labels.data(), set.labels.size());
+}
+
 }  // namespace
+
+std::vector<std::string> class_names(const std::string& dataset, std::int64_t classes) {
+  // Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747
+  static const std::vector<std::string> fashion_mnist = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
+                                                         "Coat",        "Sandal",    "Shirt",    "Sneaker",
+                                                         "Bag",         "Ankle boot"};
+  if (dataset == "fashion-mnist" && classes == 10) return fashion_mnist;
+  std::vector<std::string> numbers;
+  for (std::int64_t c = 0; c < classes; ++c) numbers.push_back(std::to_string(c));
+  return numbers;
+}
 
 Dataset load_dataset(const std::string& data, const DataSearch& search) {
   const std::string synthetic = "synthetic";
@@ -50,6 +69,14 @@ Dataset load_dataset(const std::string& data, const DataSearch& search) {
 
 Dataset load_idx_dataset(const std::filesystem::path& place) {
   return read_idx_folder(place).dataset;
+}
+
+std::string content_digest(const Dataset& dataset) {
+  Sha256 digest;
+  digest.update(std::to_string(dataset.classes) + "\n");
+  update(digest, dataset.train);
+  update(digest, dataset.test);
+  return digest.hex();
 }
 
 }  // namespace bntrain

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <future>
 #include <utility>
-#include <vector>
 
 #include "bntrain/error.hpp"
 #include "data/idx_location.hpp"

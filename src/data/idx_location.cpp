@@ -1,6 +1,5 @@
 #include "data/idx_location.hpp"
 
-#include <algorithm>
 #include <optional>
 #include <set>
 #include <vector>

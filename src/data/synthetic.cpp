@@ -12,6 +12,7 @@
 
 #include "bntrain/dataset.hpp"
 #include "bntrain/error.hpp"
+#include "core/number_text.hpp"
 #include "core/random.hpp"
 #include "data/limits.hpp"
 
@@ -20,9 +21,12 @@ namespace {
 
 constexpr std::int64_t max_classes = 256;  // a label is a byte
 
+[[noreturn]] void fail(const std::string& problem) {
+  throw Error(ErrorKind::usage, "synthetic data: " + problem);
+}
+
 [[noreturn]] void fail(std::string_view key, const std::string& value, const std::string& allowed) {
-  throw Error(ErrorKind::usage,
-              "synthetic data: " + std::string(key) + "=" + value + ": expected " + allowed);
+  fail(std::string(key) + "=" + value + ": expected " + allowed);
 }
 
 std::string range(std::int64_t low, std::int64_t high) {
@@ -65,12 +69,6 @@ Shape parse_shape(std::string_view text) {
   return {sides[0], sides[1], sides[2], false};
 }
 
-std::string noise_text(double noise) {
-  std::array<char, 32> buffer{};
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), noise);
-  return std::string(buffer.data(), end);
-}
-
 void check_range(std::string_view key, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value < low || value > high) fail(key, std::to_string(value), range(low, high));
 }
@@ -82,21 +80,19 @@ void check_spec(const SyntheticSpec& spec) {
   check_range("classes", spec.classes, 2, max_classes);
   check_range("train", spec.train, 1, max_images);
   check_range("test", spec.test, 1, max_images);
-  if (!(spec.noise >= 0 && spec.noise <= 1)) fail("noise", noise_text(spec.noise), "a number from 0 to 1");
+  if (!(spec.noise >= 0 && spec.noise <= 1)) fail("noise", shortest_text(spec.noise), "a number from 0 to 1");
   const std::int64_t bytes = (spec.train + spec.test) * (spec.shape.size() + 1);
   if (bytes > max_set_bytes) {
-    throw Error(ErrorKind::usage,
-                "synthetic data: shape=" + shape_text(spec.shape) + ", train=" + std::to_string(spec.train) +
-                    ", test=" + std::to_string(spec.test) + " are " + std::to_string(bytes) +
-                    " bytes; at most " + std::to_string(max_set_bytes) +
-                    " are allowed, so make one of them smaller");
+    fail("shape=" + shape_text(spec.shape) + ", train=" + std::to_string(spec.train) +
+         ", test=" + std::to_string(spec.test) + " are " + std::to_string(bytes) + " bytes; at most " +
+         std::to_string(max_set_bytes) + " are allowed, so make one of them smaller");
   }
 }
 
 std::string describe(const SyntheticSpec& spec) {
   return "synthetic:shape=" + shape_text(spec.shape) + ",classes=" + std::to_string(spec.classes) +
          ",train=" + std::to_string(spec.train) + ",test=" + std::to_string(spec.test) +
-         ",seed=" + std::to_string(spec.seed) + ",noise=" + noise_text(spec.noise);
+         ",seed=" + std::to_string(spec.seed) + ",noise=" + shortest_text(spec.noise);
 }
 
 std::vector<std::uint8_t> random_bytes(std::uint64_t seed, std::uint64_t ordinal, std::int64_t count) {
@@ -168,16 +164,11 @@ SyntheticSpec parse_synthetic(const std::string& description) {
     } else if (key == "noise") {
       spec.noise = parse_value<double>(key, value, "a number from 0 to 1");
     } else {
-      throw Error(ErrorKind::usage,
-                  "synthetic data: \"" + std::string(item) +
-                      "\": expected KEY=VALUE with one of the keys shape, classes, train, test, "
-                      "seed, noise");
+      fail("\"" + std::string(item) +
+           "\": expected KEY=VALUE with one of the keys shape, classes, train, test, seed, noise");
     }
-    if (!seen.insert(key).second) {
-      throw Error(ErrorKind::usage, "synthetic data: " + key + " is given twice; give it once");
-    }
-    if (comma == rest.size() - 1)
-      throw Error(ErrorKind::usage, "synthetic data: nothing follows the last comma");
+    if (!seen.insert(key).second) fail(key + " is given twice; give it once");
+    if (comma == rest.size() - 1) fail("nothing follows the last comma");
     rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
   }
   check_spec(spec);

@@ -29,9 +29,11 @@ class Rounding {
 
   float operator()(double value, std::size_t channel) const {
     if (std::abs(value) <= kLargest) return static_cast<float>(value);
-    throw Error(ErrorKind::runtime, "channel " + std::to_string(channel) + " of " + norm_.name +
-                                        " bn cannot be folded: the layer before it would hold a number that "
-                                        "is not a finite float32; export without --fold");
+    throw Error(
+        ErrorKind::runtime, "fold",
+        "channel " + std::to_string(channel) + " of " + norm_.name +
+            " bn cannot be folded: the layer before it would hold a number that is not a finite float32; "
+            "export without it");
   }
 
  private:

@@ -22,7 +22,11 @@ void check_last_layer(const std::vector<TextItem>& items, std::int64_t classes) 
   }
   const TextItem& last = items.back();
   if (last.layer.kind != LayerKind::linear) {
-    throw_layer_error(last, "the network must end with one output a class; append '," + wanted + "'");
+    const bool inside = last.is_residual() && last.body.back().layer.kind == LayerKind::linear;
+    throw_layer_error(last,
+                      "the network must end with one output a class; " +
+                          (inside ? "write '" + wanted + "' after the residual block instead of in its body"
+                                  : "append '," + wanted + "'"));
   }
   if (last.layer.outputs != classes) {
     throw_layer_error(last, "the last layer needs one output for each of the " + std::to_string(classes) +

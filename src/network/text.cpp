@@ -43,6 +43,12 @@ std::string quoted(std::string_view text) {
   return "'" + std::string(text.substr(0, max_quoted)) + (text.size() > max_quoted ? "...'" : "'");
 }
 
+/// "1st", "2nd": names of layers are plain numbers from 0, and count a flatten that is not written.
+std::string ordinal(std::size_t number) {
+  const std::size_t ones = number / 10 % 10 == 1 ? 0 : number % 10;
+  return std::to_string(number) + (ones == 1 ? "st" : ones == 2 ? "nd" : ones == 3 ? "rd" : "th");
+}
+
 std::string_view trim(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return {};
@@ -66,11 +72,12 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 class TextParser {
  public:
-  std::vector<TextItem> sequence(std::string_view text, const std::string& prefix, int depth) {
+  /// `where`: " of the body of the 3rd layer", or nothing.
+  std::vector<TextItem> sequence(std::string_view text, const std::string& where, int depth) {
     std::vector<TextItem> items;
     for (const std::string_view part : split(text, ',')) {
       TextItem item;
-      item.position = prefix + std::to_string(items.size() + 1);
+      item.position = ordinal(items.size() + 1) + " layer" + where;
       item.written = part;
       if (part.starts_with(residual_begin))
         parse_residual(part, item, depth);
@@ -107,8 +114,9 @@ class TextParser {
     if (branches.size() > 2)
       throw_layer_error(item, "has " + std::to_string(branches.size()) +
                                   " branches; a residual block is res(BODY) or res(BODY|SHORTCUT)");
-    item.body = sequence(branches[0], item.position + ".body.", depth + 1);
-    if (branches.size() == 2) item.shortcut = sequence(branches[1], item.position + ".shortcut.", depth + 1);
+    item.body = sequence(branches[0], " of the body of the " + item.position, depth + 1);
+    if (branches.size() == 2)
+      item.shortcut = sequence(branches[1], " of the shortcut of the " + item.position, depth + 1);
   }
 
   int count_ = 0;
@@ -135,7 +143,7 @@ std::string preset_names() {
 }
 
 void throw_layer_error(const TextItem& item, const std::string& problem) {
-  throw Error(ErrorKind::usage, "layer " + item.position + " " + quoted(item.written) + ": " + problem);
+  throw Error(ErrorKind::usage, "the " + item.position + ", " + quoted(item.written) + ": " + problem);
 }
 
 std::vector<TextItem> parse_text(std::string_view text, std::int64_t classes) {

@@ -14,7 +14,7 @@ namespace bntrain {
 /// One item of the text: a layer, or a residual block with its branches.
 struct TextItem {
   Layer layer;           ///< kind, text and attributes; of a residual block its `add`
-  std::string position;  ///< "3", in a branch of a residual block "3.body.1"; from 1, as error messages count
+  std::string position;  ///< for messages, "3rd layer", "1st layer of the body of the 3rd layer"
   std::string written;   ///< for messages
   std::vector<TextItem> body, shortcut;  ///< of a residual block; an empty shortcut is the identity
 
@@ -34,7 +34,7 @@ void remove_items(std::vector<TextItem>& items, const std::function<bool(const L
 /// Visits the layer of every item, in branches too.
 void for_each_layer(std::vector<TextItem>& items, const std::function<void(Layer&)>& visit);
 
-/// Throws Error(usage): "layer 3 'conv20x9': <problem>".
+/// Throws Error(usage): "the 3rd layer, 'conv20x9': <problem>".
 [[noreturn]] void throw_layer_error(const TextItem& item, const std::string& problem);
 
 }  // namespace bntrain

@@ -4,11 +4,11 @@
 #include <charconv>
 #include <cmath>
 #include <numbers>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "bntrain/error.hpp"
+#include "core/number_text.hpp"
 
 namespace bntrain {
 namespace {
@@ -21,14 +21,23 @@ struct Setting {
 };
 
 constexpr double max_factor = 1e6;  // of a learning rate; keeps them finite
+constexpr double max_rate = 1e38, max_step = 1e15;
 
-/// The whole text as a finite number.
-std::optional<double> number(const std::string& text) {
+[[noreturn]] void refuse(const std::string& problem) {
+  throw Error(ErrorKind::usage, "schedule", problem);
+}
+
+/// The number that `text` is. `form` is the schedule's and `what` the part of it that the text stands for.
+double number(const std::string& text, const char* form, const char* what, double least, double most,
+              bool whole = false) {
   double value = 0;
   const char* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || rest != end || !std::isfinite(value)) return std::nullopt;
-  return value;
+  if (error == std::errc() && rest == end && value >= least && value <= most &&
+      (!whole || std::floor(value) == value))
+    return value;
+  refuse(std::string(form) + " needs " + what + ", " + (whole ? "a whole number" : "a number") + " from " +
+         shortest_text(least) + " to " + shortest_text(most) + ", not '" + text + "'");
 }
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -47,37 +56,33 @@ double anneal(double a, double b, double part) {
   return b + (a - b) / 2 * (1 + std::cos(std::numbers::pi * part));
 }
 
-// One function a schedule: its rate, or nothing where the arguments (what follows the first colon) are wrong.
+// One function a schedule: its rate. The arguments are what follows the first colon.
 
-std::optional<Rate> constant(const std::string& arguments, const Setting& s) {
-  if (!arguments.empty()) return std::nullopt;
+Rate constant(const std::string&, const Setting& s) {
   return [lr = s.lr](std::int64_t) { return lr; };
 }
 
-std::optional<Rate> step_decay(const std::string& arguments, const Setting& s) {
+Rate step_decay(const std::string& arguments, const Setting& s) {
+  const char* form = "step:EPOCHS:GAMMA";
   const std::vector<std::string> parts = split(arguments, ':');
-  if (parts.size() != 2) return std::nullopt;
-  const auto epochs = number(parts[0]), gamma = number(parts[1]);
-  if (!epochs || *epochs < 1 || *epochs > 1e6 || std::floor(*epochs) != *epochs || !gamma || *gamma < 0 ||
-      *gamma > max_factor)
-    return std::nullopt;
-  const std::int64_t period = static_cast<std::int64_t>(*epochs) * s.steps_per_epoch;
-  return [lr = s.lr, gamma = *gamma, period](std::int64_t t) {
+  if (parts.size() != 2) refuse(std::string(form) + " needs two numbers, not '" + arguments + "'");
+  const double epochs = number(parts[0], form, "EPOCHS", 1, 1e6, true);
+  const double gamma = number(parts[1], form, "GAMMA", 0, max_factor);
+  const std::int64_t period = static_cast<std::int64_t>(epochs) * s.steps_per_epoch;
+  return [lr = s.lr, gamma, period](std::int64_t t) {
     return lr * std::pow(gamma, static_cast<double>(t / period));
   };
 }
 
-std::optional<Rate> cosine(const std::string& arguments, const Setting& s) {
-  const auto least = arguments.empty() ? 0.0 : number(arguments);
-  if (!least || *least < 0) return std::nullopt;
-  return [s, least = *least](std::int64_t t) {
+Rate cosine(const std::string& arguments, const Setting& s) {
+  const double least = arguments.empty() ? 0 : number(arguments, "cosine:MIN", "MIN", 0, max_rate);
+  return [s, least](std::int64_t t) {
     return anneal(s.lr, least, static_cast<double>(t) / static_cast<double>(s.steps));
   };
 }
 
 /// Smith and Topin 2017, arXiv 1708.07120.
-std::optional<Rate> one_cycle(const std::string& arguments, const Setting& s) {
-  if (!arguments.empty()) return std::nullopt;
+Rate one_cycle(const std::string&, const Setting& s) {
   return [s](std::int64_t t) {
     const double start = s.lr / 25, end = start / 1e4;
     const auto last = static_cast<double>(s.steps - 1);
@@ -87,16 +92,18 @@ std::optional<Rate> one_cycle(const std::string& arguments, const Setting& s) {
   };
 }
 
-std::optional<Rate> linear(const std::string& arguments, const Setting& s) {
+Rate linear(const std::string& arguments, const Setting& s) {
+  const char* form = "linear:STEP=FACTOR,...";
   std::vector<std::pair<double, double>> points;
   for (const std::string& part : split(arguments, ',')) {
     const std::size_t equals = part.find('=');
-    if (equals == std::string::npos) return std::nullopt;
-    const auto step = number(part.substr(0, equals)), factor = number(part.substr(equals + 1));
-    if (!step || !factor || *factor < 0 || *factor > max_factor || *step < 0 || std::floor(*step) != *step)
-      return std::nullopt;
-    if (!points.empty() && points.back().first >= *step) return std::nullopt;
-    points.emplace_back(*step, *factor);
+    if (equals == std::string::npos) refuse(std::string(form) + " needs STEP=FACTOR, not '" + part + "'");
+    const double step = number(part.substr(0, equals), form, "STEP", 0, max_step, true);
+    const double factor = number(part.substr(equals + 1), form, "FACTOR", 0, max_factor);
+    if (!points.empty() && points.back().first >= step)
+      refuse(std::string(form) + " needs rising steps: '" + part + "' follows step " +
+             shortest_text(points.back().first));
+    points.emplace_back(step, factor);
   }
   return [lr = s.lr, points](std::int64_t t) {
     const auto at = static_cast<double>(t);
@@ -108,30 +115,37 @@ std::optional<Rate> linear(const std::string& arguments, const Setting& s) {
   };
 }
 
+enum class Arguments { none, optional, required };
+
 struct ScheduleType {
-  std::string_view keyword, form;
-  std::optional<Rate> (*make)(const std::string& arguments, const Setting& setting);
+  std::string_view keyword;
+  Arguments arguments;
+  const char* form;
+  Rate (*make)(const std::string& arguments, const Setting& setting);
 };
 
 constexpr ScheduleType types[] = {
-    {"constant", "constant", constant},
-    {"step", "step:EPOCHS:GAMMA", step_decay},
-    {"cosine", "cosine[:MIN]", cosine},
-    {"onecycle", "onecycle", one_cycle},
-    {"linear", "linear:STEP=FACTOR,... with rising steps", linear},
+    {"constant", Arguments::none, "constant", constant},
+    {"step", Arguments::required, "step:EPOCHS:GAMMA", step_decay},
+    {"cosine", Arguments::optional, "cosine[:MIN]", cosine},
+    {"onecycle", Arguments::none, "onecycle", one_cycle},
+    {"linear", Arguments::required, "linear:STEP=FACTOR,...", linear},
 };
 
 Rate make_rate(const std::string& text, const Setting& setting) {
   const std::size_t colon = std::min(text.find(':'), text.size());
+  const std::string keyword = text.substr(0, colon),
+                    arguments = text.substr(std::min(colon + 1, text.size()));
   std::string allowed;
   for (const ScheduleType& type : types) {
-    if (type.keyword == text.substr(0, colon) && text.back() != ':') {
-      const std::string arguments = colon < text.size() ? text.substr(colon + 1) : "";
-      if (auto rate = type.make(arguments, setting)) return *std::move(rate);
-    }
     allowed += (allowed.empty() ? "" : ", ") + std::string(type.form);
+    if (type.keyword != keyword) continue;
+    const bool colon_fits = colon == text.size() ? type.arguments != Arguments::required
+                                                 : type.arguments != Arguments::none && !arguments.empty();
+    if (!colon_fits) refuse("'" + text + "' is not of the form " + type.form);
+    return type.make(arguments, setting);
   }
-  throw Error(ErrorKind::usage, "schedule", "'" + text + "' is no schedule; allowed: " + allowed);
+  refuse("'" + keyword + "' is no schedule; allowed: " + allowed);
 }
 
 }  // namespace

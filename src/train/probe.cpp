@@ -31,6 +31,27 @@ std::vector<float> channel_0(const std::vector<float>& values, std::int64_t imag
 
 }  // namespace
 
+Percentiles percentiles(std::vector<float> values) {
+  Percentiles result;
+  result.fill(not_a_number);
+  if (values.empty() || std::ranges::any_of(values, [](float v) { return std::isnan(v); })) return result;
+  const auto last = static_cast<std::int64_t>(values.size()) - 1;
+  auto unsorted = values.begin();  // everything before it is in its place: percents rise
+  for (std::size_t i = 0; i < percents.size(); ++i) {
+    // In integers: p / 100 in floating point could fall short of the position that is meant.
+    const std::int64_t hundredths = percents[i] * last;
+    const auto lower = values.begin() + hundredths / 100;
+    std::nth_element(unsorted, lower, values.end());
+    unsorted = lower;
+    result[i] = *lower;
+    if (hundredths % 100 == 0) continue;
+    const double upper = *std::min_element(lower + 1, values.end());
+    if (upper == result[i]) continue;  // inf - inf would be NaN
+    result[i] += (upper - result[i]) * static_cast<double>(hundredths % 100) / 100;
+  }
+  return result;
+}
+
 Probe::Probe(const Network& network, const TrainConfig& config, const Dataset& dataset, Backend& backend)
     : record_(config.record),
       executable_(backend.compile({network, config.batch_norm, config.batch_size, Purpose::inspection})) {

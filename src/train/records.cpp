@@ -21,23 +21,11 @@ std::string prefix(EvaluatedSet evaluated) {
 }  // namespace
 
 std::string to_string(Norm norm) {
-  return norm == Norm::batch ? "batch" : "none";
+  return name_of(norm, norm_names);
 }
 
 std::string to_string(Init init) {
-  switch (init) {
-    case Init::tutorial:
-      return "tutorial";
-    case Init::gluon:
-      return "gluon";
-    case Init::torch:
-      return "torch";
-    case Init::he:
-      return "he";
-    case Init::xavier:
-      return "xavier";
-  }
-  return "";
+  return name_of(init, init_names);
 }
 
 // nlohmann writes the shortest text that reads back the same, so rounding the value shortens the text.

@@ -8,6 +8,7 @@
 
 #include "bntrain/dataset.hpp"
 #include "bntrain/train.hpp"
+#include "core/named.hpp"
 
 namespace bntrain {
 
@@ -42,7 +43,12 @@ Json epoch_record(const EpochResult& epoch);
 
 Json end_record(const TrainResult& result);
 
-/// "batch", "tutorial"
+inline constexpr Named<Norm> norm_names[] = {{"batch", Norm::batch}, {"none", Norm::none}};
+inline constexpr Named<Init> init_names[] = {{"tutorial", Init::tutorial},
+                                             {"gluon", Init::gluon},
+                                             {"torch", Init::torch},
+                                             {"he", Init::he},
+                                             {"xavier", Init::xavier}};
 std::string to_string(Norm norm);
 std::string to_string(Init init);
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <utility>
 
 #include "backend/executable.hpp"
 #include "backend/state.hpp"

@@ -47,11 +47,5 @@ TEST(GridTest, RunsShareEverythingElse) {
   }
 }
 
-TEST(GridTest, NumbersAreAsShortAsTheyReadBack) {
-  EXPECT_EQ(shortest(0.1), "0.1");
-  EXPECT_EQ(shortest(2), "2");
-  EXPECT_EQ(shortest(1e30), "1e+30");
-}
-
 }  // namespace
 }  // namespace bntrain::bench

@@ -34,7 +34,7 @@ RunRecord run(double loss, double best, double last) {
 
 RunRecord diverged() {
   RunRecord record;
-  record.divergence = DivergenceRecord{0, 3, "0 conv4x3"};
+  record.divergence = Divergence{0, 3, 0.2, "0 conv4x3"};
   return record;
 }
 
@@ -187,7 +187,7 @@ TEST(Experiments, TheLargerRateIsTheLargestThatTrains) {
                                  trained_to(.82), trained_to(.81), trained_to(.10)};
   EXPECT_TRUE(claim.check(runs).holds);
   EXPECT_EQ(claim.check(runs).figures, "with 1, without 0.5");
-  runs[2].divergence = DivergenceRecord{};
+  runs[2].divergence = Divergence{};
   EXPECT_FALSE(claim.check(runs).holds) << "equally large is not larger";
   runs[4] = trained_to(.79);
   runs[5] = trained_to(.79);

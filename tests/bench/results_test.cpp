@@ -30,7 +30,7 @@ RunRecord run(const std::vector<double>& accuracies, bool diverged = false,
     record.epochs.push_back({epoch, 100 * epoch + 100, loss, loss, 0, 0, loss, accuracies[i], accuracies[i]});
     record.train_seconds += 2;
   }
-  if (diverged) record.divergence = DivergenceRecord{2, 250, "1 bn"};
+  if (diverged) record.divergence = Divergence{2, 250, 0.2, "1 bn"};
   return record;
 }
 

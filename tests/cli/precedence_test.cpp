@@ -9,6 +9,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class PrecedenceTest : public ::testing::Test {
  protected:
@@ -89,10 +90,52 @@ TEST_F(PrecedenceTest, ABadEnvironmentVariableIsNamed) {
   EXPECT_THAT(result.err, AllOf(HasSubstr("--lr"), HasSubstr("'fast'"), HasSubstr("variable BNTRAIN_LR")));
 }
 
-TEST_F(PrecedenceTest, ABadValueInTheFileIsNamedWithTheFile) {
-  EXPECT_THAT(refusal("[train]\nlr = -1\n"),
-              AllOf(HasSubstr("--lr"), HasSubstr("'-1'"), HasSubstr("at least 0")));
+TEST_F(PrecedenceTest, ABadValueInTheFileIsNamedWithTheFileAndItsLine) {
+  EXPECT_THAT(refusal("[train]\nlr = -1\n"), AllOf(HasSubstr("--lr"), HasSubstr("'-1'"),
+                                                   HasSubstr("at least 0"), HasSubstr("c.toml, line 2)")));
   EXPECT_THAT(refusal("[train]\nnorm = \"layer\"\n"), HasSubstr("batch or none"));
+}
+
+TEST_F(PrecedenceTest, TheSourceOfAnErrorIsTheOneThatCounts) {
+  const ProgramSetup environment{.environment = {{"BNTRAIN_LR", "-1"}}, .signal = 0};
+  const std::string file = config("[train]\nlr = -1\n");
+  EXPECT_THAT(run_bntrain({"--config", file}, environment).err, HasSubstr("c.toml, line 2)"));
+  EXPECT_THAT(run_bntrain({"--config", file, "--lr", "-1"}, environment).err,
+              AllOf(HasSubstr("'-1'"), Not(HasSubstr("(from"))));
+}
+
+TEST_F(PrecedenceTest, AConflictNamesWhereTheValueCameFrom) {
+  const ProgramResult variable =
+      run_bntrain(small_run({"--quiet"}), {.environment = {{"BNTRAIN_NESTEROV", "true"}}, .signal = 0});
+  EXPECT_EQ(variable.exit_code, 2);
+  EXPECT_THAT(variable.err, AllOf(HasSubstr("--nesterov: it needs --optimizer sgd"),
+                                  HasSubstr("(from the environment variable BNTRAIN_NESTEROV)")));
+  // What only the library finds out, once the data set is known.
+  EXPECT_THAT(refusal("[train]\ndata = \"synthetic:train=100\"\nbatch-size = 101\nquiet = true\n"),
+              AllOf(HasSubstr("--batch-size: 101 does not fit"), HasSubstr("c.toml, line 3)")));
+}
+
+TEST_F(PrecedenceTest, TheFileTakesListsWithCommasBetweenTheirValues) {
+  EXPECT_EQ(resolved({"--config", config("[train]\noptimizer = 'adamw'\nbetas = [0.8, 0.9]  # of adamw\n")})
+                .at("betas"),
+            "0.8,0.9");
+  EXPECT_EQ(resolved({"--config", config("[train]\nrecord = [ \"bn\", 'activations' ]\n")}).at("record"),
+            "bn,activations");
+  EXPECT_THAT(refusal("[train]\nbetas = [0.8, 0.9\n"), AllOf(HasSubstr("line 2"), HasSubstr("]")));
+  EXPECT_THAT(refusal("[train]\nbetas = [0.8,]\n"), HasSubstr("line 2"));
+  EXPECT_THAT(refusal("[train]\nbetas = [0.8, 0.9, 1]\n"), HasSubstr("two numbers"));
+  EXPECT_THAT(refusal("[train]\nlr = [0.1, 0.2]\n"), AllOf(HasSubstr("--lr"), HasSubstr("line 2")));
+}
+
+TEST_F(PrecedenceTest, OnlyAFlagInsistsOnCheckpoints) {
+  const ProgramResult file =
+      run_bntrain(small_run({"--config", config("[train]\nsave-every = 2\nkeep = 1\n")}));
+  EXPECT_EQ(file.exit_code, 0) << file.err;
+  EXPECT_THAT(file.err, AllOf(HasSubstr("save-every 2 has no effect without --out RUN"),
+                              HasSubstr("c.toml, line 2)"), HasSubstr("keep 1 has no effect")));
+  EXPECT_EQ(run_bntrain(small_run(), {.environment = {{"BNTRAIN_SAVE_EVERY", "2"}}, .signal = 0}).exit_code,
+            0);
+  EXPECT_EQ(run_bntrain(small_run({"--save-every", "2"})).exit_code, 2);
 }
 
 TEST_F(PrecedenceTest, TheFileTakesCommentsQuotesAndSwitches) {

@@ -125,7 +125,7 @@ TEST_F(RecordTest, ADivergedRunHasNullsUpToItsLastStep) {
 TEST_F(RecordTest, NeedsMetrics) {
   const ProgramResult result = run_bntrain(small_run({"--record", "bn"}));
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("--record bn needs --metrics FILE.jsonl"));
+  EXPECT_THAT(result.err, HasSubstr("--record: it needs --metrics FILE.jsonl"));
 }
 
 TEST_F(RecordTest, RefusesOtherNames) {

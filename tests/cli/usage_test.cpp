@@ -90,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"assert_acc", {"--assert-acc", "88"}, {"--assert-acc", "'88'", "at most 1"}},
         Refusal{"tf32_on_the_cpu",
                 {"--precision", "tf32", "--device", "cpu", "--data", "synthetic"},
-                {"--precision", "'tf32'", "tensor cores", "--device cpu", "fp32"}},
+                {"--precision", "'tf32'", "tensor cores", "the device 'cpu'", "fp32"}},
         Refusal{"precision", {"--precision", "int8"}, {"--precision", "'int8'", "fp32 or tf32"}},
         Refusal{"switch_value", {"--json=maybe"}, {"--json", "maybe", "true or false"}},
         Refusal{"flag_as_a_file", {"--save", "--json"}, {"--save", "'--json'"}},
@@ -110,11 +110,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"synthetic_key", {"--data", "synthetic:colour=3"}, {"colour"}},
         Refusal{"network_text",
                 {"--quiet", "--data", "synthetic", "--network", "conv20x5,blur,fc10"},
-                {"layer 2", "blur"}},
+                {"the 2nd layer", "blur"}},
         Refusal{"network_classes",
                 {"--quiet", "--data", "synthetic:classes=3", "--network", "fc10"},
                 {"fc10", "3"}},
-        Refusal{"network_in_summary", {"--data", "synthetic", "--network", "fc", "--summary"}, {"layer 1"}},
+        Refusal{
+            "network_in_summary", {"--data", "synthetic", "--network", "fc", "--summary"}, {"the 1st layer"}},
         Refusal{"gradients_of_no_step",
                 {"--data", "synthetic", "--quiet", "--epochs", "0", "--save-gradients",
                  "/tmp/bntrain-no-gradients"},
@@ -137,6 +138,24 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"folder_that_nobody_may_write", {"--save", "/proc/model"}, {"--save", "/proc"}, 3},
         Refusal{"one_file_for_two", {"--save", "/tmp/a", "--metrics", "/tmp/a"}, {"--metrics", "/tmp/a"}}),
     name_of);
+
+// A terminal would obey them.
+TEST(ControlCharacterTest, NoneOfANameReachesTheTerminal) {
+  const TemporaryFolder folder;
+  const std::string name = "a\x1b[2J\x7f\xc2\x9b\r.png";
+  write_text(folder.file(name), "no picture");
+  const std::string model = folder.file("m.safetensors");
+  ASSERT_EQ(run_bntrain(small_run({"--epochs", "0", "--save", model})).exit_code, 0);
+  for (const ProgramResult& result :
+       {run_bntrain({"predict", model, folder.file(name)}), run_bntrain({"train", "--" + name}),
+        run_bntrain(small_run({"--network", "fc10\x1b[2J"})), run_bntrain({"train", "--init", "\x1b[2J"}),
+        run_bntrain(small_run({"--epochs", "0", "--save", folder.file(name) + "/m"}))}) {
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_THAT(result.err, HasSubstr("\\u001b[2J"));
+    for (const char* raw : {"\x1b", "\x7f", "\xc2\x9b", "\r"})
+      EXPECT_EQ(result.err.find(raw), std::string::npos);
+  }
+}
 
 TEST(ModelFileTest, AModelOfAnotherNetworkIsRefusedByItsTensors) {
   const TemporaryFolder folder;

@@ -105,7 +105,8 @@ TEST_F(ModelFile, MetadataThatMakeNoSenseAreNamed) {
     EXPECT_THAT(refused_with("classes", value), HasSubstr("classes '" + value + "'"));
   for (const std::string value : {"", "small", "0", "-1", "nan", "inf", "1e-5 "})
     EXPECT_THAT(refused_with("bn-eps", value), HasSubstr("bn-eps '" + value + "'"));
-  EXPECT_THAT(refused_with("network", "conv3x3,blur,fc4"), AllOf(HasSubstr("layer 2"), HasSubstr("blur")));
+  EXPECT_THAT(refused_with("network", "conv3x3,blur,fc4"),
+              AllOf(HasSubstr("the 2nd layer"), HasSubstr("blur")));
 }
 
 TEST_F(ModelFile, TensorsThatDoNotFitAreNamed) {

@@ -208,17 +208,17 @@ const char* const allowed = "convOUTxK";
 INSTANTIATE_TEST_SUITE_P(
     Wrong, NetworkText,
     testing::Values(
-        BadText{"", {"layer 1 ''", "is empty", allowed}},
-        BadText{"bn,,fc10", {"layer 2 ''", "is empty", allowed}},
-        BadText{"fc10,", {"layer 2 ''", "is empty"}},
-        BadText{"bn,tanh,fc10", {"layer 2 'tanh'", "not understood", allowed, "lenet-bn, mlp-bn"}},
-        BadText{"bn,lenet-bn", {"layer 2 'lenet-bn'", "not understood"}},
-        BadText{"BN,fc10", {"layer 1 'BN'", "not understood"}},
-        BadText{"bn2,fc10", {"layer 1 'bn2'", "'2' is not understood"}},
-        BadText{"conv,fc10", {"layer 1 'conv'", "number of output channels is missing"}},
-        BadText{"conv8,fc10", {"layer 1 'conv8'", "xK, the kernel, is missing"}},
-        BadText{"conv8x,fc10", {"layer 1 'conv8x'", "the kernel is missing"}},
-        BadText{"conv0x3,fc10", {"layer 1 'conv0x3'", "must be 1 to 16777216"}},
+        BadText{"", {"the 1st layer, ''", "is empty", allowed}},
+        BadText{"bn,,fc10", {"the 2nd layer, ''", "is empty", allowed}},
+        BadText{"fc10,", {"the 2nd layer, ''", "is empty"}},
+        BadText{"bn,tanh,fc10", {"the 2nd layer, 'tanh'", "not understood", allowed, "lenet-bn, mlp-bn"}},
+        BadText{"bn,lenet-bn", {"the 2nd layer, 'lenet-bn'", "not understood"}},
+        BadText{"BN,fc10", {"the 1st layer, 'BN'", "not understood"}},
+        BadText{"bn2,fc10", {"the 1st layer, 'bn2'", "'2' is not understood"}},
+        BadText{"conv,fc10", {"the 1st layer, 'conv'", "number of output channels is missing"}},
+        BadText{"conv8,fc10", {"the 1st layer, 'conv8'", "xK, the kernel, is missing"}},
+        BadText{"conv8x,fc10", {"the 1st layer, 'conv8x'", "the kernel is missing"}},
+        BadText{"conv0x3,fc10", {"the 1st layer, 'conv0x3'", "must be 1 to 16777216"}},
         BadText{"conv8x0,fc10", {"the kernel must be 1 to"}},
         BadText{"conv8x-3,fc10", {"the kernel is missing"}},
         BadText{"conv8x3s,fc10", {"the stride is missing"}},
@@ -231,25 +231,29 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"fc16777217", {"number of outputs must be 1 to 16777216"}},
         BadText{"fc", {"outputs is missing"}}, BadText{"maxpool,fc10", {"the window is missing"}},
         BadText{"maxpool1,fc10", {"the window must be 2 to"}},
-        BadText{"avgpool,fc10", {"layer 1 'avgpool'", "the window is missing", "avgpoolK"}},
+        BadText{"avgpool,fc10", {"the 1st layer, 'avgpool'", "the window is missing", "avgpoolK"}},
         BadText{"avgpool1,fc10", {"the window must be 2 to"}},
-        BadText{"avgpool5,fc10", {"layer 1 'avgpool5': the kernel 5 does not fit"}},
-        BadText{"fc5,avgpool2,fc10", {"layer 2 'avgpool2'", "its input (5) is flat"}},
+        BadText{"avgpool5,fc10", {"the 1st layer, 'avgpool5': the kernel 5 does not fit"}},
+        BadText{"fc5,avgpool2,fc10", {"the 2nd layer, 'avgpool2'", "its input (5) is flat"}},
         BadText{"sigmoids,fc10", {"'s' is not understood", "sigmoid", "d2l-lenet"}},
         BadText{"bn,relu,conv20x9,fc10",
-                {"layer 3 'conv20x9': the kernel 9 does not fit its input (20, 4, 4)", "the largest is 4"}},
+                {"the 3rd layer, 'conv20x9': the kernel 9 does not fit its input (20, 4, 4)",
+                 "the largest is 4"}},
         BadText{"conv20x9p1,fc10", {"does not fit its input", "the largest is 6"}},
-        BadText{"maxpool5,fc10", {"layer 1 'maxpool5': the kernel 5 does not fit"}},
-        BadText{"flatten,conv2x1,fc10", {"layer 2 'conv2x1'", "its input (320) is flat", "before flatten"}},
-        BadText{"fc5,maxpool2,fc10", {"layer 2 'maxpool2'", "its input (5) is flat"}},
-        BadText{"fc12", {"layer 1 'fc12'", "10 classes", "write 'fc10'"}},
-        BadText{"fc10,relu", {"layer 2 'relu'", "must end with one output a class", "append ',fc10'"}},
-        BadText{"conv20x3", {"layer 1 'conv20x3'", "append ',fc10'"}},
+        BadText{"maxpool5,fc10", {"the 1st layer, 'maxpool5': the kernel 5 does not fit"}},
+        BadText{"flatten,conv2x1,fc10",
+                {"the 2nd layer, 'conv2x1'", "its input (320) is flat", "before flatten"}},
+        BadText{"fc5,maxpool2,fc10", {"the 2nd layer, 'maxpool2'", "its input (5) is flat"}},
+        BadText{"fc12", {"the 1st layer, 'fc12'", "10 classes", "write 'fc10'"}},
+        BadText{"fc10,relu", {"the 2nd layer, 'relu'", "must end with one output a class", "append ',fc10'"}},
+        BadText{"res(fc10)", {"the 1st layer, 'res(fc10)'", "write 'fc10' after the residual block"}},
+        BadText{"fc10,res(relu)", {"the 2nd layer, 'res(relu)'", "append ',fc10'"}},
+        BadText{"conv20x3", {"the 1st layer, 'conv20x3'", "append ',fc10'"}},
         BadText{"bn,bn", {"no layer left without its bn", "'fc10'"}, Norm::none},
-        BadText{"bn,conv20x9,fc10", {"layer 2 'conv20x9'"}, Norm::none},
-        BadText{"fc16777216,fc16777216,fc10", {"layer 2 'fc16777216'", "too large", "2^40"}},
-        BadText{"conv16777216x1,bn,conv16777216x4p3,fc10", {"layer 3 'conv16777216x4p3'", "2^40"}},
-        BadText{"conv1x16777216p16777215,fc10", {"layer 1", "2^40"}}));
+        BadText{"bn,conv20x9,fc10", {"the 2nd layer, 'conv20x9'"}, Norm::none},
+        BadText{"fc16777216,fc16777216,fc10", {"the 2nd layer, 'fc16777216'", "too large", "2^40"}},
+        BadText{"conv16777216x1,bn,conv16777216x4p3,fc10", {"the 3rd layer, 'conv16777216x4p3'", "2^40"}},
+        BadText{"conv1x16777216p16777215,fc10", {"the 1st layer", "2^40"}}));
 
 TEST(NetworkLimits, LongTexts) {
   std::string text;
@@ -304,7 +308,7 @@ TEST(Residual, WithoutNormTheBranchesLoseTheirs) {
                             [] {
                               Network::parse("res(bn),fc10", {1, 8, 8, false}, 10, Norm::none);
                             }),
-              HasSubstr("layer 1 'res(bn)': has no layer left in its body"));
+              HasSubstr("the 1st layer, 'res(bn)': has no layer left in its body"));
 }
 
 TEST(Residual, MistakesAreNamedWithTheirPlace) {
@@ -313,14 +317,15 @@ TEST(Residual, MistakesAreNamedWithTheirPlace) {
   };
   EXPECT_THAT(
       message("conv4x3,res(conv8x3p1),fc10"),
-      AllOf(HasSubstr("layer 2 'res(conv8x3p1)': its body gives (8, 6, 6) and its input is (4, 6, 6)"),
+      AllOf(HasSubstr("the 2nd layer, 'res(conv8x3p1)': its body gives (8, 6, 6) and its input is (4, 6, 6)"),
             HasSubstr("a shortcut can project")));
   EXPECT_THAT(message("res(conv4x3,bn|conv4x1),fc10"), HasSubstr("its shortcut gives (4, 8, 8)"));
   EXPECT_THAT(message("conv4x3,res(conv4x3p1,conv4x9),fc10"),
-              HasSubstr("layer 2.body.2 'conv4x9': the kernel 9"));
+              HasSubstr("the 2nd layer of the body of the 2nd layer, 'conv4x9': the kernel 9"));
   EXPECT_THAT(message("res(bn|bn|bn),fc10"), HasSubstr("has 3 branches"));
-  EXPECT_THAT(message("res(),fc10"), HasSubstr("layer 1.body.1 '': is empty"));
-  EXPECT_THAT(message("res(bn|),fc10"), HasSubstr("layer 1.shortcut.1 '': is empty"));
+  EXPECT_THAT(message("res(),fc10"), HasSubstr("the 1st layer of the body of the 1st layer, '': is empty"));
+  EXPECT_THAT(message("res(bn|),fc10"),
+              HasSubstr("the 1st layer of the shortcut of the 1st layer, '': is empty"));
   EXPECT_THAT(message("res(bn,fc10"), HasSubstr("a '(' without its ')'"));
   EXPECT_THAT(message("bn),fc10"), HasSubstr("a ')' without its '('"));
   EXPECT_THAT(message("res(bn)relu,fc10"), HasSubstr("a closing parenthesis must end the residual block"));

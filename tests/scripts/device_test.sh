@@ -41,9 +41,9 @@ expect_info() { grep -qF -- "$1" "$work/out" || fail "info lacks: $1"; }
 refused() {  # DRIVER REASON...: DRIVER is bntrain or with_driver
   local run=$1 reason
   "$run" "${train[@]}" --device cuda
-  expect 1 'error: --device cuda: ' '; use --device cpu or auto' "${@:2}"
+  expect 1 "error: --device: 'cuda' cannot be used: " '; use cpu or auto' "${@:2}"
   "$run" "${train[@]}" --device check
-  expect 1 'error: --device check: ' '; use --device cpu or auto' "${@:2}"
+  expect 1 "error: --device: 'check' cannot be used: " '; use cpu or auto' "${@:2}"
   "$run" "${train[@]}"
   expect 0 "${@:2}"
   expect_trained

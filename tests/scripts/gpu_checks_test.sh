@@ -21,7 +21,7 @@ tool() {  # FILE BODY
 
 mkdir "$work/bin" "$work/build"
 run --build "$build" "$work/output"
-expect 1 'needs a GPU that bntrain can use' 'error: --device cuda: '
+expect 1 'needs a GPU that bntrain can use' "error: --device: 'cuda' cannot be used: "
 [[ ! -e $work/output ]] || fail 'should leave nothing behind'
 
 # A bntrain that trains anywhere: it writes the files that it is asked for. The networks of one seed fail where BAD says so.

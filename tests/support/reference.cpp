@@ -260,14 +260,14 @@ PoolForward maxpool_forward(const Values& x, const PoolShape& shape) {
             if (best < 0 || first_nan || x[at(index)] > x[at(best)]) best = index;
           }
         result.y.push_back(x[at(best)]);
-        result.winner.push_back(best);
+        result.argmax.push_back(best);
       }
   return result;
 }
 
 Values maxpool_backward(const PoolForward& forward, const Values& dy, const PoolShape& shape) {
   Values dx = zeros(shape.batch * shape.channels * shape.height * shape.width);
-  for (std::size_t i = 0; i < dy.size(); ++i) dx[at(forward.winner[i])] += dy[i];
+  for (std::size_t i = 0; i < dy.size(); ++i) dx[at(forward.argmax[i])] += dy[i];
   return dx;
 }
 

@@ -116,12 +116,12 @@ struct PoolShape {
 
 struct PoolForward {
   Values y;
-  std::vector<std::int64_t> winner;  ///< per output: index into x
+  std::vector<std::int64_t> argmax;  ///< per output: index into x
 };
 
 /// The first maximum of each window in row-major order; the first NaN beats everything.
 PoolForward maxpool_forward(const Values& x, const PoolShape& shape);
-/// Each dy goes to its winner; every other input gets 0.
+/// Each dy goes to the argmax of its window; every other input gets 0.
 Values maxpool_backward(const PoolForward& forward, const Values& dy, const PoolShape& shape);
 
 /// The mean of each window.

@@ -273,7 +273,7 @@ TEST(ReferencePool, FirstMaximumWinsAndTheRestIsDropped) {
                                                9, 9, 9, 9, 9},
                                               shape);
   EXPECT_THAT(forward.y, ElementsAre(1, -2));
-  EXPECT_THAT(forward.winner, ElementsAre(0, 7));
+  EXPECT_THAT(forward.argmax, ElementsAre(0, 7));
   EXPECT_THAT(maxpool_backward(forward, {2, 3}, shape),
               ElementsAre(2, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0));
 }
@@ -281,7 +281,7 @@ TEST(ReferencePool, FirstMaximumWinsAndTheRestIsDropped) {
 TEST(ReferencePool, FirstNanWins) {
   const PoolForward forward = maxpool_forward({5, kNan, kNan, 9}, {.height = 2, .width = 2});
   EXPECT_TRUE(std::isnan(forward.y[0]));
-  EXPECT_EQ(forward.winner[0], 1);
+  EXPECT_EQ(forward.argmax[0], 1);
 }
 
 TEST(ReferenceLoss, HandExampleAndGradient) {

@@ -228,7 +228,7 @@ class CheckExecutable final : public Executable, public Diagnostics {
     const auto is_wrong = [](const Distance& distance) { return !distance.within(); };
     const Distance& first = *std::ranges::find_if(distances, is_wrong);
     const auto others = std::ranges::count_if(distances, is_wrong) - 1;
-    std::string message = "--device check: " + name + ": " + to_string(first.quantity);
+    std::string message = "the devices disagree in " + name + ": " + to_string(first.quantity);
     if (!first.tensor.empty()) message += " " + first.tensor + " of op '" + op_of(first.tensor) + "'";
     message += " is " + short_text(first.value) + " off, allowed " + short_text(first.allowed);
     if (others > 0) message += " (and " + std::to_string(others) + " more)";

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "bntrain/error.hpp"
+#include "core/named.hpp"
 #include "layers/layer_type.hpp"
 #include "network/state_layout.hpp"
 #include "optimizers/update.hpp"
@@ -17,7 +18,7 @@ namespace {
 // and without batch norm and momentum, batches of 256 and 32. The largest distances where no ReLU and no
 // pooling window decided otherwise: loss 7e-8, gradient 1e-6 (median 3e-7), running statistics 7e-8, update
 // 1e-7. Such decisions move gradients by 1e-5 to 1e-2 in about every seventh step of 256 images;
-// check_backend.cpp accounts for them. Planted into v2 there: gradients of a batch norm without its two sums
+// check/backend.cpp accounts for them. Planted into v2 there: gradients of a batch norm without its two sums
 // are 0.6 to 1.5 off, with sums 1% too small 6e-3 to 1.5e-2; running_var of the unbiased variance 3e-5 at
 // once with init tutorial and 1.1e-6 from the fifth step on with init torch, about the least that is noticed.
 constexpr double kLossBound = 1e-6;
@@ -27,6 +28,13 @@ constexpr double kUpdateBound = 5e-7;
 // A sum of 147456 terms that cancel: measured 1e-6 when added up in sixteen lanes. One chain of float32 sums,
 // which a library may choose, is estimated to reach a hundred times as much.
 constexpr double kCancelledBound = 1e-3;
+
+constexpr Named<Quantity> quantity_names[] = {{"running statistics", Quantity::running_statistics},
+                                              {"loss", Quantity::loss},
+                                              {"correct predictions", Quantity::correct},
+                                              {"gradient", Quantity::gradient},
+                                              {"optimizer state", Quantity::optimizer},
+                                              {"parameter", Quantity::parameter}};
 
 using Values = std::vector<double>;
 
@@ -206,21 +214,7 @@ class StepComparison {
 }  // namespace
 
 std::string to_string(Quantity quantity) {
-  switch (quantity) {
-    case Quantity::running_statistics:
-      return "running statistics";
-    case Quantity::loss:
-      return "loss";
-    case Quantity::correct:
-      return "correct predictions";
-    case Quantity::gradient:
-      return "gradient";
-    case Quantity::optimizer:
-      return "optimizer state";
-    case Quantity::parameter:
-      return "parameter";
-  }
-  return "";
+  return name_of(quantity, quantity_names);
 }
 
 std::vector<Distance> step_distances(const Plan& plan, const StepParams& params, const StepState& start,

@@ -8,6 +8,7 @@
 #include "backend/cpu/ops/add.hpp"
 #include "backend/cpu/ops/conv.hpp"
 #include "backend/cpu/ops/linear.hpp"
+#include "backend/state_buffer.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain::cpu {
@@ -188,16 +189,18 @@ std::vector<BatchStatistics> CpuExecutable::eval_step_by_batch(BatchRange range,
   return all;
 }
 
+std::vector<float> CpuExecutable::by_image(const float* lanes, std::int64_t size, std::int64_t images) const {
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(images * size));
+  const std::int64_t width = w_.kernels.lanes;
+  for (std::int64_t image = 0; image < images; ++image)
+    for (std::int64_t i = 0; i < size; ++i)
+      values.push_back(lanes[(image / width * size + i) * width + image % width]);
+  return values;
+}
+
 std::vector<float> CpuExecutable::logits() {
-  const std::int64_t classes = plan_.network.classes();
-  const int value = plan_.ops.back().input();
-  std::vector<float> result(static_cast<std::size_t>(evaluated_ * classes));
-  for (std::int64_t image = 0; image < evaluated_; ++image) {
-    const float* group = w_.value(value, image / w_.kernels.lanes) + image % w_.kernels.lanes;
-    for (std::int64_t c = 0; c < classes; ++c)
-      result[static_cast<std::size_t>(image * classes + c)] = group[c * w_.kernels.lanes];
-  }
-  return result;
+  return by_image(w_.value(plan_.ops.back().input(), 0), plan_.network.classes(), evaluated_);
 }
 
 std::vector<StepMetrics> CpuExecutable::drain_metrics() {
@@ -206,26 +209,21 @@ std::vector<StepMetrics> CpuExecutable::drain_metrics() {
   return drained;
 }
 
-bool CpuExecutable::finite(const float* values, std::int64_t count) const {
-  return std::all_of(values, values + count, [](float v) { return std::isfinite(v); });
-}
-
 std::string CpuExecutable::first_non_finite(BatchRange range) {
+  const auto finite = [](std::span<const float> values) {
+    return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
+  };
   const Pass pass = begin(training_, range, every_norm, 0);
   for (const std::unique_ptr<Op>& op : ops_) {
     const PlanOp& plan_op = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
       if (plan_op.kind != OpKind::loss && p.layer >= plan_op.first_layer && p.layer <= plan_op.last_layer &&
-          !finite(w_.parameters.data() + p.offset, p.size))
+          !finite({w_.parameters.data() + p.offset, static_cast<std::size_t>(p.size)}))
         return plan_op.name + " (parameter " + p.name + ")";
     op->forward(pass);
     if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : plan_op.name;
-    const std::int64_t size = plan_op.out.size();
-    for (std::int64_t image = 0; image < pass.count; ++image) {
-      const float* group = w_.value(plan_op.output, image / pass.lanes);
-      for (std::int64_t i = 0; i < size; ++i)
-        if (!std::isfinite(group[i * pass.lanes + image % pass.lanes])) return plan_op.name + " (output)";
-    }
+    if (!finite(by_image(w_.value(plan_op.output, 0), plan_op.out.size(), pass.count)))
+      return plan_op.name + " (output)";
   }
   return "";
 }
@@ -235,29 +233,13 @@ std::string CpuExecutable::variant() const {
          arithmetic_version;
 }
 
-FloatBuffer& CpuExecutable::buffer(StateBuffer buffer) {
-  switch (buffer) {
-    case StateBuffer::parameters:
-      return w_.parameters;
-    case StateBuffer::gradients:
-      return w_.gradients;
-    case StateBuffer::first_moment:
-      return w_.moments[0];
-    case StateBuffer::second_moment:
-      return w_.moments[1];
-    case StateBuffer::running_statistics:
-      break;
-  }
-  return w_.running;
-}
-
 std::vector<float> CpuExecutable::read(StateBuffer which) const {
-  const FloatBuffer& from = const_cast<CpuExecutable*>(this)->buffer(which);
+  const FloatBuffer& from = buffer_of(w_, which);
   return {from.data(), from.data() + from.size()};
 }
 
 void CpuExecutable::write(StateBuffer which, std::span<const float> values) {
-  FloatBuffer& to = buffer(which);
+  FloatBuffer& to = buffer_of(w_, which);
   BNTRAIN_EXPECTS(static_cast<std::int64_t>(values.size()) == to.size());
   std::ranges::copy(values, to.data());
 }
@@ -273,15 +255,7 @@ std::vector<float> CpuExecutable::read_value(int value, StepPass pass, std::int6
   const PlanValue& v = plan_.values.at(static_cast<std::size_t>(value));
   const std::int64_t offset = pass == StepPass::forward ? v.offset : v.gradient_offset;
   BNTRAIN_EXPECTS(offset >= 0);
-  const std::int64_t size = v.shape.size();
-  const std::int64_t lanes = w_.kernels.lanes;
-  std::vector<float> values;
-  values.reserve(static_cast<std::size_t>(images * size));
-  for (std::int64_t image = 0; image < images; ++image) {
-    const float* group = w_.arena.data() + offset * w_.capacity + image / lanes * size * lanes;
-    for (std::int64_t i = 0; i < size; ++i) values.push_back(group[i * lanes + image % lanes]);
-  }
-  return values;
+  return by_image(w_.arena.data() + offset * w_.capacity, v.shape.size(), images);
 }
 
 }  // namespace bntrain::cpu

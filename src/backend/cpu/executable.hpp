@@ -49,8 +49,8 @@ class CpuExecutable final : public Executable, public Diagnostics {
   void evaluate(BatchRange range, int by_batch_from);
   void update(const UpdateScalars& scalars);
   void pack();
-  FloatBuffer& buffer(StateBuffer buffer);
-  bool finite(const float* values, std::int64_t count) const;
+  /// Of a value in the arena, whose lanes are images: [image][element].
+  std::vector<float> by_image(const float* lanes, std::int64_t size, std::int64_t images) const;
 
   const Plan plan_;
   ThreadTeam team_;

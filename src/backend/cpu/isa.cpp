@@ -16,17 +16,7 @@ std::vector<CpuIsa> available_cpu_isas() {
 }
 
 std::string to_string(CpuIsa isa) {
-  switch (isa) {
-    case CpuIsa::v2:
-      return "v2";
-    case CpuIsa::v3:
-      return "v3";
-    case CpuIsa::v4:
-      return "v4";
-    case CpuIsa::automatic:
-      break;
-  }
-  return "auto";
+  return name_of(isa, cpu::isa_names);
 }
 
 namespace cpu {

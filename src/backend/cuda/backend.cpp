@@ -21,7 +21,7 @@ class CudaBackend final : public Backend {
       return std::make_unique<CudaExecutable>(make_plan(request, {}), precision_);
     } catch (const CudaError& error) {
       throw Error(ErrorKind::runtime, "the network cannot be compiled for " + gpu_.name + ": " +
-                                          error.what() + "; try a smaller --batch-size or --device cpu");
+                                          error.what() + "; try a smaller batch or the CPU");
     }
   }
 
@@ -46,9 +46,9 @@ std::unique_ptr<Backend> make_backend(Precision precision) {
   try {
     Gpu gpu = usable_gpu();
     if (precision == Precision::tf32 && gpu.compute_capability < kTf32Capability)
-      throw Error(ErrorKind::usage,
-                  "--precision tf32 needs a GPU of compute capability 8.0 or above, which " + gpu.name +
-                      " is not; allowed there: --precision fp32");
+      throw Error(ErrorKind::usage, "precision",
+                  "tf32 needs a GPU of compute capability 8.0 or above, which " + gpu.name +
+                      " is not; allowed there: fp32");
     return std::make_unique<CudaBackend>(std::move(gpu), precision);
   } catch (const CudaError& error) {
     throw Error(ErrorKind::runtime, error.what());

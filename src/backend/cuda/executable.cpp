@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "backend/state_buffer.hpp"
 #include "bntrain/error.hpp"
 
 namespace bntrain::cuda {
@@ -224,19 +225,7 @@ bool CudaExecutable::finite(const float* values, std::int64_t count) const {
 }
 
 const DeviceArray<float>& CudaExecutable::buffer(StateBuffer buffer) const {
-  switch (buffer) {
-    case StateBuffer::parameters:
-      return w_.parameters;
-    case StateBuffer::gradients:
-      return w_.gradients;
-    case StateBuffer::first_moment:
-      return w_.moments[0];
-    case StateBuffer::second_moment:
-      return w_.moments[1];
-    case StateBuffer::running_statistics:
-      break;
-  }
-  return w_.running;
+  return buffer_of(w_, buffer);
 }
 
 std::vector<float> CudaExecutable::read(StateBuffer which) const {

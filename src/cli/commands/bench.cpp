@@ -75,23 +75,35 @@ void write_results(const bench::Results& results, const Dataset& dataset, const 
 
 constexpr std::uint64_t most_seeds = 1000;
 
+/// Binds several of several names, with commas between them.
+template <class Value, std::size_t count>
+void add_choices(CLI::App& app, const std::string& flag, std::vector<Value>& target,
+                 const Named<Value> (&table)[count], const std::string& help) {
+  std::vector<std::string> defaults;
+  for (const Value value : target) defaults.push_back(name_of(value, table));
+  const auto take = [flag, &target, &table](const std::string& text) {
+    target = parse_choices<Value>(flag, text, table);
+  };
+  add_value(app, flag, CLI::detail::join(names_of<Value>(table), "|") + ",...",
+            CLI::detail::join(defaults, ","), help, take);
+}
+
 void add_grid(CLI::App& app, bench::BenchConfig& config) {
-  add_choices<Norm>(app, "--norm", config.norms, norm_choices(),
-                    "none removes the batch norms and keeps initial weights and data order");
-  add_choices<Init>(app, "--init", config.inits, init_choices(), "initial values");
+  add_choices(app, "--norm", config.norms, norm_names,
+              "none removes the batch norms and keeps initial weights and data order");
+  add_choices(app, "--init", config.inits, init_names, "initial values");
   add_numbers(app, "--lr", config.learning_rates, learning_rates, "learning rates");
   add_integer(app, "--seeds", config.seeds, {1, most_seeds}, "runs of each kind, with seeds from --seed on");
   add_number(app, "--target", config.target, {0, 1},
              "test accuracy that a run must reach to count as trained");
 }
 
-void add_output(CLI::App& app, BenchOptions& options) {
+void add_results(CLI::App& app, BenchOptions& options) {
   add_text(app, "--out", options.out, "DIR",
            "folder of the results; what is finished there is not run again");
   add_switch(app, "--report", options.report,
              "make report.html with plots in DIR too (needs Python, matplotlib)");
-  add_switch(app, "--json", options.json, "results.json instead of the table on stdout");
-  add_log_options(app, options.log);
+  add_output(app, options.json, "results.json instead of the table on stdout", options.log);
 }
 
 /// Takes the folder of the bench; the library does not know which flag names it.
@@ -108,14 +120,10 @@ bench::BenchFolder open_folder(const std::string& path, const Json& record) {
 int run(const BenchOptions& options) {
   bench::BenchConfig config = options.config;
   config.settings = [&](const TrainConfig& run) {
-    TrainOptions train;
-    train.config = run;
-    train.data = options.data;
-    train.backend = options.backend;
-    return settings_record(train);
+    return settings_record(run, options.data, options.backend);
   };
   adjust_logging(options.log);
-  const Dataset dataset = load_dataset(options.data, default_data_search());
+  const Dataset dataset = load_data(options.data);
   std::string note;
   const bench::Backends backends =
       bench::make_backends(options.backend, options.jobs, bench::runs_of(config).size(), note);
@@ -161,7 +169,7 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
     add_machine(command, options.backend);
     add_jobs(command, options.jobs);
   });
-  in_group(command, "Output", [&] { add_output(command, options); });
+  in_group(command, "Output", [&] { add_results(command, options); });
   set_footer(
       command,
       {"DIR/results.json and results.csv hold the results, DIR/runs the records of every run. After Ctrl-C",

@@ -5,11 +5,12 @@
 #include <memory>
 
 #include "cli/flags/app_fwd.hpp"
+#include "cli/flags/sources.hpp"
 
 namespace bntrain::cli {
 
 /// Runs a command with the flags that were parsed. Returns the exit code; throws Error.
-using Run = std::function<int()>;
+using Run = std::function<int(const Sources&)>;
 
 // Each adds its sub-command and its flags to `app`, which must outlive the function that is returned.
 
@@ -27,7 +28,7 @@ template <typename Options>
 Run command(CLI::App& app, void (*bind_flags)(CLI::App&, Options&), int (*run)(const Options&)) {
   auto options = std::make_shared<Options>();
   bind_flags(app, *options);
-  return [options, run] { return run(*options); };
+  return [options, run](const Sources&) { return run(*options); };
 }
 
 }  // namespace bntrain::cli

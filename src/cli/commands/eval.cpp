@@ -3,9 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
-#include <map>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,17 +39,15 @@ struct EvalOptions {
   LogOptions log;
 };
 
-bool asks_for(const EvalOptions& options, NormStatistics statistics) {
-  return std::ranges::find(options.statistics, statistics) != options.statistics.end();
-}
-
 void check_options(const EvalOptions& options) {
-  if (!options.csv.empty()) expect_writable("--csv", options.csv, OutputKind::replaced);
-  if (!options.logits.empty()) expect_writable("--logits", options.logits, OutputKind::replaced);
-  if (options.save_recomputed.empty()) return;
-  if (!asks_for(options, NormStatistics::recomputed))
-    throw Error(ErrorKind::usage, "--save-recomputed needs --bn-stats recomputed (or all)");
-  expect_writable("--save-recomputed", options.save_recomputed, OutputKind::replaced);
+  for (const auto& [flag, path] : {std::pair("csv", options.csv),
+                                   {"logits", options.logits},
+                                   {"save-recomputed", options.save_recomputed}})
+    if (!path.empty()) expect_writable(flag, path, OutputKind::replaced);
+  const bool recomputes =
+      std::ranges::find(options.statistics, NormStatistics::recomputed) != options.statistics.end();
+  if (!options.save_recomputed.empty() && !recomputes)
+    throw Error(ErrorKind::usage, "save-recomputed", "it needs --bn-stats recomputed (or all)");
 }
 
 /// The recomputed variance is M2 / n over the training images.
@@ -73,8 +68,8 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   expect_fit(options.model, model.network, dataset);
   const bool asks_for_more = options.statistics != std::vector{NormStatistics::running};
   if (model.network.running().empty() && asks_for_more)
-    throw Error(ErrorKind::usage,
-                "--bn-stats: " + options.model + " has no batch norm, so there are no statistics");
+    throw Error(ErrorKind::usage, "bn-stats",
+                options.model + " has no batch norm, so there are no statistics");
   return model;
 }
 
@@ -93,41 +88,20 @@ void warn_of_undecided(const EvalResult& result) {
                to_string(result.statistics), count, result.metrics.count);
 }
 
-void write_csv(const std::string& path, const std::string& text) {
-  FileWriter writer(path);
-  writer.write(text.data(), text.size());
-  writer.commit();
-}
-
-constexpr NormStatistics every_statistics[] = {NormStatistics::running, NormStatistics::batch,
-                                               NormStatistics::recomputed};
-
 /// "running", "running,batch" or "all".
 std::vector<NormStatistics> parse_statistics(const std::string& text) {
-  if (text == "all") return {std::begin(every_statistics), std::end(every_statistics)};
-  std::vector<NormStatistics> list;
-  std::istringstream words(text + ",");  // with the comma an empty last word is one too
-  for (std::string word; std::getline(words, word, ',');) {
-    const auto* found = std::ranges::find_if(
-        every_statistics, [&](NormStatistics statistics) { return to_string(statistics) == word; });
-    if (found == std::end(every_statistics))
-      throw BadValue("--bn-stats", text,
-                     "allowed: running, batch, recomputed, several of them with commas, or all");
-    if (std::ranges::find(list, *found) != list.end())
-      throw BadValue("--bn-stats", text, "each may be named once");
-    list.push_back(*found);
-  }
-  return list;
+  if (text == "all") return {NormStatistics::running, NormStatistics::batch, NormStatistics::recomputed};
+  return parse_choices<NormStatistics>(
+      "--bn-stats", text, statistics_names,
+      "allowed: running, batch, recomputed, several of them once each with commas, or all");
 }
 
 int run(const EvalOptions& options) {
   adjust_logging(options.log);
   check_options(options);
-  Dataset dataset = load_dataset(options.data, default_data_search());
+  Dataset dataset = load_data(options.data);
   const Model model = load_for(options, dataset);
-  std::string note;
-  const auto backend = make_backend(options.backend, note);
-  if (!note.empty()) spdlog::info("{}", note);
+  const auto backend = open_backend(options.backend);
   spdlog::info("{}: {}, {} parameters", options.model, model.network.text(), model.network.parameter_count());
   spdlog::info("{}", backend->description());
 
@@ -139,7 +113,7 @@ int run(const EvalOptions& options) {
   EvalReport report{.model = options.model,
                     .network = model.network.text(),
                     .dataset = dataset.name,
-                    .split = to_string(options.split),
+                    .split = name_of(options.split, split_names),
                     .batch_size = options.batch_size,
                     .backend = backend->description(),
                     .variant = evaluator.variant(),
@@ -161,9 +135,8 @@ int run(const EvalOptions& options) {
     warn_of_undecided(report.results.back());
   }
   if (const std::string line = evaluator.report(); !line.empty()) spdlog::info("{}", line);
-  if (!options.csv.empty()) write_csv(options.csv, eval_csv(report));
-  print_result(options.json ? eval_record(report).dump(-1, ' ', false, Json::error_handler_t::replace)
-                            : eval_tables(report));
+  if (!options.csv.empty()) write_file(options.csv, eval_csv(report));
+  print_result(options.json ? one_line(eval_record(report)) : eval_tables(report));
   return 0;
 }
 
@@ -190,8 +163,7 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
              "write the model with the recomputed statistics");
   });
   in_group(eval, "Output", [&] {
-    add_switch(eval, "--json", options.json, "one JSON object instead of the tables on stdout");
-    add_log_options(eval, options.log);
+    add_output(eval, options.json, "one JSON object instead of the tables on stdout", options.log);
   });
   set_footer(
       eval,

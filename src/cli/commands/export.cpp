@@ -50,23 +50,8 @@ Format format_of(const std::string& path) {
   const std::string extension = fs::path(path).extension().string();
   if (extension == ".safetensors") return Format::safetensors;
   if (extension == ".onnx") return Format::onnx;
-  throw Error(ErrorKind::usage, "--output: " + path +
-                                    " does not tell the format; allowed: a name that ends with .safetensors "
-                                    "or .onnx");
-}
-
-/// The one flag with a short name, so that the functions of flags/values.hpp do not fit.
-void add_output(CLI::App& app, std::string& output) {
-  const CLI::callback_t take = [&output](const CLI::results_t& values) {
-    if (values.size() != 1)
-      throw BadValue("--output", CLI::detail::join(values, " "), "it takes one value, given once");
-    output = values.front();
-    return true;
-  };
-  app.add_option("-o,--output", take, "the file to write; its extension tells the format")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("FILE.safetensors|FILE.onnx")
-      ->envname(environment_name("--output"));
+  throw Error(ErrorKind::usage, "output",
+              path + " does not tell the format; allowed: a name that ends with .safetensors or .onnx");
 }
 
 Model load(const ExportOptions& options, const std::optional<Dataset>& dataset) {
@@ -83,11 +68,11 @@ Model load(const ExportOptions& options, const std::optional<Dataset>& dataset) 
 /// Writes running_var as the convention has it.
 void convert(Model& model, const ExportOptions& options) {
   if (model.network.running().empty())
-    throw Error(ErrorKind::usage, "--bn-convention: " + options.model + " has no batch norm");
+    throw Error(ErrorKind::usage, "bn-convention", options.model + " has no batch norm");
   const auto recorded = recorded_variance(model.network, model.metadata, options.model);
   if (!recorded) {
-    throw Error(ErrorKind::usage,
-                "--bn-convention: " + options.model +
+    throw Error(ErrorKind::usage, "bn-convention",
+                options.model +
                     " does not say which variance running_var holds and of how many values, as "
                     "files of bntrain train --save do in bn-variance and bn-values");
   }
@@ -124,13 +109,11 @@ void keep_variances(Model& model, const FoldedNetwork& folded, const std::string
 std::string fold(Model& model, const ExportOptions& options, const Dataset& dataset) {
   FoldedNetwork folded = fold_batch_norm(model.network, model.state, model.batch_norm.eps);
   if (folded.folded.empty()) {
-    throw Error(ErrorKind::usage, "--fold: " + options.model +
-                                      " has no batch norm directly after a conv or fc" +
-                                      (folded.kept.empty() ? "" : "; it has " + list(folded.kept)));
+    throw Error(ErrorKind::usage, "fold",
+                options.model + " has no batch norm directly after a conv or fc" +
+                    (folded.kept.empty() ? "" : "; it has " + list(folded.kept)));
   }
-  std::string note;
-  const auto backend = make_backend(options.backend, note);
-  if (!note.empty()) spdlog::info("{}", note);
+  const auto backend = open_backend(options.backend);
   const LogitDifference difference =
       compare_logits(folded.network, logits(model.network, model.batch_norm, model.state, dataset, *backend),
                      logits(folded.network, model.batch_norm, folded.state, dataset, *backend));
@@ -139,10 +122,10 @@ std::string fold(Model& model, const ExportOptions& options, const Dataset& data
       "{:.3g})",
       difference.largest, dataset.test.count, dataset.name, difference.allowed, difference.logit);
   if (!difference.is_rounding()) {
-    throw Error(ErrorKind::runtime,
-                "--fold: the folded network does not compute the same, so nothing was written: " + found +
+    throw Error(ErrorKind::runtime, "fold",
+                "the folded network does not compute the same, so nothing was written: " + found +
                     ". Rounding errors are large where a running_mean is far larger than the root of "
-                    "its running_var; export without --fold");
+                    "its running_var; export without it");
   }
   keep_variances(model, folded, options.model);
   model.network = std::move(folded.network);
@@ -199,7 +182,9 @@ void bind_flags(CLI::App& app, ExportOptions& options) {
   add_argument(command, "MODEL", options.model, "a safetensors file, such as train --save writes")
       ->required();
   in_group(command, "Output", [&] {
-    add_output(command, options.output);
+    add_value(command, "-o,--output", "FILE.safetensors|FILE.onnx", "",
+              "the file to write; its extension tells the format",
+              [&options](const std::string& path) { options.output = path; });
     add_switch(
         command, "--fold", options.fold,
         "fold each bn into the conv or fc directly before it, and compare the logits on the test images");
@@ -224,12 +209,12 @@ void bind_flags(CLI::App& app, ExportOptions& options) {
 int run(const ExportOptions& options) {
   adjust_logging(options.log);
   const Format format = format_of(options.output);
-  expect_writable("--output", options.output, OutputKind::replaced);
+  expect_writable("output", options.output, OutputKind::replaced);
   if (options.fold && options.convention)
-    throw Error(ErrorKind::usage,
-                "--bn-convention and --fold: a folded batch norm has no running_var to convert");
+    throw Error(ErrorKind::usage, "bn-convention",
+                "it cannot be given with --fold: a folded batch norm has no running_var to convert");
   std::optional<Dataset> dataset;
-  if (options.fold || !options.data.empty()) dataset = load_dataset(options.data, default_data_search());
+  if (options.fold || !options.data.empty()) dataset = load_data(options.data);
   Model model = load(options, dataset);
   if (options.convention) convert(model, options);
   const std::string folded = options.fold ? fold(model, options, *dataset) : "";

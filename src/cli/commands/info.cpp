@@ -23,8 +23,7 @@ struct InfoOptions {
 };
 
 std::string describe_cpu() {
-  std::string note;
-  return make_backend({.device = Device::cpu}, note)->description();
+  return open_backend({.device = Device::cpu})->description();
 }
 
 std::string describe_data(const std::filesystem::path& folder) {

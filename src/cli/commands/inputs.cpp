@@ -1,6 +1,6 @@
 #include "cli/commands/inputs.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -55,6 +55,17 @@ DataSearch default_data_search() {
   }
   search.folders.emplace_back("/usr/share/datasets/fashion-mnist");
   return search;
+}
+
+Dataset load_data(const std::string& data) {
+  return load_dataset(data, default_data_search());
+}
+
+std::unique_ptr<Backend> open_backend(const BackendOptions& options) {
+  std::string note;
+  auto backend = make_backend(options, note);
+  if (!note.empty()) spdlog::info("{}", note);
+  return backend;
 }
 
 void expect_fit(const std::string& model, const Network& network, const Dataset& dataset) {

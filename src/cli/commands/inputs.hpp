@@ -1,10 +1,11 @@
-// What commands read: data sets and models.
+// What commands work with: data sets, models, a backend.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "bntrain/batch_norm.hpp"
+#include "bntrain/backend.hpp"
 #include "bntrain/dataset.hpp"
 #include "bntrain/network.hpp"
 
@@ -13,6 +14,12 @@ namespace bntrain::cli {
 /// $XDG_CACHE_HOME/bntrain or ~/.cache/bntrain, then the folder of Debian's dataset-fashion-mnist.
 /// (BNTRAIN_DATA is the environment form of --data and thus comes first.)
 DataSearch default_data_search();
+
+/// load_dataset() with this search.
+Dataset load_data(const std::string& data);
+
+/// make_backend(), its note logged.
+std::unique_ptr<Backend> open_backend(const BackendOptions& options);
 
 /// Throws Error(data), naming the model's file, unless its network takes the data set's images and classes.
 void expect_fit(const std::string& model, const Network& network, const Dataset& dataset);

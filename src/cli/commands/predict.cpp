@@ -2,13 +2,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bntrain/backend.hpp"
@@ -21,6 +19,7 @@
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/predict_report.hpp"
+#include "data/limits.hpp"
 #include "data/picture.hpp"
 
 namespace bntrain::cli {
@@ -113,13 +112,13 @@ void add_pictures(const PredictOptions& options, Questions& questions) {
 }
 
 void add_range(const PredictOptions& options, const Model& model, Questions& questions) {
-  const Dataset dataset = load_dataset(options.data, default_data_search());
+  const Dataset dataset = load_data(options.data);
   expect_fit(options.model, model.network, dataset);
   const ImageSet& set = options.split == Split::test ? dataset.test : dataset.train;
-  const std::string split = to_string(options.split);
+  const std::string split = name_of(options.split, split_names);
   if (options.range->last >= set.count) {
-    throw Error(ErrorKind::usage, fmt::format("--range: the {} set of {} has the images 0 to {}", split,
-                                              dataset.name, set.count - 1));
+    throw Error(ErrorKind::usage, "range",
+                fmt::format("the {} set of {} has the images 0 to {}", split, dataset.name, set.count - 1));
   }
   const auto size = static_cast<std::size_t>(set.shape.size());
   for (std::int64_t image = options.range->first; image <= options.range->last; ++image) {
@@ -137,27 +136,23 @@ void print_answers(const PredictOptions& options, const Questions& questions,
   for (std::size_t image = 0; image < questions.names.size(); ++image) {
     const Answer answer = answer_of(questions.names[image], questions.labels[image],
                                     std::span(logits).subspan(image * classes, classes), options.top);
-    print_result(options.json
-                     ? answer_record(answer, class_names).dump(-1, ' ', false, Json::error_handler_t::replace)
-                     : answer_line(answer, class_names));
+    print_result(options.json ? one_line(answer_record(answer, class_names))
+                              : answer_line(answer, class_names));
   }
 }
 
 ImageRange parse_range(const std::string& text) {
-  const auto refuse = [&] {
-    throw BadValue("--range", text, "allowed: FIRST:LAST, both included, from 0, or one number");
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  const auto number = [&](const std::string& part) {
+    return static_cast<std::int64_t>(parse_integer("--range", part, {0, max_images}));
   };
-  const auto number = [&](std::size_t from, std::size_t to) {
-    std::int64_t value = -1;
-    const auto [rest, error] = std::from_chars(text.data() + from, text.data() + to, value);
-    if (error != std::errc() || rest != text.data() + to || value < 0) refuse();
-    return value;
-  };
-  const std::size_t colon = text.find(':');
-  if (colon == std::string::npos) return {number(0, text.size()), number(0, text.size())};
-  const ImageRange range{number(0, colon), number(colon + 1, text.size())};
-  if (range.last < range.first) refuse();
-  return range;
+  try {
+    const std::int64_t first = number(text.substr(0, colon));
+    const ImageRange range{first, colon < text.size() ? number(text.substr(colon + 1)) : first};
+    if (range.first <= range.last) return range;
+  } catch (const BadValue&) {  // shows the part alone
+  }
+  throw BadValue("--range", text, "allowed: FIRST:LAST, both included, from 0, or one number");
 }
 
 int run(const PredictOptions& options) {
@@ -171,9 +166,7 @@ int run(const PredictOptions& options) {
   add_pictures(options, questions);
   if (options.range) add_range(options, model, questions);
 
-  std::string note;
-  const auto backend = make_backend(options.backend, note);
-  if (!note.empty()) spdlog::info("{}", note);
+  const auto backend = open_backend(options.backend);
   spdlog::info("{}: {}", options.model, model.network.text());
   spdlog::info("{}", backend->description());
   Evaluator evaluator(model.network, model.batch_norm, questions.images, options.batch_size, *backend);
@@ -187,7 +180,7 @@ void bind_flags(CLI::App& app, PredictOptions& options) {
   CLI::App& predict = add_command(app, "predict", "predict the classes of images");
   add_argument(predict, "MODEL", options.model, "a safetensors file, such as train --save writes")
       ->required();
-  add_arguments(predict, "IMAGE", options.images, "PNG and JPEG files, and folders with such files");
+  add_argument(predict, "IMAGE", options.images, "PNG and JPEG files, and folders with such files");
   in_group(predict, "Model", [&] {
     add_description(predict, options.description);
     add_image_description(predict, options.description);
@@ -204,9 +197,8 @@ void bind_flags(CLI::App& app, PredictOptions& options) {
   in_group(predict, "Output", [&] {
     add_integer(predict, "--top", options.top, {1, 256},
                 "classes printed for each image, the most probable first");
-    add_switch(predict, "--json", options.json,
-               "a JSON object an image, one a line, instead of text on stdout");
-    add_log_options(predict, options.log);
+    add_output(predict, options.json, "a JSON object an image, one a line, instead of text on stdout",
+               options.log);
   });
   set_footer(
       predict,

@@ -45,7 +45,6 @@ std::vector<bench::Experiment> chosen(const std::vector<std::string>& names) {
   std::vector<bench::Experiment> all = bench::experiments();
   if (names.empty()) return all;
   std::vector<std::string> known;
-  known.reserve(all.size());
   for (const bench::Experiment& experiment : all) known.push_back(experiment.name);
   std::vector<bench::Experiment> result;
   for (const std::string& name : names) {
@@ -116,13 +115,13 @@ class Collector : public bench::RunListObserver {
 void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) throw Error(ErrorKind::data, "--out: " + path + " cannot be made: " + error.message());
+  if (error) throw Error(ErrorKind::data, "out", path + " cannot be made: " + error.message());
 }
 
 void bind_flags(CLI::App& app, ReproduceOptions& options) {
   CLI::App& command =
       add_command(app, "reproduce", "run published experiments and compare them with the recorded results");
-  add_arguments(command, "NAME", options.names, "experiments, see --list; default: all");
+  add_argument(command, "NAME", options.names, "experiments, see --list; default: all");
   in_group(command, "Experiments", [&] {
     add_switch(command, "--list", options.list, "show the experiments, what they claim and cost, and end");
     add_integer(command, "--seeds", options.seeds, {2, 1000}, "runs of each kind, with seeds from 0 on");
@@ -134,9 +133,8 @@ void bind_flags(CLI::App& app, ReproduceOptions& options) {
   });
   in_group(command, "Output", [&] {
     add_text(command, "--out", options.out, "DIR", "folder for the records of every run");
-    add_switch(command, "--json", options.json,
-               "one JSON object an experiment instead of the tables on stdout");
-    add_log_options(command, options.log);
+    add_output(command, options.json, "one JSON object an experiment instead of the tables on stdout",
+               options.log);
   });
   set_footer(
       command,
@@ -150,7 +148,7 @@ void bind_flags(CLI::App& app, ReproduceOptions& options) {
 int run(const ReproduceOptions& options) {
   adjust_logging(options.log);
   const std::vector<bench::Experiment> experiments = chosen(options.names);
-  const Dataset dataset = load_dataset(options.data, default_data_search());
+  const Dataset dataset = load_data(options.data);
   if (options.list) {
     print_result(experiment_list(experiments, options.seeds, dataset));
     return 0;
@@ -159,11 +157,7 @@ int run(const ReproduceOptions& options) {
   std::vector<std::uint64_t> seeds(static_cast<std::size_t>(options.seeds));
   std::iota(seeds.begin(), seeds.end(), 0);
   const auto settings = [&](const TrainConfig& run) {
-    TrainOptions train;
-    train.config = run;
-    train.data = options.data;
-    train.backend = options.backend;
-    return settings_record(train);
+    return settings_record(run, options.data, options.backend);
   };
   const InterruptGuard interrupt;
   std::vector<std::string> failed;

@@ -72,8 +72,7 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
   in_group(time, "Machine", [&] { add_machine(time, options.backend); });
   in_group(time, "Output", [&] {
     add_integer(time, "--repetitions", options.repetitions, {1, 100'000}, "timed runs of every part");
-    add_switch(time, "--json", options.json, "one JSON object instead of the table on stdout");
-    add_log_options(time, options.log);
+    add_output(time, options.json, "one JSON object instead of the table on stdout", options.log);
   });
   set_footer(time, {"Times depend on what else the machine is doing: leave it idle, and check the spread.",
                     sources_note(time)});
@@ -82,10 +81,8 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
 int run(const TimeOptions& options) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
-  const Dataset dataset = load_dataset(options.data, default_data_search());
-  std::string note;
-  const auto backend = make_backend(options.backend, note);
-  if (!note.empty()) spdlog::info("{}", note);
+  const Dataset dataset = load_data(options.data);
+  const auto backend = open_backend(options.backend);
   Trainer trainer(config, dataset, *backend);
   Executable& executable = trainer.executable();
   // Shuffled, so that the gather reads scattered images as in training.

@@ -30,22 +30,20 @@ namespace {
 void check_output_files(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   if (config.record.any() && options.metrics.empty() && options.out.empty()) {
-    throw Error(ErrorKind::usage,
-                "--record " + to_string(config.record) +
-                    " needs --metrics FILE.jsonl or --out RUN: that is where it is written");
+    throw Error(ErrorKind::usage, "record",
+                "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
   }
   std::set<std::string> paths;
   if (!options.out.empty()) {
     for (const char* name : run_files) paths.insert((std::filesystem::path(options.out) / name).string());
   }
-  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"--save", options.save},
-                                   {"--save-gradients", options.save_gradients},
-                                   {"--metrics", options.metrics}}) {
+  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"save", options.save},
+                                   {"save-gradients", options.save_gradients},
+                                   {"metrics", options.metrics}}) {
     if (path.empty()) continue;
-    expect_writable(flag, path, flag == "--metrics" ? OutputKind::appended : OutputKind::replaced);
+    expect_writable(flag, path, flag == "metrics" ? OutputKind::appended : OutputKind::replaced);
     if (!paths.insert(path).second) {
-      throw Error(ErrorKind::usage,
-                  flag + ": " + path + " is also what another flag writes; name another file");
+      throw Error(ErrorKind::usage, flag, path + " is also what another flag writes; name another file");
     }
   }
 }
@@ -93,8 +91,9 @@ Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const
 void check_same_data(const TrainOptions& options, const Dataset& dataset) {
   const auto stored = options.stored->metadata.find("bntrain.data");
   if (stored != options.stored->metadata.end() && stored->second == content_digest(dataset)) return;
-  throw Error(ErrorKind::data, "--resume: the images of " + dataset.source + " (" + dataset.name +
-                                   ") are not those that the run in " + options.resume + " was trained on");
+  throw Error(ErrorKind::data, "resume",
+              "the images of " + dataset.source + " (" + dataset.name + ") are not those that the run in " +
+                  options.resume + " was trained on");
 }
 
 void log_resumed(const TrainOptions& options, const Trainer& trainer) {
@@ -152,12 +151,12 @@ Error divergence_error(const Divergence& divergence) {
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
   if (!options.assert_accuracy) return;
-  if (result.epochs.empty()) throw Error(ErrorKind::gate, "--assert-acc: no epoch was trained");
+  if (result.epochs.empty()) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
   const double accuracy =
       result.final_test.count > 0 ? result.final_test.accuracy : result.epochs.back().test.accuracy;
   if (accuracy >= *options.assert_accuracy) return;
-  throw Error(ErrorKind::gate, fmt::format("--assert-acc {}: the last test accuracy is {:.6f}",
-                                           *options.assert_accuracy, accuracy));
+  throw Error(ErrorKind::gate, "assert-acc",
+              fmt::format("the last test accuracy is {:.6f}, below {}", accuracy, *options.assert_accuracy));
 }
 
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {
@@ -184,7 +183,7 @@ void add_training(CLI::App& app, TrainOptions& options) {
   add_number(app, "--lr", config.optimizer.lr, learning_rates, "learning rate");
   add_workload(app, options.data, config);
   add_norm(app, config);
-  add_choice<Init>(app, "--init", config.init, init_choices(), "initial values");
+  add_choice(app, "--init", config.init, init_names, "initial values");
   add_experiment(app, config);
   add_schedule(app, config.schedule);
   add_validation(app, config);
@@ -208,35 +207,32 @@ void add_files(CLI::App& app, TrainOptions& options) {
   add_record(app, config.record, "--metrics");
 }
 
-void add_output(CLI::App& app, TrainOptions& options) {
+void add_results(CLI::App& app, TrainOptions& options) {
   const auto take_accuracy = [&options](const std::string& text) {
     options.assert_accuracy = parse_number("--assert-acc", text, {0, 1});
   };
   add_value(app, "--assert-acc", "X", "", "exit code 5 if the last test accuracy is below X", take_accuracy);
   add_switch(app, "--summary", options.summary, "print the layers and end");
-  add_switch(app, "--json", options.json, "JSON objects, one a line, instead of text on stdout");
-  add_log_options(app, options.log);
+  add_output(app, options.json, "JSON objects, one a line, instead of text on stdout", options.log);
 }
 
-int run(const TrainOptions& options) {
+int run(const TrainOptions& options, const Sources& sources) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
-  check_run_options(options);
+  check_run_options(options, sources);
   check_output_files(options);
-  const Dataset dataset = load_dataset(options.data, default_data_search());
+  const Dataset dataset = load_data(options.data);
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
     print_result(layer_table(network, config.batch_size));
     return 0;
   }
 
-  std::string note;
-  const auto backend = make_backend(options.backend, note);
-  if (!note.empty()) spdlog::info("{}", note);
+  const auto backend = open_backend(options.backend);
   std::vector<std::string> notes;
   Trainer trainer = make_trainer(options, dataset, *backend, notes);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
-    throw Error(ErrorKind::usage, "--save-gradients needs a training step; --epochs is 0");
+    throw Error(ErrorKind::usage, "save-gradients", "it needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
   for (const std::string& line : notes) spdlog::info("{}", line);
@@ -265,7 +261,7 @@ CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
   in_group(train, "Experiment", [&] { add_training(train, options); });
   in_group(train, "Machine", [&] { add_machine(train, options.backend); });
   in_group(train, "Files", [&] { add_files(train, options); });
-  in_group(train, "Output", [&] { add_output(train, options); });
+  in_group(train, "Output", [&] { add_results(train, options); });
   set_footer(
       train,
       {sources_note(train),
@@ -279,9 +275,9 @@ CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
 Run add_train(CLI::App& app) {
   const auto options = std::make_shared<TrainOptions>();
   CLI::App& train = bind_flags(app, *options);
-  return [&train, options] {
-    if (!options->resume.empty()) resume_options(train, *options);
-    return run(*options);
+  return [&train, options](const Sources& sources) {
+    if (!options->resume.empty()) resume_options(train, *options, sources);
+    return run(*options, sources);
   };
 }
 

@@ -20,19 +20,20 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-/// Splits `text` after its value; the rest may only be a comment.
 void expect_end(std::string_view rest) {
   rest = trimmed(rest);
   if (!rest.empty() && rest.front() != '#')
     throw BadLine{"unexpected '" + std::string(rest) + "' after the value"};
 }
 
-std::string parse_quoted(std::string_view text) {
+// What takes a value from the front of `text` leaves there what follows it.
+
+std::string take_quoted(std::string_view& text) {
   const char quote = text.front();
   std::string value;
   for (std::size_t i = 1; i < text.size(); ++i) {
     if (text[i] == quote) {
-      expect_end(text.substr(i + 1));
+      text.remove_prefix(i + 1);
       return value;
     }
     if (quote == '"' && text[i] == '\\') {
@@ -46,21 +47,42 @@ std::string parse_quoted(std::string_view text) {
   throw BadLine{"the quote is not closed"};
 }
 
-std::string parse_bare(std::string_view text) {
-  const auto end = std::min(text.find_first_of(" \t#"), text.size());
+std::string take_bare(std::string_view& text) {
+  const auto end = std::min(text.find_first_of(" \t#,]"), text.size());
   std::string value(text.substr(0, end));
-  const bool number = std::isdigit(static_cast<unsigned char>(value[0])) != 0 || value[0] == '-';
+  const bool number =
+      !value.empty() && (std::isdigit(static_cast<unsigned char>(value[0])) != 0 || value[0] == '-');
   if (!number && value != "true" && value != "false") {
     throw BadLine{"'" + value + "' is not a number, true or false; text needs quotes: \"" + value + "\""};
   }
-  expect_end(text.substr(end));
+  text.remove_prefix(end);
   return value;
+}
+
+std::string take_scalar(std::string_view& text) {
+  text = trimmed(text);
+  if (text.empty() || text.front() == '#') throw BadLine{"the value is missing"};
+  return text.front() == '"' || text.front() == '\'' ? take_quoted(text) : take_bare(text);
+}
+
+/// "[0.8, 0.9]" as "0.8,0.9".
+std::string take_list(std::string_view& text) {
+  std::string values;
+  do {
+    text.remove_prefix(1);
+    values += (values.empty() ? "" : ",") + take_scalar(text);
+    text = trimmed(text);
+  } while (text.starts_with(','));
+  if (!text.starts_with(']')) throw BadLine{"the list's ] is missing"};
+  text.remove_prefix(1);
+  return values;
 }
 
 std::string parse_value(std::string_view text) {
   text = trimmed(text);
-  if (text.empty() || text.front() == '#') throw BadLine{"the value is missing"};
-  return text.front() == '"' || text.front() == '\'' ? parse_quoted(text) : parse_bare(text);
+  std::string value = text.starts_with('[') ? take_list(text) : take_scalar(text);
+  expect_end(text);
+  return value;
 }
 
 std::string parse_section(std::string_view line, const CLI::App& app) {
@@ -95,8 +117,8 @@ CLI::ConfigItem parse_entry(std::string_view line, const std::string& section, c
 
 std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
   std::vector<CLI::ConfigItem> entries;
-  std::string section;
-  std::string text;
+  std::string section, text;
+  lines_.clear();
   for (int number = 1; std::getline(input, text); ++number) {
     const std::string_view line = trimmed(text);
     if (line.empty() || line.front() == '#') continue;
@@ -106,16 +128,19 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
         continue;
       }
       CLI::ConfigItem item = parse_entry(line, section, app_);
-      const bool twice = std::any_of(entries.begin(), entries.end(), [&](const CLI::ConfigItem& other) {
-        return other.parents == item.parents && other.name == item.name;
-      });
-      if (twice) throw BadLine{"'" + item.name + "' is given twice"};
+      if (!lines_.emplace(std::pair(section, item.name), number).second)
+        throw BadLine{"'" + item.name + "' is given twice"};
       entries.push_back(std::move(item));
     } catch (const BadLine& bad) {
       throw CLI::ConfigError("line " + std::to_string(number) + ": " + bad.message);
     }
   }
   return entries;
+}
+
+int ConfigFile::line_of(const std::string& section, const std::string& key) const {
+  const auto found = lines_.find({section, key});
+  return found == lines_.end() ? 0 : found->second;
 }
 
 }  // namespace bntrain::cli

@@ -3,14 +3,18 @@
 
 #include <CLI/CLI.hpp>
 #include <istream>
+#include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace bntrain::cli {
 
 /// Reads the part of TOML that flags need: comments, [section], key = value with "text", 'text', numbers,
-/// true and false. Everything else is an error with its line number, as are unknown sections, unknown keys
-/// and keys given twice. CLI11's own reader is not used because it skips what it does not understand, cuts
-/// values at a `#` inside quotes and knows no line numbers.
+/// true, false, and lists of those on one line, which stand for values with commas between them. Everything
+/// else is an error with its line number, as are unknown sections, unknown keys and keys given twice. CLI11's
+/// own reader is not used because it skips what it does not understand, cuts values at a `#` inside quotes
+/// and knows no line numbers.
 class ConfigFile : public CLI::ConfigTOML {
  public:
   /// `app` says which sections and keys exist; it must outlive this object.
@@ -19,8 +23,12 @@ class ConfigFile : public CLI::ConfigTOML {
   /// Throws CLI::ConfigError whose message is "line 3: ...".
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
 
+  /// The line that set this key of a section in the file that was read; 0 where none did.
+  int line_of(const std::string& section, const std::string& key) const;
+
  private:
   const CLI::App& app_;
+  mutable std::map<std::pair<std::string, std::string>, int> lines_;  // from_config() is const in CLI11
 };
 
 }  // namespace bntrain::cli

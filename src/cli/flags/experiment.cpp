@@ -1,6 +1,6 @@
 #include "cli/flags/experiment.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <limits>
 #include <string>
@@ -26,8 +26,8 @@ void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
   const CLI::Option* eps =
       add_number(app, "--bn-eps", options.eps, bn_eps_range, "added to the variance, inside the root");
   const CLI::Option* variance =
-      add_choice<bool>(app, "--bn-variance", options.unbiased, {{"biased", false}, {"unbiased", true}},
-                       "variance stored in running_var");
+      add_choice(app, "--bn-variance", options.unbiased, {{"biased", false}, {"unbiased", true}},
+                 "variance stored in running_var");
   // Whichever CLI11 takes first: what has a flag, variable or key of its own keeps it.
   add_convention(
       app,
@@ -42,7 +42,7 @@ void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
 
 void add_betas(CLI::App& app, OptimizerOptions& options) {
   const auto take = [&options](const std::string& text) {
-    const std::vector<std::string> parts = CLI::detail::split(text, ',');
+    const std::vector<std::string> parts = parse_list("--betas", text);
     if (parts.size() != 2) throw BadValue("--betas", text, "allowed: two numbers with a comma between them");
     options.beta1 = parse_number("--betas", parts[0], {0, 1, false, true});
     options.beta2 = parse_number("--betas", parts[1], {0, 1, false, true});
@@ -55,8 +55,7 @@ void add_optimizer(CLI::App& app, OptimizerOptions& options) {
   const CLI::Option* decay = add_number(app, "--weight-decay", options.weight_decay, {0, learning_rates.most},
                                         "as torch.optim; adamw: 0.01 where it is not given");
   const auto take = [&options, &app, decay](const std::string& text) {
-    options.kind = parse_choice<OptimizerKind>(
-        "--optimizer", text, {{"sgd", OptimizerKind::sgd}, {"adamw", OptimizerKind::adamw}});
+    options.kind = parse_choice<OptimizerKind>("--optimizer", text, optimizer_names);
     if (options.kind != OptimizerKind::adamw) return;
     if (const CLI::Option* lr = app.get_option_no_throw("--lr"); lr != nullptr && lr->empty())
       options.lr = 1e-3;
@@ -71,29 +70,15 @@ void add_optimizer(CLI::App& app, OptimizerOptions& options) {
   add_betas(app, options);
   add_number(app, "--adam-eps", options.eps, {0, 1e6, true, false},
              "of adamw: added to the root of the second moment");
-  add_choice<bool>(app, "--decay", options.decay_weights_only, {{"all", false}, {"weights", true}},
-                   "what weight decay acts on: all parameters, or the weights of conv and fc alone");
+  add_choice(app, "--decay", options.decay_weights_only, {{"all", false}, {"weights", true}},
+             "what weight decay acts on: all parameters, or the weights of conv and fc alone");
 }
 
-constexpr std::uint64_t most = 1'000'000'000'000;
-
 void expect(bool needed_is_there, const std::string& flag, const std::string& needed) {
-  if (!needed_is_there) throw Error(ErrorKind::usage, flag + " needs " + needed);
+  if (!needed_is_there) throw Error(ErrorKind::usage, flag, "it needs " + needed);
 }
 
 }  // namespace
-
-Choices<Norm> norm_choices() {
-  return {{"batch", Norm::batch}, {"none", Norm::none}};
-}
-
-Choices<Init> init_choices() {
-  return {{"tutorial", Init::tutorial},
-          {"gluon", Init::gluon},
-          {"torch", Init::torch},
-          {"he", Init::he},
-          {"xavier", Init::xavier}};
-}
 
 void add_experiment(CLI::App& app, TrainConfig& config) {
   add_integer(app, "--epochs", config.epochs, {0, most_epochs}, "passes over the training images");
@@ -101,8 +86,8 @@ void add_experiment(CLI::App& app, TrainConfig& config) {
   add_optimizer(app, config.optimizer);
   add_integer(app, "--seed", config.seed, {0, std::numeric_limits<std::uint64_t>::max()},
               "of initial values and data order");
-  add_choice<bool>(app, "--shuffle", config.shuffle, {{"on", true}, {"none", false}},
-                   "new order of the images in each epoch");
+  add_choice(app, "--shuffle", config.shuffle, {{"on", true}, {"none", false}},
+             "new order of the images in each epoch");
   add_integer(app, "--steps", config.steps, {0, most_steps},
               "end after N steps whatever --epochs says; 0: --epochs");
 }
@@ -130,15 +115,12 @@ CLI::Option* add_convention(CLI::App& app, const std::string& help,
 
 void add_record(CLI::App& app, RecordOptions& record, const std::string& where) {
   const auto take = [&record](const std::string& text) {
+    static constexpr Named<bool RecordOptions::*> names[] = {{"bn", &RecordOptions::norms},
+                                                             {"activations", &RecordOptions::activations}};
     record = {};
-    // The trailing comma: split() would drop the empty last name of "bn,".
-    for (const std::string& name : CLI::detail::split(text + ",", ',')) {
-      bool& wanted = name == "bn" ? record.norms : record.activations;
-      if ((name != "bn" && name != "activations") || wanted) {
-        throw BadValue("--record", text, "allowed: bn, activations or bn,activations");
-      }
-      wanted = true;
-    }
+    for (const auto member : parse_choices<bool RecordOptions::*>(
+             "--record", text, names, "allowed: bn, activations or bn,activations"))
+      record.*member = true;
   };
   add_value(
       app, "--record", "bn,activations", to_string(record),
@@ -152,11 +134,8 @@ void add_schedule(CLI::App& app, ScheduleOptions& schedule) {
   const auto take = [&schedule](const std::string& text) {
     try {
       check_schedule(text);
-    } catch (const Error&) {
-      throw BadValue(
-          "--schedule", text,
-          "allowed: constant, step:EPOCHS:GAMMA, cosine[:MIN], onecycle or linear:STEP=FACTOR,... with "
-          "rising steps");
+    } catch (const Error& error) {
+      throw BadValue("--schedule", text, error.message());
     }
     schedule.text = text;
   };
@@ -164,8 +143,9 @@ void add_schedule(CLI::App& app, ScheduleOptions& schedule) {
             "of the learning rate, by step: constant, step:EPOCHS:GAMMA, cosine[:MIN], onecycle, "
             "linear:STEP=FACTOR,...; as PyTorch's schedulers, with --lr as the peak",
             take);
-  add_integer(app, "--warmup", schedule.warmup, {0, most}, "steps in which the learning rate rises linearly");
-  add_integer(app, "--schedule-steps", schedule.steps, {0, most},
+  add_integer(app, "--warmup", schedule.warmup, {0, most_steps},
+              "steps in which the learning rate rises linearly");
+  add_integer(app, "--schedule-steps", schedule.steps, {0, most_steps},
               "how many steps the schedule takes; 0: as many as the run");
 }
 
@@ -174,7 +154,7 @@ void add_validation(CLI::App& app, TrainConfig& config) {
       app, "--valid", config.valid, {0, 1, false, true},
       "fraction of the training images that is held out for validation: every evaluation uses them, and the "
       "test set is evaluated once, at the end, with the weights that were best on them");
-  add_integer(app, "--patience", config.patience, {0, most},
+  add_integer(app, "--patience", config.patience, {0, most_steps},
               "stop after N epochs without improvement of the validation accuracy; 0: never");
 }
 
@@ -183,25 +163,31 @@ void add_run(CLI::App& app, TrainOptions& options) {
            "folder for checkpoints, metrics and configuration of the run; it is created");
   add_text(app, "--resume", options.resume, "RUN",
            "continue the run in that folder with its settings, as if it had never been interrupted");
-  add_integer(app, "--save-every", options.config.save_every, {0, most},
+  add_integer(app, "--save-every", options.config.save_every, {0, most_steps},
               "write a checkpoint every N steps too; 0: only after epochs");
-  add_integer(app, "--keep", options.keep, {0, most}, "keep the last N checkpoints under numbered names too");
+  add_integer(app, "--keep", options.keep, {0, most_steps},
+              "keep the last N checkpoints under numbered names too");
 }
 
-void check_run_options(const TrainOptions& options) {
+void check_run_options(const TrainOptions& options, const Sources& sources) {
   const TrainConfig& config = options.config;
-  expect(config.save_every == 0 || !options.out.empty(), "--save-every", "--out RUN, where checkpoints go");
-  expect(options.keep == 0 || !options.out.empty(), "--keep", "--out RUN, where checkpoints go");
+  for (const auto& [flag, value] : {std::pair("save-every", config.save_every), {"keep", options.keep}}) {
+    if (value == 0 || !options.out.empty()) continue;
+    // A file or a variable says how checkpoints are made where they are; a flag asks for them.
+    expect(sources.of(flag) != Source::command_line, flag, "--out RUN, where checkpoints go");
+    spdlog::info("{} {} has no effect without --out RUN, where checkpoints go{}", flag, value,
+                 sources.note(flag));
+  }
   const OptimizerOptions& optimizer = config.optimizer;
   const bool sgd = optimizer.kind == OptimizerKind::sgd;
-  expect(sgd || optimizer.momentum == 0, "--momentum", "--optimizer sgd; the momentum of adamw is --betas");
-  expect(!optimizer.nesterov || (sgd && optimizer.momentum > 0), "--nesterov",
+  expect(sgd || optimizer.momentum == 0, "momentum", "--optimizer sgd; the momentum of adamw is --betas");
+  expect(!optimizer.nesterov || (sgd && optimizer.momentum > 0), "nesterov",
          "--optimizer sgd and a --momentum above 0");
   const OptimizerOptions defaults;
-  expect(!sgd || (optimizer.beta1 == defaults.beta1 && optimizer.beta2 == defaults.beta2), "--betas",
+  expect(!sgd || (optimizer.beta1 == defaults.beta1 && optimizer.beta2 == defaults.beta2), "betas",
          "--optimizer adamw");
-  expect(!sgd || optimizer.eps == defaults.eps, "--adam-eps", "--optimizer adamw");
-  expect(config.patience == 0 || config.valid > 0, "--patience",
+  expect(!sgd || optimizer.eps == defaults.eps, "adam-eps", "--optimizer adamw");
+  expect(config.patience == 0 || config.valid > 0, "patience",
          "--valid FRACTION: it counts epochs without a better validation accuracy");
 }
 

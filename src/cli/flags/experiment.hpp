@@ -1,13 +1,11 @@
 // The flags of an experiment, for every command that trains.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "bntrain/train.hpp"
+#include "cli/flags/sources.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "network/batch_norm_convention.hpp"
@@ -18,11 +16,6 @@ namespace bntrain::cli {
 inline constexpr NumberRange learning_rates{0, 1e38};
 /// What --bn-eps takes.
 inline constexpr NumberRange bn_eps_range{1e-30, 1e6};
-
-template <class Value>
-using Choices = std::vector<std::pair<std::string, Value>>;
-Choices<Norm> norm_choices();
-Choices<Init> init_choices();
 
 /// Everything of an experiment but what a bench compares: --epochs, --bn-momentum, --bn-eps, --bn-variance,
 /// --bn-convention, --momentum, --weight-decay, --seed, --shuffle, --steps.
@@ -48,7 +41,8 @@ void add_validation(CLI::App& app, TrainConfig& config);
 /// --out, --resume, --save-every, --keep.
 void add_run(CLI::App& app, TrainOptions& options);
 
-/// Throws Error(usage) for one of these flags without the one that it needs.
-void check_run_options(const TrainOptions& options);
+/// Throws Error(usage) for one of these flags without the one that it needs. What only files and variables
+/// say of checkpoints is ignored in a run that makes none.
+void check_run_options(const TrainOptions& options, const Sources& sources);
 
 }  // namespace bntrain::cli

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -22,21 +21,19 @@ constexpr std::array<std::string_view, 15> may_differ = {
 constexpr std::array<std::string_view, 3> schedule_keys = {"schedule", "warmup", "schedule-steps"};
 
 /// Whether a flag or a file says --schedule, or an environment variable another one than the run's.
-bool schedule_is_given_again(const CLI::App& train, const Json& given, const Json& stored) {
-  if (train.get_option("--schedule")->count() == 0) return false;
-  const std::string schedule = given.at("schedule");
-  const char* variable = std::getenv(environment_name("--schedule").c_str());
-  return variable == nullptr || variable != schedule || stored.value("schedule", "constant") != schedule;
+bool schedule_is_given_again(const Sources& sources, const Json& given, const Json& stored) {
+  const Source source = sources.of("schedule");
+  if (source == Source::program) return false;
+  return source != Source::environment || stored.value("schedule", "constant") != given.at("schedule");
 }
 
 CheckpointFile read_last(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "last.safetensors";
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
-    throw Error(ErrorKind::data, "--resume: there is no checkpoint " + path.string() +
-                                     "; a run "
-                                     "started with --out " +
-                                     folder.string() + " writes one");
+    throw Error(ErrorKind::data, "resume",
+                "there is no checkpoint " + path.string() + "; a run started with --out " + folder.string() +
+                    " writes one");
   }
   return read_checkpoint(path);
 }
@@ -45,8 +42,9 @@ Json stored_config(const CheckpointFile& file, const std::string& folder) {
   const auto found = file.metadata.find("bntrain.config");
   Json config = found == file.metadata.end() ? Json() : parse_record(found->second);
   if (!config.is_object()) {
-    throw Error(ErrorKind::data, "--resume: the checkpoint of " + folder +
-                                     " does not hold the settings of its run; the program did not write it");
+    throw Error(ErrorKind::data, "resume",
+                "the checkpoint of " + folder +
+                    " does not hold the settings of its run; the program did not write it");
   }
   return config;
 }
@@ -58,7 +56,7 @@ std::string text_of(const Json& value) {
 /// The option that a stored setting belongs to.
 CLI::Option& option_of(CLI::App& train, const std::string& key) {
   if (CLI::Option* option = train.get_option_no_throw("--" + key)) return *option;
-  throw Error(ErrorKind::data, "--resume: this version of bntrain does not know the run's setting " + key);
+  throw Error(ErrorKind::data, "resume", "this version of bntrain does not know the run's setting " + key);
 }
 
 void give(CLI::Option& option, const std::string& text) {
@@ -66,23 +64,22 @@ void give(CLI::Option& option, const std::string& text) {
     option.add_result(text);
     option.run_callback();
   } catch (const BadValue& bad) {
-    throw Error(ErrorKind::data, std::string("--resume: a setting of the run: ") + bad.what());
+    throw Error(ErrorKind::data, "resume", std::string("a setting of the run: ") + bad.what());
   }
 }
 
 }  // namespace
 
-void resume_options(CLI::App& train, TrainOptions& options) {
-  if (train.get_option("--out")->count() > 0) {
-    throw Error(ErrorKind::usage, "--resume writes into the folder of its run; omit --out");
-  }
+void resume_options(CLI::App& train, TrainOptions& options, const Sources& sources) {
+  if (!options.out.empty())
+    throw Error(ErrorKind::usage, "out", "--resume writes into the folder of its run; omit it");
   options.stored = read_last(options.resume);
   Json stored = stored_config(*options.stored, options.resume);
   stored.erase("out");
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
   const Json given = settings_record(options);
-  const bool new_schedule = schedule_is_given_again(train, given, stored);
+  const bool new_schedule = schedule_is_given_again(sources, given, stored);
   if (new_schedule) stored.erase("schedule-steps");
   // What a checkpoint of an earlier version does not name had its default.
   const Json defaults = settings_record({});
@@ -101,10 +98,10 @@ void resume_options(CLI::App& train, TrainOptions& options) {
     const bool allowed = std::ranges::find(may_differ, key) != may_differ.end() ||
                          (new_schedule && std::ranges::find(schedule_keys, key) != schedule_keys.end());
     if (allowed || given.at(key) == value) continue;
-    throw Error(ErrorKind::usage, (from_convention ? "--bn-convention: its --" : "--") + key + " " +
-                                      text_of(given.at(key)) + " differs from the run's " + text +
-                                      " (--resume " + options.resume +
-                                      "); omit it, or start another run with --out");
+    throw Error(ErrorKind::usage, from_convention ? "bn-convention" : key,
+                (from_convention ? "its " + key + " " : "") + text_of(given.at(key)) +
+                    " differs from the run's " + text + " (--resume " + options.resume +
+                    "); omit it, or start another run with --out");
   }
   options.out = options.resume;
 }

@@ -2,13 +2,14 @@
 #pragma once
 
 #include "cli/flags/app_fwd.hpp"
+#include "cli/flags/sources.hpp"
 #include "cli/flags/train_options.hpp"
 
 namespace bntrain::cli {
 
 /// Reads the last checkpoint of options.resume into options.stored and gives every option of `train` that was
-/// not given the value that it had in the run. Throws Error(usage) that names the flag where one was given a
-/// value that would make it another run, Error(data) where the checkpoint is missing or damaged.
-void resume_options(CLI::App& train, TrainOptions& options);
+/// not given the value that it had in the run. Throws Error(usage) of the flag where one was given a value
+/// that would make it another run, Error(data) where the checkpoint is missing or damaged.
+void resume_options(CLI::App& train, TrainOptions& options, const Sources& sources);
 
 }  // namespace bntrain::cli

@@ -3,24 +3,6 @@
 #include "core/number_text.hpp"
 
 namespace bntrain::cli {
-namespace {
-
-const char* to_string(Device device) {
-  switch (device) {
-    case Device::automatic:
-      return "auto";
-    case Device::cpu:
-      return "cpu";
-    case Device::cuda:
-      return "cuda";
-    case Device::check:
-      return "check";
-  }
-  return "";
-}
-
-}  // namespace
-
 std::string to_string(const RecordOptions& record) {
   if (!record.activations) return record.norms ? "bn" : "";
   return record.norms ? "bn,activations" : "activations";
@@ -38,7 +20,7 @@ Json settings_record(const TrainOptions& options) {
           {"epochs", config.epochs},
           {"steps", config.steps},
           {"batch-size", config.batch_size},
-          {"optimizer", config.optimizer.kind == OptimizerKind::adamw ? "adamw" : "sgd"},
+          {"optimizer", name_of(config.optimizer.kind, optimizer_names)},
           {"lr", config.optimizer.lr},
           {"schedule", config.schedule.text},
           {"schedule-steps", config.schedule.steps},
@@ -53,10 +35,10 @@ Json settings_record(const TrainOptions& options) {
           {"adam-eps", config.optimizer.eps},
           {"seed", config.seed},
           {"shuffle", config.shuffle ? "on" : "none"},
-          {"device", to_string(options.backend.device)},
+          {"device", name_of(options.backend.device, device_names)},
           {"threads", options.backend.threads},
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
-          {"precision", options.backend.precision == Precision::tf32 ? "tf32" : "fp32"},
+          {"precision", name_of(options.backend.precision, precision_names)},
           {"init-from", options.init_from},
           {"save", options.save},
           {"save-gradients", options.save_gradients},
@@ -67,6 +49,14 @@ Json settings_record(const TrainOptions& options) {
           {"out", options.out},
           {"save-every", config.save_every},
           {"keep", options.keep}};
+}
+
+Json settings_record(const TrainConfig& config, const std::string& data, const BackendOptions& backend) {
+  TrainOptions options;
+  options.config = config;
+  options.data = data;
+  options.backend = backend;
+  return settings_record(options);
 }
 
 }  // namespace bntrain::cli

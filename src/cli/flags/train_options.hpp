@@ -13,6 +13,12 @@
 
 namespace bntrain::cli {
 
+inline constexpr Named<Device> device_names[] = {
+    {"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}};
+inline constexpr Named<Precision> precision_names[] = {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}};
+inline constexpr Named<OptimizerKind> optimizer_names[] = {{"sgd", OptimizerKind::sgd},
+                                                           {"adamw", OptimizerKind::adamw}};
+
 struct TrainOptions {
   TrainConfig config;
   std::string data;  ///< see load_dataset()
@@ -37,6 +43,8 @@ struct TrainOptions {
 
 /// The settings of a run by the names of their flags, without dashes: what records and checkpoints say of it.
 Json settings_record(const TrainOptions& options);
+/// Of one of many runs, which differ in `config`.
+Json settings_record(const TrainConfig& config, const std::string& data, const BackendOptions& backend);
 
 /// "bn,activations", "" for nothing
 std::string to_string(const RecordOptions& record);

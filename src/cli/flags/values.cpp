@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <sstream>
 
 namespace bntrain::cli {
 namespace {
@@ -29,15 +30,6 @@ std::string describe(const NumberRange& range) {
 bool contains(const NumberRange& range, double value) {
   return std::isfinite(value) && (range.open_least ? value > range.least : value >= range.least) &&
          (range.open_most ? value < range.most : value <= range.most);
-}
-
-template <typename Integer>
-CLI::Option* bind_integer(CLI::App& app, const std::string& flag, Integer& target, IntegerRange range,
-                          const std::string& help) {
-  const auto take = [flag, &target, range](const std::string& text) {
-    target = static_cast<Integer>(parse_integer(flag, text, range));
-  };
-  return add_value(app, flag, "N", fmt::format("{}", target), help, take);
 }
 
 }  // namespace
@@ -83,11 +75,12 @@ std::string sources_note(const CLI::App& command) {
 CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
                        const std::string& default_text, const std::string& help,
                        std::function<void(const std::string&)> take) {
-  const CLI::callback_t callback = [&app, flag, take = std::move(take)](const CLI::results_t& values) {
+  const std::string name = flag.substr(flag.find("--"));
+  const CLI::callback_t callback = [&app, name, take = std::move(take)](const CLI::results_t& values) {
     // CLI11 hands the environment to every command; a list for one must not be an error of another.
     if (app.parsed() == 0) return true;
     if (values.size() != 1)
-      throw BadValue(flag, CLI::detail::join(values, " "), "it takes one value, given once");
+      throw BadValue(name, CLI::detail::join(values, " "), "it takes one value, given once");
     take(values.front());
     return true;
   };
@@ -96,22 +89,7 @@ CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name(type)
       ->default_str(default_text)
-      ->envname(environment_name(flag));
-}
-
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::int64_t& target, IntegerRange range,
-                         const std::string& help) {
-  return bind_integer(app, flag, target, range, help);
-}
-
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::uint64_t& target, IntegerRange range,
-                         const std::string& help) {
-  return bind_integer(app, flag, target, range, help);
-}
-
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, int& target, IntegerRange range,
-                         const std::string& help) {
-  return bind_integer(app, flag, target, range, help);
+      ->envname(environment_name(name));
 }
 
 CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, const NumberRange& range,
@@ -146,15 +124,11 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
 
 std::vector<std::string> parse_list(const std::string& flag, const std::string& text) {
   std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string part = text.substr(begin, end - begin);
+  std::istringstream words(text + ",");  // with the comma an empty last word is one too
+  for (std::string part; std::getline(words, part, ',');) {
     if (part.empty()) throw BadValue(flag, text, "it needs values with single commas between them");
-    if (std::find(parts.begin(), parts.end(), part) != parts.end()) {
-      throw BadValue(flag, text, part + " is given twice");
-    }
+    if (std::ranges::find(parts, part) != parts.end()) throw BadValue(flag, text, part + " is given twice");
     parts.push_back(part);
-    begin = end + 1;
   }
   return parts;
 }
@@ -173,16 +147,6 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<dou
     target = values;
   };
   return add_value(app, flag, "X,...", fmt::format("{}", fmt::join(target, ",")), help, take);
-}
-
-CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
-                          const std::string& help) {
-  return app.add_option(name, target, help)->type_name("");
-}
-
-CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
-                           const std::string& help) {
-  return app.add_option(name, target, help)->type_name("");
 }
 
 std::string list_names(const std::vector<std::string>& names, const std::string& word) {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <concepts>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "core/named.hpp"
 
 namespace bntrain::cli {
 
@@ -25,20 +28,17 @@ struct NumberRange {
 };
 
 /// A value that an option refuses. CLI11 passes it through from the command line, the environment and the
-/// configuration file alike, so it carries what is needed to say where the value came from.
+/// configuration file alike; the flag tells which, see Sources.
 class BadValue : public CLI::ParseError {
  public:
   BadValue(const std::string& flag, const std::string& value, const std::string& allowed)
       : CLI::ParseError(flag + ": '" + value + "' is not allowed; " + allowed,
                         CLI::ExitCodes::ValidationError),
-        flag_(flag),
-        value_(value) {}
+        flag_(flag) {}
   const std::string& flag() const { return flag_; }
-  const std::string& value() const { return value_; }
 
  private:
   std::string flag_;
-  std::string value_;
 };
 
 /// A sub-command. --config, which belongs to the program, may come after its name too.
@@ -59,12 +59,6 @@ std::string sources_note(const CLI::App& command);
 // The add_ functions bind one option. `flag` is "--long-name"; its environment variable is BNTRAIN_LONG_NAME;
 // the target's present value is the default that the help shows.
 
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::int64_t& target, IntegerRange range,
-                         const std::string& help);
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::uint64_t& target, IntegerRange range,
-                         const std::string& help);
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, int& target, IntegerRange range,
-                         const std::string& help);
 CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, const NumberRange& range,
                         const std::string& help);
 CLI::Option* add_text(CLI::App& app, const std::string& flag, std::string& target, const std::string& type,
@@ -74,20 +68,30 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
 /// The whole number that `text` is, or BadValue; `also` says what else is allowed ("auto or ").
 std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range,
                             const std::string& also = "");
-/// A value without a flag: "MODEL". The configuration file and the environment do not know it.
-CLI::Option* add_argument(CLI::App& app, const std::string& name, std::string& target,
-                          const std::string& help);
-/// Any number of such values.
-CLI::Option* add_arguments(CLI::App& app, const std::string& name, std::vector<std::string>& target,
-                           const std::string& help);
+/// A value without a flag, "MODEL", or any number of them where the target is a list. The configuration file
+/// and the environment do not know it.
+template <class Target>
+CLI::Option* add_argument(CLI::App& app, const std::string& name, Target& target, const std::string& help) {
+  return app.add_option(name, target, help)->type_name("");
+}
 
 /// The number that `text` is, or BadValue.
 double parse_number(const std::string& flag, const std::string& text, const NumberRange& range);
 
-/// Binds an option to `take`, which receives its single value.
+/// Binds an option to `take`, which receives its single value. `flag` may have a short name before it,
+/// "-o,--output".
 CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
                        const std::string& default_text, const std::string& help,
                        std::function<void(const std::string&)> take);
+
+template <std::integral Integer>
+CLI::Option* add_integer(CLI::App& app, const std::string& flag, Integer& target, IntegerRange range,
+                         const std::string& help) {
+  const auto take = [flag, &target, range](const std::string& text) {
+    target = static_cast<Integer>(parse_integer(flag, text, range));
+  };
+  return add_value(app, flag, "N", std::to_string(target), help, take);
+}
 
 /// The parts of "a,b,c". Throws BadValue when one is empty or given twice.
 std::vector<std::string> parse_list(const std::string& flag, const std::string& text);
@@ -99,57 +103,50 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<dou
 /// "a, b or c" with `word` = "or".
 std::string list_names(const std::vector<std::string>& names, const std::string& word);
 
-template <typename Value>
-std::vector<std::string> names_of(const std::vector<std::pair<std::string, Value>>& choices) {
+template <class Value>
+using Choices = std::span<const Named<Value>>;
+
+template <class Value>
+std::vector<std::string> names_of(Choices<Value> choices) {
   std::vector<std::string> names;
-  names.reserve(choices.size());
-  for (const auto& [name, value] : choices) names.push_back(name);
+  for (const Named<Value>& choice : choices) names.emplace_back(choice.name);
   return names;
 }
 
 /// The value of that name, or BadValue.
-template <typename Value>
-Value parse_choice(const std::string& flag, const std::string& text,
-                   const std::vector<std::pair<std::string, Value>>& choices) {
-  for (const auto& [name, value] : choices) {
+template <class Value>
+Value parse_choice(const std::string& flag, const std::string& text, Choices<Value> choices) {
+  for (const auto& [name, value] : choices)
     if (name == text) return value;
-  }
   throw BadValue(flag, text, "allowed: " + list_names(names_of(choices), "or"));
 }
 
-template <typename Value>
-std::string name_of(const Value& value, const std::vector<std::pair<std::string, Value>>& choices) {
-  for (const auto& [name, named] : choices) {
-    if (named == value) return name;
-  }
-  return "";
-}
-
-/// Binds one of several names to a value.
-template <typename Value>
-CLI::Option* add_choice(CLI::App& app, const std::string& flag, Value& target,
-                        const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
-  const auto take = [flag, &target, choices](const std::string& text) {
-    target = parse_choice(flag, text, choices);
-  };
-  return add_value(app, flag, CLI::detail::join(names_of(choices), "|"), name_of(target, choices), help,
-                   take);
-}
-
-/// Binds several of several names, with commas between them.
-template <typename Value>
-CLI::Option* add_choices(CLI::App& app, const std::string& flag, std::vector<Value>& target,
-                         const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
-  std::string default_text;
-  for (const Value& value : target)
-    default_text += (default_text.empty() ? "" : ",") + name_of(value, choices);
-  const auto take = [flag, &target, choices](const std::string& text) {
+/// Several values by their names with commas between them, or BadValue, which says what is `allowed` if that
+/// is given.
+template <class Value>
+std::vector<Value> parse_choices(const std::string& flag, const std::string& text, Choices<Value> choices,
+                                 const std::string& allowed = "") {
+  try {
     std::vector<Value> values;
     for (const std::string& part : parse_list(flag, text))
       values.push_back(parse_choice(flag, part, choices));
-    target = values;
+    return values;
+  } catch (const BadValue&) {
+    if (allowed.empty()) throw;
+    throw BadValue(flag, text, allowed);
+  }
+}
+
+/// Binds one of several names to a value.
+template <class Value, std::size_t count>
+CLI::Option* add_choice(CLI::App& app, const std::string& flag, Value& target,
+                        const Named<Value> (&table)[count], const std::string& help) {
+  const std::vector<Named<Value>> choices(std::begin(table), std::end(table));
+  const auto take = [flag, &target, choices](const std::string& text) {
+    target = parse_choice<Value>(flag, text, choices);
   };
-  return add_value(app, flag, CLI::detail::join(names_of(choices), "|") + ",...", default_text, help, take);
+  return add_value(app, flag, CLI::detail::join(names_of<Value>(choices), "|"), name_of(target, table), help,
+                   take);
 }
 
 /// BNTRAIN_BATCH_SIZE for --batch-size.

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "backend/cpu/isa.hpp"
 #include "cli/flags/experiment.hpp"
 #include "cli/flags/values.hpp"
 
@@ -33,12 +34,8 @@ void add_data(CLI::App& app, std::string& data) {
            "default: Fashion-MNIST where it is found");
 }
 
-std::string to_string(Split split) {
-  return split == Split::test ? "test" : "train";
-}
-
 void add_split(CLI::App& app, Split& split, const std::string& help) {
-  add_choice<Split>(app, "--split", split, {{"test", Split::test}, {"train", Split::train}}, help);
+  add_choice(app, "--split", split, split_names, help);
 }
 
 void add_batch_size(CLI::App& app, std::int64_t& batch_size) {
@@ -71,26 +68,26 @@ void add_workload(CLI::App& app, std::string& data, TrainConfig& config) {
 }
 
 void add_norm(CLI::App& app, TrainConfig& config) {
-  add_choice<Norm>(app, "--norm", config.norm, norm_choices(),
-                   "none removes the batch norms and keeps initial weights and data order");
+  add_choice(app, "--norm", config.norm, norm_names,
+             "none removes the batch norms and keeps initial weights and data order");
 }
 
 void add_machine(CLI::App& app, BackendOptions& backend) {
-  add_choice<Device>(
-      app, "--device", backend.device,
-      {{"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}},
-      "device to run on; auto: a GPU if there is one; check: train on the CPU and compare every step "
-      "with the GPU");
+  add_choice(app, "--device", backend.device, device_names,
+             "device to run on; auto: a GPU if there is one; check: train on the CPU and compare every step "
+             "with the GPU");
   add_integer(app, "--threads", backend.threads, {0, most_threads},
               "CPU threads; 0: all. Results do not depend on it");
-  add_choice<CpuIsa>(
-      app, "--cpu-isa", backend.cpu_isa,
-      {{"auto", CpuIsa::automatic}, {"v2", CpuIsa::v2}, {"v3", CpuIsa::v3}, {"v4", CpuIsa::v4}},
-      "x86-64 level of the CPU kernels; auto: the best that this processor has");
-  add_choice<Precision>(
-      app, "--precision", backend.precision, {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}},
-      "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with inputs rounded "
-      "to a 10-bit mantissa (TF32)");
+  add_choice(app, "--cpu-isa", backend.cpu_isa, cpu::isa_names,
+             "x86-64 level of the CPU kernels; auto: the best that this processor has");
+  add_choice(app, "--precision", backend.precision, precision_names,
+             "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with inputs rounded "
+             "to a 10-bit mantissa (TF32)");
+}
+
+void add_output(CLI::App& app, bool& json, const std::string& json_help, LogOptions& log) {
+  add_switch(app, "--json", json, json_help);
+  add_log_options(app, log);
 }
 
 void add_log_options(CLI::App& app, LogOptions& options) {

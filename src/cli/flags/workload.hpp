@@ -9,14 +9,14 @@
 #include "bntrain/train.hpp"
 #include "cli/flags/app_fwd.hpp"
 #include "cli/reports/output.hpp"
+#include "core/named.hpp"
 
 namespace bntrain::cli {
 
 /// Which images of a data set.
 enum class Split { test, train };
 
-/// "test" or "train".
-std::string to_string(Split split);
+inline constexpr Named<Split> split_names[] = {{"test", Split::test}, {"train", Split::train}};
 
 /// --data, --network, --batch-size.
 void add_workload(CLI::App& app, std::string& data, TrainConfig& config);
@@ -36,7 +36,9 @@ void add_image_description(CLI::App& app, ModelDescription& description);
 /// --device, --threads, --cpu-isa, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);
 
-/// --quiet, --no-color.
+/// --json, --quiet, --no-color.
+void add_output(CLI::App& app, bool& json, const std::string& json_help, LogOptions& log);
+/// The latter two.
 void add_log_options(CLI::App& app, LogOptions& options);
 
 /// --jobs, of the commands that make many runs; 0 stands for auto.

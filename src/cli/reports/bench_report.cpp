@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/reports/tables.hpp"
+#include "core/number_text.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {
@@ -18,12 +19,6 @@ using bench::Arm;
 using bench::Results;
 using bench::Statistic;
 using Row = TableRow;
-
-std::string mean_and_sd(const std::optional<Statistic>& statistic, const char* form) {
-  if (!statistic) return "-";
-  const std::string mean = fmt::format(fmt::runtime(form), statistic->mean);
-  return statistic->sd ? fmt::format("{} ± {:.4f}", mean, *statistic->sd) : mean;
-}
 
 std::string steps_text(const Arm& arm) {
   const auto& steps = arm.summary.steps_to_target;
@@ -73,13 +68,12 @@ std::string accuracy_table(const Results& results, Init init) {
   }
   std::vector<Row> rows{heading};
   for (const double lr : results.config.learning_rates) {
-    Row& row = rows.emplace_back(Row{bench::shortest(lr)});
+    Row& row = rows.emplace_back(Row{shortest_text(lr)});
     for (const Norm norm : results.config.norms) {
       const Arm& arm = *std::find_if(results.arms.begin(), results.arms.end(), [&](const Arm& candidate) {
         return candidate.norm == norm && candidate.init == init && candidate.lr == lr;
       });
-      for (const std::int64_t epoch : epochs)
-        row.push_back(mean_and_sd(accuracy_after(arm, epoch), "{:.4f}"));
+      for (const std::int64_t epoch : epochs) row.push_back(mean_and_sd(accuracy_after(arm, epoch)));
       row.push_back(steps_text(arm));
       row.push_back(outcomes(arm.summary));
     }
@@ -92,7 +86,7 @@ std::string largest_line(const Results& results, Init init) {
   for (const bench::LargestRate& largest : results.largest_lr) {
     if (largest.init != init) continue;
     line += fmt::format("{}norm {}: {}", line.empty() ? "" : "; ", to_string(largest.norm),
-                        largest.lr ? bench::shortest(*largest.lr) : "no lr of the grid");
+                        largest.lr ? shortest_text(*largest.lr) : "no lr of the grid");
   }
   return "largest lr at which all seeds train: " + line + "\n";
 }
@@ -104,7 +98,7 @@ std::string difference_table(const Results& results, Init init) {
   heading.emplace_back("pairs");
   std::vector<Row> rows{heading};
   for (const double lr : results.config.learning_rates) {
-    Row row{bench::shortest(lr)};
+    Row row{shortest_text(lr)};
     std::int64_t pairs = 0;
     for (const std::int64_t epoch : epochs) {
       const auto found = std::find_if(
@@ -123,10 +117,16 @@ std::string difference_table(const Results& results, Init init) {
 
 std::string run_text(const TrainConfig& run) {
   return fmt::format("{} {} lr {} seed {}", to_string(run.norm), to_string(run.init),
-                     bench::shortest(run.optimizer.lr), run.seed);
+                     shortest_text(run.optimizer.lr), run.seed);
 }
 
 }  // namespace
+
+std::string mean_and_sd(const std::optional<Statistic>& statistic, const char* form) {
+  if (!statistic) return "-";
+  const std::string mean = fmt::format(fmt::runtime(form), statistic->mean);
+  return statistic->sd ? fmt::format("{} ± {:.4f}", mean, *statistic->sd) : mean;
+}
 
 std::string bench_table(const Results& results) {
   const bench::BenchConfig& config = results.config;

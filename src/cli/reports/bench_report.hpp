@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "bench/bench.hpp"
@@ -29,6 +30,9 @@ class BenchProgress : public bench::Bench::Observer {
   std::map<std::size_t, std::int64_t> running_;  ///< steps by run
   Progress progress_;
 };
+
+/// "0.8761 ± 0.0012", "-" for none. `form` is the mean's.
+std::string mean_and_sd(const std::optional<bench::Statistic>& statistic, const char* form = "{:.4f}");
 
 /// "0.8761 trained", "diverged in epoch 0 at step 12"
 std::string outcome_text(const bench::RunResult& result);

@@ -111,15 +111,7 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 std::string to_string(NormStatistics statistics) {
-  switch (statistics) {
-    case NormStatistics::running:
-      return "running";
-    case NormStatistics::batch:
-      return "batch";
-    case NormStatistics::recomputed:
-      return "recomputed";
-  }
-  return "";
+  return name_of(statistics, statistics_names);
 }
 
 std::string eval_tables(const EvalReport& report) {

@@ -7,12 +7,17 @@
 
 #include "bntrain/metrics.hpp"
 #include "core/confusion.hpp"
+#include "core/named.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {
 
 /// What batch norms divide by; docs/eval.md defines them.
 enum class NormStatistics { running, batch, recomputed };
+inline constexpr Named<NormStatistics> statistics_names[] = {{"running", NormStatistics::running},
+                                                             {"batch", NormStatistics::batch},
+                                                             {"recomputed", NormStatistics::recomputed}};
+std::string to_string(NormStatistics statistics);
 
 /// One way of evaluating the model.
 struct EvalResult {
@@ -29,9 +34,6 @@ struct EvalReport {
   std::vector<std::string> classes;  ///< names
   std::vector<EvalResult> results;   ///< at least one; the tables of classes are the first one's
 };
-
-/// "running", "batch" or "recomputed".
-std::string to_string(NormStatistics statistics);
 
 /// Loss and accuracy, one line for each result; scores by class; the confusion matrix.
 std::string eval_tables(const EvalReport& report);

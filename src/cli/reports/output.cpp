@@ -1,6 +1,7 @@
 #include "cli/reports/output.hpp"
 
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -33,12 +34,26 @@ Terminal stderr_terminal() {
   return {.color = capable && (no_color == nullptr || *no_color == '\0'), .progress = capable};
 }
 
+class PrintableMessage : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
+              spdlog::memory_buf_t& to) override {
+    const std::string text = printable({message.payload.data(), message.payload.size()});
+    to.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<PrintableMessage>();
+  }
+};
+
 // stdout is for results: spdlog's own default logger would write there.
 void log_to_stderr(bool color) {
   const auto mode = color ? spdlog::color_mode::always : spdlog::color_mode::never;
   auto logger = std::make_shared<spdlog::logger>("bntrain",
                                                  std::make_shared<spdlog::sinks::stderr_color_sink_st>(mode));
-  logger->set_pattern("%^%l:%$ %v");
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<PrintableMessage>('*').set_pattern("%^%l:%$ %*");
+  logger->set_formatter(std::move(formatter));
   spdlog::set_default_logger(std::move(logger));
 }
 
@@ -63,6 +78,20 @@ bool can_create_in(const std::filesystem::path& folder) {
 
 }  // namespace
 
+std::string printable(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    auto code = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are control characters too, in UTF-8 of two bytes.
+    const bool upper =
+        code == 0xC2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xE0) == 0x80;
+    if (upper) code = static_cast<unsigned char>(text[++i]);
+    const bool control = upper || code == 0x7F || (code < 0x20 && code != '\n' && code != '\t');
+    result += control ? fmt::format("\\u{:04x}", code) : std::string(1, text[i]);
+  }
+  return result;
+}
+
 void set_up_logging() {
   log_to_stderr(stderr_terminal().color);
 }
@@ -77,7 +106,7 @@ void adjust_logging(const LogOptions& options) {
 }
 
 void print_result(const std::string& line) {
-  if (std::fputs((line + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+  if (std::fputs((printable(line) + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     throw Error(ErrorKind::runtime,
                 std::string("the results cannot be written to stdout: ") + std::strerror(errno));
   }
@@ -110,7 +139,7 @@ void Progress::clear() {
 void expect_writable(const std::string& flag, const std::string& path, OutputKind kind) {
   namespace fs = std::filesystem;
   const auto refuse = [&](const std::string& reason) {
-    throw Error(ErrorKind::data, flag + ": " + path + " cannot be written: " + reason);
+    throw Error(ErrorKind::data, flag, path + " cannot be written: " + reason);
   };
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) refuse("it is a folder; name a file");

@@ -5,10 +5,15 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace bntrain::cli {
 
-/// Sends spdlog to stderr as "level: message".
+/// The text with its control characters but line ends and tabs as JSON writes them, \u001b: names come from
+/// files and command lines, and a terminal would obey them.
+std::string printable(std::string_view text);
+
+/// Sends spdlog to stderr as "level: message", the message printable().
 void set_up_logging();
 
 /// What --quiet and --no-color say of the logs.
@@ -22,7 +27,8 @@ void adjust_logging(const LogOptions& options);
 /// Whether stderr gets a line that is drawn again and again.
 bool shows_progress(const LogOptions& options);
 
-/// One line on stdout at once, so that a pipe sees every epoch when it ends. Throws Error(runtime).
+/// One printable() line on stdout at once, so that a pipe sees every epoch when it ends. Throws
+/// Error(runtime).
 void print_result(const std::string& line);
 
 /// A progress bar that redraws one line of stderr.
@@ -51,8 +57,8 @@ class Progress {
 /// replaced: a finished file takes the place of the old one.
 enum class OutputKind { appended, replaced };
 
-/// Throws Error(data), naming `flag`, unless such a file can be written at `path`. Asked before training,
-/// because afterwards the work would be lost.
+/// Throws Error(data) of the setting `flag`, without dashes, unless such a file can be written at `path`.
+/// Asked before training, because afterwards the work would be lost.
 void expect_writable(const std::string& flag, const std::string& path, OutputKind kind);
 
 }  // namespace bntrain::cli

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench/results_files.hpp"
+#include "cli/reports/bench_report.hpp"
 #include "cli/reports/tables.hpp"
 
 namespace bntrain::cli {
@@ -15,12 +17,6 @@ using bench::Judgement;
 using bench::MeasuredEpoch;
 using bench::RecordedEpoch;
 using bench::Statistic;
-
-std::string mean_and_sd(const std::optional<Statistic>& statistic) {
-  if (!statistic) return "-";
-  return statistic->sd ? fmt::format("{:.4f} ± {:.4f}", statistic->mean, *statistic->sd)
-                       : fmt::format("{:.4f}", statistic->mean);
-}
 
 const RecordedEpoch* recorded_epoch(const bench::ExperimentArm& arm, std::int64_t epoch) {
   if (arm.recordings.size() != 1) return nullptr;
@@ -95,15 +91,6 @@ std::string claim_lines(const bench::ClaimCheck& check) {
   return text;
 }
 
-Json statistic_record(const std::optional<Statistic>& statistic) {
-  if (!statistic) return nullptr;
-  return {{"n", statistic->n},
-          {"mean", statistic->mean},
-          {"sd", statistic->sd ? Json(*statistic->sd) : Json(nullptr)},
-          {"min", statistic->min},
-          {"max", statistic->max}};
-}
-
 }  // namespace
 
 std::string experiment_list(const std::vector<Experiment>& experiments, std::int64_t seeds,
@@ -157,9 +144,9 @@ Json reproduction_record(const Experiment& experiment, const Judgement& judgemen
     Json arm = {{"name", experiment.arms[i].name}, {"epochs", Json::array()}};
     for (const MeasuredEpoch& epoch : judgement.epochs[i]) {
       arm["epochs"].push_back({{"epoch", epoch.epoch},
-                               {"train_loss_batch_mean", statistic_record(epoch.train_loss)},
-                               {"train_accuracy_batch_mean", statistic_record(epoch.train_accuracy)},
-                               {"test_accuracy_batch_mean", statistic_record(epoch.test_accuracy)}});
+                               {"train_loss_batch_mean", bench::statistic_record(epoch.train_loss)},
+                               {"train_accuracy_batch_mean", bench::statistic_record(epoch.train_accuracy)},
+                               {"test_accuracy_batch_mean", bench::statistic_record(epoch.test_accuracy)}});
     }
     for (const bench::InputPercentiles& inputs : judgement.inputs[i]) {
       arm["inputs"].push_back(
@@ -174,7 +161,7 @@ Json reproduction_record(const Experiment& experiment, const Judgement& judgemen
                                  {"source", check.source},
                                  {"quantity", check.quantity},
                                  {"recorded", check.recorded},
-                                 {"measured", statistic_record(check.measured)},
+                                 {"measured", bench::statistic_record(check.measured)},
                                  {"allowed_distance", check.allowed},
                                  {"passed", check.passed}});
   }

@@ -55,8 +55,9 @@ const fs::path& made(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (fs::is_directory(folder)) return folder;
-  throw Error(ErrorKind::data, "--out: the folder " + folder.string() + " cannot be made: " +
-                                   (error ? error.message() : "there is a file of that name"));
+  throw Error(ErrorKind::data, "out",
+              "the folder " + folder.string() +
+                  " cannot be made: " + (error ? error.message() : "there is a file of that name"));
 }
 
 std::string quoted(const std::string& text) {
@@ -92,8 +93,9 @@ RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata
   }
   for (const char* name : run_files) {
     if (!fs::exists(path_ / name)) continue;
-    throw Error(ErrorKind::usage, "--out: the folder " + options.out + " already holds a run (" + name +
-                                      "); --resume " + options.out + " continues it, or name another folder");
+    throw Error(ErrorKind::usage, "out",
+                "the folder " + options.out + " already holds a run (" + name + "); --resume " + options.out +
+                    " continues it, or name another folder");
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "bntrain/error.hpp"
 #include "cli/reports/tables.hpp"
+#include "core/named.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -13,17 +14,8 @@ namespace {
 // The columns of numbers: text_table() aligns them to the right.
 const std::set<std::size_t> number_columns = {3, 4, 5, 6, 7, 8, 9, 10};
 
-const char* to_string(StepPass pass) {
-  switch (pass) {
-    case StepPass::forward:
-      return "forward";
-    case StepPass::backward:
-      return "backward";
-    case StepPass::update:
-      return "update";
-  }
-  return "";
-}
+constexpr Named<StepPass> pass_names[] = {
+    {"forward", StepPass::forward}, {"backward", StepPass::backward}, {"update", StepPass::update}};
 
 double bytes_per_second(const TimedPart& part) {
   return static_cast<double>(part.cost.bytes) / part.seconds.median;
@@ -46,7 +38,7 @@ std::string percent(double share, int decimals = 0) {
 TableRow row_of(const TimedPart& part, const DevicePeaks& peaks) {
   const double bandwidth = bytes_per_second(part), arithmetic = flops_per_second(part);
   TableRow row{part.cost.name,
-               to_string(part.cost.pass),
+               name_of(part.cost.pass, pass_names),
                part.variant,
                fmt::format("{:.3f}", 1e3 * part.seconds.median),
                percent(part.seconds.spread()),
@@ -122,7 +114,7 @@ Json time_record(const TimeReport& report) {
   for (const TimedPart& part : report.parts) {
     const double bandwidth = bytes_per_second(part), arithmetic = flops_per_second(part);
     parts.push_back({{"name", part.cost.name},
-                     {"pass", to_string(part.cost.pass)},
+                     {"pass", name_of(part.cost.pass, pass_names)},
                      {"variant", part.variant},
                      {"seconds", seconds(part.seconds)},
                      {"share", part.share},

@@ -94,7 +94,7 @@ struct BlockProblem {
     } else {
       const PoolForward pooled = maxpool_forward(active, pool);
       r.y = pooled.y;
-      r.argmax = pooled.winner;
+      r.argmax = pooled.argmax;
       r.activation_dy = maxpool_backward(pooled, widen(dy), pool);
     }
     r.norm_dy = activation_backward(shape.activation, normed, r.activation_dy);

@@ -230,8 +230,8 @@ TEST_P(BlockTest, TiesGoToTheFirst) {
         const BlockReference r = p.reference();
         // Statistics that change nothing, so that dx alone shows who won.
         BlockRun run(k, p);
-        std::vector<std::int64_t> winners;
-        for (std::size_t o = 0; o < r.argmax.size(); ++o) winners.push_back(r.argmax[o]);
+        std::vector<std::int64_t> argmax_values;
+        for (std::size_t o = 0; o < r.argmax.size(); ++o) argmax_values.push_back(r.argmax[o]);
         const float scale = norm ? gamma * run.inv_std[0] : 1;
         reference::Values allowed(p.x.size(), 0.0);
         if (norm)

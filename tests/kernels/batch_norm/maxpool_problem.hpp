@@ -99,7 +99,7 @@ struct MaxPoolProblem {
     r.mean = std::move(n.mean);
     r.var = std::move(n.var);
     r.y = pooled.y;
-    r.argmax = pooled.winner;
+    r.argmax = pooled.argmax;
     r.argmax_dy = maxpool_backward(pooled, widen(dy), windows);
     r.g = activation_gradient(activation, r.normed, r.argmax_dy);
     r.dx = r.g;
