@@ -53,7 +53,7 @@ Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::Devic
   all.push_back(std::make_unique<OurNorm>(std::string("automatic (") + to_string(chosen) + ")", c,
                                           NormVariant::automatic, stream));
   for (const NormVariant variant :
-       {NormVariant::plain, NormVariant::cluster, NormVariant::persistent, NormVariant::l2_groups})
+       {NormVariant::plain, NormVariant::resident, NormVariant::persistent, NormVariant::l2_groups})
     all.push_back(std::make_unique<OurNorm>(to_string(variant), c, variant, stream));
   return all;
 }

@@ -26,7 +26,7 @@ chunk_gradients_kernel(IterationSpace space, const T* __restrict__ x, const T* _
     if (cursor.more()) {
       SIMT_UNROLL
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {means.at(cursor.channel + k), inv_stds.at(cursor.channel + k)};
+        channels[k] = standardizer(means.at(cursor.channel + k), inv_stds.at(cursor.channel + k));
     }
     const GradientSums total = chunk_gradients(space, chunk, Global<T>{x}, Global<T>{dy}, channels, scratch);
     const std::int64_t channel = chunk.owned(space);
@@ -62,10 +62,8 @@ input_gradient_kernel(IterationSpace space, float inverse_count, const T* x, con
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t channel = cursor.channel + k;
-      channels[k] = {{means.at(channel), inv_std[channel]},
-                     gamma[channel] * inv_std[channel],
-                     dbeta[channel] * inverse_count,
-                     dgamma[channel] * inverse_count};
+      channels[k] = {standardizer(means.at(channel), inv_std[channel]), gamma[channel] * inv_std[channel],
+                     dbeta[channel] * inverse_count, dgamma[channel] * inverse_count};
     }
     input_gradient_chunk(space, chunk, Global<T>{x}, Global<T>{dy}, channels, dx);
   }
@@ -127,9 +125,14 @@ void batch_norm_backward(const NormShape& shape, const float* x, const float* dy
   if (!norm_work(kName, shape, {x, dy, gamma, mean, inv_std, dx, dgamma, dbeta, workspace})) return;
   require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
   const IterationSpace whole = norm_space<float>(shape);
-  const Choice choice = choose(kName, whole, backward_footprint(whole), variant, stream);
+  const Choice choice = choose(kName, NormPass::backward, shape, variant, stream);
   if (choice.variant == NormVariant::naive) {
     naive_backward(shape, x, dy, gamma, mean, inv_std, dx, dgamma, dbeta, stream);
+    return;
+  }
+  if (choice.variant == NormVariant::resident) {
+    resident_backward(choice.resident, choice.tuning, shape.batch * shape.spatial, x, dy, gamma, mean,
+                      inv_std, dx, dgamma, dbeta, stream);
     return;
   }
   if (choice.placement.block_groups > 0) {

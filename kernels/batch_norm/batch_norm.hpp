@@ -1,10 +1,11 @@
 // bntrain::kernels: batch normalisation. Part of kernels.hpp, whose rules hold here too.
 // Ioffe and Szegedy 2015, "Batch Normalization", arXiv 1502.03167.
 //
-// To read the kernels: naive.cu, the formulas as they are; then forward.cu and backward.cu, which launch the
-// parts in statistics.cu (moments.cuh, gradients.cuh: the arithmetic; iteration_space.cuh, register_tile.cuh:
-// which thread reads what), on_chip.cuh, and variant.cu, which chooses among them. maxpool_*.cu are
-// kernels of their own.
+// To read the kernels: naive.cu, the formulas as they are; then resident_forward.cuh and
+// resident_backward.cuh (moments.cuh, gradients.cuh: the arithmetic; resident.cuh: which thread has what);
+// then forward.cu and backward.cu, which launch the parts in statistics.cu where a channel is too large
+// (iteration_space.cuh, register_tile.cuh: which thread reads what), and variant.cu, which chooses.
+// maxpool_*.cu are kernels of their own.
 //
 // Per channel over its n = batch * spatial values:
 //   mean = sum(x) / n,  var = sum((x - mean)^2) / n,  inv_std = 1 / sqrt(var + eps)
@@ -48,13 +49,14 @@ struct ChannelMoments {
   double count, mean, m2;
 };
 
-/// How the training passes run. All but naive give the same bits. Bytes: those moved between memory and the
-/// GPU, forward and backward, for S bytes of tensor.
+/// How the training passes run. Each variant gives the same bits in every run and in every grid; two variants
+/// may differ by rounding. Bytes: those moved between memory and the GPU, forward and backward, for S bytes
+/// of tensor.
 enum class NormVariant {
-  automatic,   ///< what batch_norm_variant() returns
-  naive,       ///< 4 S, 5 S, one block per channel: the kernel to read first, never chosen automatically
-  plain,       ///< 3 S, 5 S; for every shape and device
-  cluster,     ///< 2 S, 3 S: a channel stays in the shared memory of a block, or of a cluster of blocks
+  automatic,  ///< what batch_norm_variant() returns
+  naive,      ///< 4 S, 5 S, one block per channel: the kernel to read first, never chosen automatically
+  plain,      ///< 3 S, 5 S; for every shape and device
+  resident,  ///< 2 S, 3 S: a channel stays in the registers of a block, or of a cluster of blocks; one launch
   persistent,  ///< 2 S, 3 S: it stays in that of all multiprocessors together, in a cooperative launch
   l2_groups,   ///< 2 S, 3 S: plain for as many channels at a time as half the L2 cache holds
 };

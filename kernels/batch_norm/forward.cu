@@ -7,9 +7,9 @@
 // Not x * a + b with a = gamma * inv_std, b = beta - mean * a: where the mean is large against the deviation,
 // both terms are large and so are their rounding errors.
 //
-// Contract: batch_norm.hpp. Launches: one where the channels are kept on chip (on_chip_forward.cu) or the
-// variant is naive (naive.cu), else the three of statistics.cu for each part of the channels. Bytes moved,
-// for S bytes of tensor: training: variant.cu; inference: 2 S.
+// Contract: batch_norm.hpp. Launches: one where the channels are kept on chip (resident_forward.cuh,
+// on_chip_forward.cu) or the variant is naive (naive.cu), else the three of statistics.cu for each part of
+// the channels. Bytes moved, for S bytes of tensor: training: variant.cu; inference: 2 S.
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/moments.cuh"
 #include "kernels/batch_norm/placement.hpp"
@@ -27,9 +27,14 @@ void batch_norm_forward(const NormShape& shape, const NormOptions& options, cons
   const IterationSpace whole = norm_space<float>(shape);
   auto* parts = static_cast<ChannelMoments*>(workspace);
   const StatisticsOutput output{options, shape.channels, mean, var, inv_std, running_mean, running_var};
-  const Choice choice = choose(kName, whole, forward_footprint(whole), variant, stream);
+  const Choice choice = choose(kName, NormPass::forward, shape, variant, stream);
   if (choice.variant == NormVariant::naive) {
     naive_forward(shape, x, gamma, beta, y, output, stream);
+    return;
+  }
+  if (choice.variant == NormVariant::resident) {
+    resident_forward(choice.resident, choice.tuning, shape.batch * shape.spatial, x, gamma, beta, y, output,
+                     stream);
     return;
   }
   if (choice.placement.block_groups > 0) {

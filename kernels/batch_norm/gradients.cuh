@@ -23,6 +23,10 @@ struct Standardizer {
 
   SIMT_DEVICE float operator()(float x) const { return mean.deviation(x) * inv_std; }
 };
+SIMT_DEVICE Standardizer standardizer(const Mean& mean, float inv_std) {
+  // Where inv_std is 0, x - mean may be infinite, and 0 times that is NaN.
+  return {inv_std == 0 ? Mean{0, 0} : mean, inv_std};
+}
 
 /// The sums of the chunk for the channel chunk.owned() of this thread. Collective: all threads of the block
 /// call it. Source: Global or SharedTile; channels: those of the thread's vectors.
@@ -34,23 +38,22 @@ SIMT_DEVICE GradientSums chunk_gradients(const IterationSpace& space, const Chun
   Cursor<kWidth, kChannels> cursor(space, chunk);
   GradientSums sums[kChannels] = {};
   while (cursor.more()) {
-    // Not zeros for x: (0 - mean) * inv_std may be infinite, and a dy of 0 times that is NaN.
-    const RegisterTile<kWidth> values = load_tile(space, cursor, x, Filler::first);
-    const RegisterTile<kWidth> gradients = load_tile(space, cursor, dy, Filler::zero);
-    skip_tile(space, cursor);
+    const RegisterTile<kWidth> values = load_tile(space, cursor, x);
+    const RegisterTile<kWidth> gradients = load_tile(space, cursor, dy);
+    const int vectors = skip_tile(space, cursor);
     simt::Pair<float> tile[kChannels] = {};
     SIMT_UNROLL
     for (int i = 0; i < NormTuning::kTileVectors * kWidth; ++i) {
       const int j = i / kWidth, lane = i % kWidth;
       const int k = channel_of<kChannels>(lane);
+      if (j >= vectors) continue;
       tile[k].first += gradients.at[j][lane];
       tile[k].second += gradients.at[j][lane] * channels[k](values.at[j][lane]);
     }
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
       sums[k].first += static_cast<double>(tile[k].first);
-      // Not 0 times the infinite x - mean of an infinite variance.
-      sums[k].second += channels[k].inv_std == 0 ? 0 : static_cast<double>(tile[k].second);
+      sums[k].second += static_cast<double>(tile[k].second);
     }
   }
   return column_sums(sums, space.block_columns, scratch);
@@ -64,8 +67,7 @@ struct InputGradient {
   SIMT_DEVICE float operator()(float x, float dy) const {
     const float xhat = standardizer(x);
     // With one value per channel dy - dbeta_mean is exactly 0.
-    const float value = (dy - dbeta_mean - xhat * dgamma_mean) * scale;
-    return standardizer.inv_std == 0 ? 0 : value;
+    return (dy - dbeta_mean - xhat * dgamma_mean) * scale;
   }
 };
 
@@ -76,8 +78,8 @@ SIMT_DEVICE void input_gradient_chunk(const IterationSpace& space, const Chunk<k
                                       const InputGradient (&channels)[kChannels], T* dx) {
   Cursor<kWidth, kChannels> cursor(space, chunk);
   while (cursor.more()) {
-    const RegisterTile<kWidth> values = load_tile(space, cursor, x, Filler::zero);
-    RegisterTile<kWidth> gradients = load_tile(space, cursor, dy, Filler::zero);
+    const RegisterTile<kWidth> values = load_tile(space, cursor, x);
+    RegisterTile<kWidth> gradients = load_tile(space, cursor, dy);
     SIMT_UNROLL
     for (int i = 0; i < NormTuning::kTileVectors * kWidth; ++i) {
       const int j = i / kWidth, lane = i % kWidth;

@@ -15,8 +15,8 @@
 //   a channel  Chan's merge of (count, mean, m2) in the form with differences, fp64
 // In a constant channel every d is 0, and so is the variance, exactly. One center for all tiles, the first
 // value of the channel, would spare a pass over registers, but loses a factor of 32 in float32 where that
-// value is an outlier. A tile whose squares overflow float32 is computed again in fp64. E[x^2] - E[x]^2 in
-// float32 has its origin at 0: with |mean| / deviation = 1e3 its variance is off by 12%.
+// value is an outlier. A tile whose squares overflow float32 is computed again in fp64.
+// E[x^2] - E[x]^2 in float32 has its origin at 0: with |mean| / deviation = 1e3 its variance is off by 12%.
 #pragma once
 
 #include <cfloat>
@@ -27,30 +27,70 @@
 namespace bntrain::kernels {
 
 /// sum(d) and sum(d^2) of the values of one channel in a tile, d = value - center.
-template <typename Real>
 struct TileSums {
-  Real center, sum, squares;
+  float center, sum, squares;
 };
 
-/// channel: counted from the vectors' first. Only the first `vectors` count; the others hold the tile's first
-/// value.
-template <typename Real, int kChannels, int kWidth>
-SIMT_DEVICE TileSums<Real> tile_sums(const RegisterTile<kWidth>& tile, int vectors, int channel) {
-  constexpr int kLanes = kWidth / kChannels;
-  const Real first = tile.at[0][channel];
-  Real sum = 0;
+/// value(vector, lane): the values of the channel, of which the first `vectors` vectors count, at least one.
+/// Each lane has sums of its own, so that additions do not wait for each other.
+template <int kVectors, int kLanes, typename Values>
+SIMT_DEVICE TileSums tile_sums(const Values& value, int vectors) {
+  const float first = value(0, 0);
+  float sums[kLanes] = {}, squares[kLanes] = {};
   SIMT_UNROLL
-  for (int i = 0; i < NormTuning::kTileVectors * kLanes; ++i)
-    sum += tile.at[i / kLanes][channel + i % kLanes] - first;
-  TileSums<Real> result{first + sum * (1 / static_cast<Real>(vectors * kLanes)), 0, 0};
-  SIMT_UNROLL
-  for (int i = 0; i < NormTuning::kTileVectors * kLanes; ++i) {
-    const int j = i / kLanes;
-    const Real d = j < vectors ? tile.at[j][channel + i % kLanes] - result.center : 0;
-    result.sum += d;
-    result.squares += d * d;
+  for (int j = 0; j < kVectors; ++j) {
+    SIMT_UNROLL
+    for (int lane = 0; lane < kLanes; ++lane) sums[lane] += j < vectors ? value(j, lane) - first : 0;
   }
-  return result;
+  const auto total = [](float(&lanes)[kLanes]) {
+    float sum = lanes[0];
+    SIMT_UNROLL
+    for (int lane = 1; lane < kLanes; ++lane) sum += lanes[lane];
+    return sum;
+  };
+  constexpr float kAll = 1.0f / (kVectors * kLanes);
+  const float share = vectors == kVectors ? kAll : 1 / static_cast<float>(vectors * kLanes);
+  const float center = first + total(sums) * share;
+  SIMT_UNROLL
+  for (float& sum : sums) sum = 0;
+  SIMT_UNROLL
+  for (int j = 0; j < kVectors; ++j) {
+    SIMT_UNROLL
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const float d = j < vectors ? value(j, lane) - center : 0;
+      sums[lane] += d;
+      squares[lane] += d * d;
+    }
+  }
+  return {center, total(sums), total(squares)};
+}
+
+/// sum(d) and sum(d^2), d = value - origin; zeros where vectors = 0.
+template <int kVectors, int kLanes, typename Values>
+SIMT_DEVICE simt::Pair<double> tile_moments(const Values& value, int vectors, double origin) {
+  if (vectors == 0) return {0, 0};
+  const TileSums d = tile_sums<kVectors, kLanes>(value, vectors);
+  if (!(d.squares <= FLT_MAX)) {
+    simt::Pair<double> sums{0, 0};
+    SIMT_UNROLL
+    for (int i = 0; i < kVectors * kLanes; ++i) {
+      if (i / kLanes >= vectors) continue;
+      const double difference = static_cast<double>(value(i / kLanes, i % kLanes)) - origin;
+      sums = simt::Add{}(sums, simt::Pair<double>{difference, difference * difference});
+    }
+    return sums;
+  }
+  const double count = vectors * kLanes, sum = d.sum;
+  const double shift = static_cast<double>(d.center) - origin;
+  return {sum + count * shift, static_cast<double>(d.squares) + shift * (2 * sum + count * shift)};
+}
+
+/// Of a channel, from sum(d) and sum(d^2) over all its values.
+SIMT_DEVICE ChannelStatistics statistics_about(double origin, const simt::Pair<double>& sums,
+                                               double inverse_count) {
+  const double mean = sums.first * inverse_count;
+  const double m2 = sums.second - sums.first * mean;
+  return {origin + mean, m2 < 0 ? 0 : m2 * inverse_count};  // rounding may make m2 negative; NaN stays
 }
 
 /// The moments of the chunk for the channel chunk.owned() of this thread, zeros where it has none.
@@ -68,17 +108,13 @@ SIMT_DEVICE simt::Moments<double> chunk_moments(const IterationSpace& space,
   }
   simt::Pair<double> sums[kChannels] = {};
   while (cursor.more()) {
-    const RegisterTile<kWidth> tile = load_tile(space, cursor, x, Filler::first);
+    const RegisterTile<kWidth> tile = load_tile(space, cursor, x);
     const int vectors = skip_tile(space, cursor);
-    const double count = vectors * (kWidth / kChannels);
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
-      const TileSums<float> narrow = tile_sums<float, kChannels>(tile, vectors, k);
-      TileSums<double> d{narrow.center, narrow.sum, narrow.squares};
-      if (!(narrow.squares <= FLT_MAX)) d = tile_sums<double, kChannels>(tile, vectors, k);
-      const double shift = d.center - origin[k];
-      sums[k].first += d.sum + count * shift;
-      sums[k].second += d.squares + shift * (2 * d.sum + count * shift);
+      const auto value = [&](int j, int lane) { return tile.at[j][k + lane]; };
+      sums[k] = simt::Add{}(
+          sums[k], tile_moments<NormTuning::kTileVectors, kWidth / kChannels>(value, vectors, origin[k]));
     }
   }
   const simt::Pair<double> total = column_sums(sums, space.block_columns, scratch);
@@ -94,13 +130,14 @@ SIMT_DEVICE simt::Moments<double> chunk_moments(const IterationSpace& space,
 /// y = (x - mean) * (gamma * inv_std) + beta of one channel.
 struct Normalizer {
   Mean mean;
-  float scale, offset, inv_std;
+  float scale, offset;
 
-  SIMT_DEVICE float operator()(float x) const {
-    const float value = mean.deviation(x) * scale + offset;
-    return inv_std == 0 ? offset : value;  // not 0 times an infinite difference
-  }
+  SIMT_DEVICE float operator()(float x) const { return mean.deviation(x) * scale + offset; }
 };
+SIMT_DEVICE Normalizer normalizer(const Mean& mean, float inv_std, float gamma, float beta) {
+  // Where inv_std is 0, x - mean may be infinite, and 0 times that is NaN.
+  return {inv_std == 0 ? Mean{0, 0} : mean, gamma * inv_std, beta};
+}
 
 /// normalizers: of the channels of the thread's vectors. x and y may be the same tensor.
 template <typename T, typename Source, int kWidth, int kChannels>
@@ -108,7 +145,7 @@ SIMT_DEVICE void normalize_chunk(const IterationSpace& space, const Chunk<kWidth
                                  const Source& x, const Normalizer (&normalizers)[kChannels], T* y) {
   Cursor<kWidth, kChannels> cursor(space, chunk);
   while (cursor.more()) {
-    RegisterTile<kWidth> tile = load_tile(space, cursor, x, Filler::zero);
+    RegisterTile<kWidth> tile = load_tile(space, cursor, x);
     SIMT_UNROLL
     for (int i = 0; i < NormTuning::kTileVectors * kWidth; ++i) {
       const int j = i / kWidth, lane = i % kWidth;

@@ -37,7 +37,7 @@ struct BackwardPass {
     if (cursor.more()) {
       SIMT_UNROLL
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {means.at(cursor.channel + k), inv_std[cursor.channel + k]};
+        channels[k] = standardizer(means.at(cursor.channel + k), inv_std[cursor.channel + k]);
     }
     return chunk_gradients(space, chunk, slice.tile(0), slice.tile(1), channels, scratch);
   }
@@ -47,10 +47,8 @@ struct BackwardPass {
       dbeta[channel] = sum_dy;
       dgamma[channel] = sum_dy_xhat;
     }
-    return {{means.at(channel), inv_std[channel]},
-            gamma[channel] * inv_std[channel],
-            sum_dy * inverse_count,
-            sum_dy_xhat * inverse_count};
+    return {standardizer(means.at(channel), inv_std[channel]), gamma[channel] * inv_std[channel],
+            sum_dy * inverse_count, sum_dy_xhat * inverse_count};
   }
   template <int kWidth, int kChannels>
   SIMT_DEVICE void apply(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,

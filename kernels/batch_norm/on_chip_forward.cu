@@ -32,9 +32,9 @@ struct ForwardPass {
     return chunk_moments(space, chunk, slice.tile(0), scratch);
   }
   SIMT_DEVICE Constants finish(std::int64_t channel, const Part& m, bool write) const {
-    if (write) output.write(channel, m);
-    const float inv_std = inv_std_of(m.m2 / m.count, output.options.eps);
-    return {split_mean(m.mean), gamma[channel] * inv_std, beta[channel], inv_std};
+    const double var = m.m2 / m.count;
+    if (write) output.write(channel, m.count, {m.mean, var});
+    return normalizer(split_mean(m.mean), inv_std_of(var, output.options.eps), gamma[channel], beta[channel]);
   }
   template <int kWidth, int kChannels>
   SIMT_DEVICE void apply(const IterationSpace& space, const Chunk<kWidth, kChannels>& chunk,

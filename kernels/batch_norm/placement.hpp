@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/batch_norm/iteration_space.cuh"
+#include "kernels/batch_norm/resident.hpp"
 #include "kernels/simt/launch.hpp"
 
 namespace bntrain::kernels {
@@ -40,14 +41,16 @@ struct Placement {
 
 struct Choice {
   NormVariant variant = NormVariant::plain;
-  on_chip::Placement placement;  ///< for cluster and persistent
-  std::int64_t groups = 0;       ///< groups of channels that plain and l2_groups process at a time
+  ResidentSpace resident{};        ///< for resident, tuned()
+  ResidentTuning tuning{};         ///< for resident
+  on_chip::Placement placement{};  ///< for persistent
+  std::int64_t groups = 0;         ///< groups of channels that plain and l2_groups process at a time
 };
 
-/// The variant `wanted`, or for automatic the one that moves the fewest bytes. Throws
-/// std::invalid_argument("<name>: ...") where `wanted` is impossible for this shape on this device.
-Choice choose(const char* name, const IterationSpace& space, const on_chip::Footprint& footprint,
-              NormVariant wanted, const Stream& stream);
+/// The variant `wanted`, or for automatic what variant.cu says. Throws std::invalid_argument("<name>: ...")
+/// where `wanted` is impossible for this shape on this device.
+Choice choose(const char* name, NormPass pass, const NormShape& shape, NormVariant wanted,
+              const Stream& stream);
 
 // batch_norm_forward() and batch_norm_backward() in one launch that keeps tensors on chip.
 

@@ -19,9 +19,6 @@ struct RegisterTile {
   float at[NormTuning::kTileVectors][kWidth];
 };
 
-/// What fills a tile beyond the end of the chunk: zeros, or each channel's first value.
-enum class Filler { zero, first };
-
 /// A tensor in global memory, as a source of load_tile().
 template <typename T>
 struct Global {
@@ -49,20 +46,14 @@ struct Global {
   }
 };
 
-/// `cursor` is not at its end. Source: Global or SharedTile.
+/// Zeros beyond the end of the chunk. Source: Global or SharedTile.
 template <int kChannels, typename Source, int kWidth>
 SIMT_DEVICE RegisterTile<kWidth> load_tile(const IterationSpace& space, Cursor<kWidth, kChannels> cursor,
-                                           const Source& source, Filler filler) {
-  RegisterTile<kWidth> tile;
+                                           const Source& source) {
+  RegisterTile<kWidth> tile = {};
   SIMT_UNROLL
   for (int j = 0; j < NormTuning::kTileVectors; ++j) {
-    if (cursor.more()) {
-      source.read(space, cursor, tile.at[j]);
-    } else {
-      SIMT_UNROLL
-      for (int lane = 0; lane < kWidth; ++lane)
-        tile.at[j][lane] = filler == Filler::zero ? 0 : tile.at[0][channel_of<kChannels>(lane)];
-    }
+    if (cursor.more()) source.read(space, cursor, tile.at[j]);
     cursor.next(space);
   }
   return tile;

@@ -48,7 +48,7 @@ SIMT_KERNEL(Tuning::kThreads)
 finalize_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
                 const ChannelMoments* __restrict__ moments, StatisticsOutput output) {
   merge_moments(parts, channels, first, end, moments, [&](std::int64_t channel, const Moments<double>& m) {
-    if (m.count != 0) output.write(channel, m);
+    if (m.count != 0) output.write(channel, m.count, {m.mean, m.m2 / m.count});
   });
 }
 
@@ -65,9 +65,8 @@ normalize_kernel(IterationSpace space, const T* x, Means means, InvStds inv_stds
     SIMT_UNROLL
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t channel = cursor.channel + k;
-      const float inv_std = inv_stds.at(channel);
-      normalizers[k] = {means.at(channel), gamma[channel] * inv_std, beta == nullptr ? 0 : beta[channel],
-                        inv_std};
+      normalizers[k] = normalizer(means.at(channel), inv_stds.at(channel), gamma[channel],
+                                  beta == nullptr ? 0 : beta[channel]);
     }
     normalize_chunk(space, chunk, Global<T>{x}, normalizers, y);
   }

@@ -21,8 +21,8 @@
 // - copies_commit() ends a group of copies, copies_wait<n>() waits for all groups but the n youngest.
 // - part_sync(id, threads) is a barrier of some of the block's warps, always the same ones for an id.
 // - map_shared(array, rank) is the same array in another block of the cluster: cluster_sync() before the
-//   first access (that block has started) and after the last (it has not exited). grid_sync(): cooperative
-//   launches.
+//   first access (that block has started: or cluster_announce() at the kernel's start and
+//   cluster_wait_started() then) and after the last (it has not exited). grid_sync(): cooperative launches.
 // - The last block sums what all wrote: is_last_block() in reduce.cuh. Atomics are for integers. Blocks of a
 //   cooperative launch exchange values that tell that they are new: store_message(), load_message().
 // - load(p) and store(p, v) access an element of global memory, load_vec(p) and the others 16 bytes: what the

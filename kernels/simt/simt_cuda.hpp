@@ -98,6 +98,20 @@ SIMT_DEVICE int cluster_rank() {
 SIMT_DEVICE int cluster_size() {
   NV_IF_ELSE_TARGET(NV_PROVIDES_SM_90, (return static_cast<int>(__clusterSizeInBlocks());), (return 1;))
 }
+/// Each block of a cluster tells the others that it has started, and waits for them: the first access to
+/// their shared memory comes after it. In pairs, and no order of memory: work in between hides the wait.
+SIMT_DEVICE void cluster_announce() {
+  NV_IF_ELSE_TARGET(NV_PROVIDES_SM_90,
+                    (asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::
+                                      : "memory");),
+                    (__trap();))
+}
+SIMT_DEVICE void cluster_wait_started() {
+  NV_IF_ELSE_TARGET(NV_PROVIDES_SM_90,
+                    (asm volatile("barrier.cluster.wait.acquire.aligned;" ::
+                                      : "memory");),
+                    (__trap();))
+}
 SIMT_DEVICE void cluster_sync() {
   NV_IF_ELSE_TARGET(NV_PROVIDES_SM_90, (__cluster_barrier_arrive(); __cluster_barrier_wait();), (__trap();))
 }
@@ -337,6 +351,10 @@ SIMT_DEVICE float inverse_sqrt(float x) {
 }
 SIMT_DEVICE double inverse_sqrt(double x) {
   return __drcp_rn(__dsqrt_rn(x));
+}
+/// 1 / sqrt(x) with a relative error below 2^-22.
+SIMT_DEVICE float inverse_sqrt_approximately(float x) {
+  return rsqrtf(x);
 }
 
 }  // namespace bntrain::simt

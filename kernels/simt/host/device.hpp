@@ -120,6 +120,10 @@ inline void warp_sync(Where where = Where::current()) {
 inline void part_sync(int id, int threads, Where where = Where::current()) {
   simt_host::part_sync(id, threads, where);
 }
+inline void cluster_announce() {}
+inline void cluster_wait_started(Where where = Where::current()) {
+  simt_host::cluster_sync(where);
+}
 inline void cluster_sync(Where where = Where::current()) {
   simt_host::cluster_sync(where);
 }
@@ -323,6 +327,9 @@ inline float inverse_sqrt(float x) {
 }
 inline double inverse_sqrt(double x) {
   return 1.0 / std::sqrt(x);
+}
+inline float inverse_sqrt_approximately(float x) {
+  return inverse_sqrt(x);
 }
 
 }  // namespace bntrain::simt

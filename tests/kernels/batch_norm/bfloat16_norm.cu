@@ -39,7 +39,7 @@ normalize_kernel(IterationSpace space, const Bfloat16* x, Means means, const flo
     Normalizer channels[kChannels];
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t c = cursor.channel + k;
-      channels[k] = {means.at(c), gamma[c] * inv_std[c], beta[c], inv_std[c]};
+      channels[k] = normalizer(means.at(c), inv_std[c], gamma[c], beta[c]);
     }
     normalize_chunk(space, chunk, Global<Bfloat16>{x}, channels, y);
   });
@@ -55,7 +55,7 @@ gradient_sums_kernel(IterationSpace space, const Bfloat16* x, const Bfloat16* dy
     Standardizer channels[kChannels] = {};
     if (cursor.more())
       for (int k = 0; k < kChannels; ++k)
-        channels[k] = {means.at(cursor.channel + k), inv_std[cursor.channel + k]};
+        channels[k] = standardizer(means.at(cursor.channel + k), inv_std[cursor.channel + k]);
     const GradientSums sums =
         chunk_gradients(space, chunk, Global<Bfloat16>{x}, Global<Bfloat16>{dy}, channels, scratch);
     const std::int64_t channel = chunk.owned(space);
@@ -76,9 +76,7 @@ input_gradient_kernel(IterationSpace space, float inverse_count, const Bfloat16*
     InputGradient channels[kChannels];
     for (int k = 0; k < kChannels; ++k) {
       const std::int64_t c = cursor.channel + k;
-      channels[k] = {{means.at(c), inv_std[c]},
-                     gamma[c] * inv_std[c],
-                     dbeta[c] * inverse_count,
+      channels[k] = {standardizer(means.at(c), inv_std[c]), gamma[c] * inv_std[c], dbeta[c] * inverse_count,
                      dgamma[c] * inverse_count};
     }
     input_gradient_chunk(space, chunk, Global<Bfloat16>{x}, Global<Bfloat16>{dy}, channels, dx);

@@ -118,8 +118,8 @@ const std::deque<KernelVariant>& kernel_variants() {
     for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
       result.emplace_back(layout, NormVariant::naive, 0);
       result.emplace_back(layout, NormVariant::plain, 0);
-      result.emplace_back(layout, NormVariant::cluster, 0);
-      result.emplace_back(layout, NormVariant::cluster, 32);
+      result.emplace_back(layout, NormVariant::resident, 0);
+      result.emplace_back(layout, NormVariant::resident, 132);
       result.emplace_back(layout, NormVariant::persistent, 7);
       result.emplace_back(layout, NormVariant::l2_groups, 0);
     }
