@@ -2,13 +2,13 @@
 set(kernel_sources
   batch_norm/backward.cu
   batch_norm/forward.cu
-  batch_norm/naive.cu
-  batch_norm/on_chip_backward.cu
-  batch_norm/on_chip_forward.cu
   batch_norm/maxpool_backward.cu
   batch_norm/maxpool_forward.cu
   batch_norm/maxpool_inference.cu
   batch_norm/maxpool_resident_backward.cu
+  batch_norm/naive.cu
+  batch_norm/on_chip_backward.cu
+  batch_norm/on_chip_forward.cu
   batch_norm/resident.cu
   batch_norm/resident_backward.cu
   batch_norm/resident_forward.cu

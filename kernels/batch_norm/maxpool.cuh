@@ -143,7 +143,7 @@ SIMT_DEVICE void store_item(const Planes& p, const Place<Tile, Offset>& at,
   }
 }
 
-/// The outputs of an item: one, or four.
+/// The outputs of an item, one or four; 0 where it has none.
 template <typename Tile, typename Offset>
 SIMT_DEVICE void load_outputs(const Place<Tile, Offset>& at, const float* y,
                               float (&values)[Tile::kOutputs]) {

@@ -47,7 +47,7 @@ struct ItemGradient {
     }
     SIMT_UNROLL
     for (int k = 0; k < Tile::kOutputs; ++k)
-      g[k] = at.whole ? activation_gradient(activation, channel.apply(output(k)), g[k]) : 0;
+      g[k] = activation_gradient(activation, channel.apply(output(k)), g[k]);
   }
   SIMT_DEVICE float output(int k) const { return Tile::kPool == 1 ? pixels[k] : best.x; }
 };

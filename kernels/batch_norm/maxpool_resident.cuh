@@ -40,7 +40,7 @@ struct ResidentTuning {
 template <typename Tile, typename Activate>
 struct Resident {
   static constexpr bool kSingle = Tile::kPool == 1 && Tile::kVector == 1;
-  static constexpr int kLarge = (Tile::kWhole ? 36 : 32) / Tile::kPixels;
+  static constexpr int kLarge = (Tile::kVector > 1 ? 36 : 32) / Tile::kPixels;
   static constexpr int kSmall = kSingle                                               ? 8
                                 : Tile::kWhole && std::is_same_v<Activate, Rectifier> ? 20 / Tile::kPixels
                                                                                       : kLarge;

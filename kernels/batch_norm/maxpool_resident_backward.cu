@@ -91,7 +91,6 @@ resident_backward_kernel(Planes p, unsigned first_channel, Activate activation, 
     for (int k = 0; k < Tile::kOutputs; ++k) {
       const float best = Tile::kPool > 1 ? argmax_of(pixels, channel.sign).x : pixels[k];
       g[i][k] = activation_gradient(activation, channel.apply(best), g[i][k]);
-      if (!Tile::kWhole && !items.place(p, c, i).whole) g[i][k] = 0;
       Pair<float>& chain = sum[(i + k) % 4];
       chain = Add{}(chain, Pair<float>{g[i][k], g[i][k] * channel.xhat(best)});
     }
