@@ -52,20 +52,33 @@ ModelState neighbour(ModelState state, const Network& network, int number) {
 }
 
 /// How much of what neighbour `number` moves counts as the reference's own rounding. A decision is whole or
-/// not at all; what is continuous moves with the distance; an update adds its gradient to the same numbers.
-double share_of_rounding(Quantity quantity, int number) {
+/// not at all; what is continuous moves with the distance, and rounds `rounding` times as much; an update
+/// adds its gradient to the same numbers.
+double share_of_rounding(Quantity quantity, int number, double rounding) {
   switch (quantity) {
     case Quantity::gradient:
     case Quantity::correct:
       return 1;
     case Quantity::running_statistics:
     case Quantity::loss:
-      return kNearest / distance_of_neighbour(number);
+      return rounding * kNearest / distance_of_neighbour(number);
     case Quantity::optimizer:
     case Quantity::parameter:
       return 0;
   }
   return 0;
+}
+
+/// How much farther than the nearest neighbour a device's own rounding may take it: one chain of float32
+/// multiply-adds, the least accurate sum that a library may choose, is off by about 2^-24 * sqrt(length) of
+/// the root of its squared terms, and a neighbour by kNearest of it.
+double rounding_of_sums(const Plan& plan) {
+  std::int64_t longest = 0;
+  for (const PlanOp& op : plan.ops) {
+    if (op.kind == OpKind::conv) longest = std::max(longest, op.in.channels * op.kernel * op.kernel);
+    if (op.kind == OpKind::linear) longest = std::max(longest, op.in.size());
+  }
+  return std::max(1.0, 0x1p-24 / kNearest * std::sqrt(static_cast<double>(longest)));
 }
 
 bool within(const std::vector<Distance>& distances) {
@@ -206,6 +219,7 @@ class CheckExecutable final : public Executable, public Diagnostics {
                         const StepOutcome& expected, std::vector<Distance>& distances) {
     const StepState after = state_of(*reference_);
     const std::vector<float> gradients = reference_->read(StateBuffer::gradients);
+    const double rounding = rounding_of_sums(plan());
     std::vector<double> bounds;
     bounds.reserve(distances.size());
     for (const Distance& distance : distances) bounds.push_back(distance.allowed);
@@ -215,7 +229,7 @@ class CheckExecutable final : public Executable, public Diagnostics {
       const std::vector<Distance> moved =
           step_distances(plan(), params, moved_start, expected, step(*reference_));
       for (std::size_t k = 0; k < moved.size(); ++k) {
-        const double share = kNeighbourFactor * share_of_rounding(distances[k].quantity, i);
+        const double share = kNeighbourFactor * share_of_rounding(distances[k].quantity, i, rounding);
         if (share > 0)  // what moves to infinity times 0 is NaN
           distances[k].allowed = std::max(distances[k].allowed, bounds[k] + share * moved[k].value);
       }

@@ -28,6 +28,7 @@ constexpr double kUpdateBound = 5e-7;
 // A sum of 147456 terms that cancel: measured 1e-6 when added up in sixteen lanes. One chain of float32 sums,
 // which a library may choose, is estimated to reach a hundred times as much.
 constexpr double kCancelledBound = 1e-3;
+constexpr double kFloatEps = std::numeric_limits<float>::epsilon();
 
 constexpr Named<Quantity> quantity_names[] = {{"running statistics", Quantity::running_statistics},
                                               {"loss", Quantity::loss},
@@ -93,6 +94,17 @@ int subtracting_norm(const Network& network, int layer) {
     }
   }
   return shifted.back() ? -1 : last;
+}
+
+/// For each layer whether the output of layer `layer` reaches it.
+std::vector<bool> layers_after(const Network& network, int layer) {
+  std::vector<bool> reached(network.layers().size(), false);
+  reached[static_cast<std::size_t>(layer)] = true;
+  for (std::size_t next = static_cast<std::size_t>(layer) + 1; next < reached.size(); ++next)
+    reached[next] = std::ranges::any_of(network.layers()[next].inputs, [&](int input) {
+      return input != network_input && reached[static_cast<std::size_t>(input)];
+    });
+  return reached;
 }
 
 class StepComparison {
@@ -168,7 +180,53 @@ class StepComparison {
         scale += norm(values_of(reference_.gradients, other.name));
     add(Quantity::gradient, parameter.name,
         ratio(difference(values_of(judged_.gradients, parameter.name), b), scale),
-        last < 0 ? kGradientBound : kCancelledBound);
+        (last < 0 ? kGradientBound : kCancelledBound) + rounding_of_pairs(parameter.layer));
+  }
+
+  /// How much the roundings of batch norms over two values a channel move the gradients of what comes before,
+  /// relative to these. With x = mean +- d, x normalised is +-q, q^2 = 1 - eps / (var + eps), and
+  ///   dx = gamma / std * (dy - mean of dy - x normalised * mean of dy * x normalised)
+  ///      = +-gamma / std * (dy1 - dy2) / 2 * eps / (var + eps):
+  /// almost all of dy cancels, and what remains is as exact as the terms that cancel, |dbeta| and |dgamma|.
+  /// Those have about four roundings, and q that of the mean, |mean| / std times as large. The parameters
+  /// before add up dx of two images, +-dx times nearly the same where |mean| is large beside std.
+  double rounding_of_pairs(int layer) const {
+    const std::vector<bool> reached = layers_after(network_, layer);
+    double sum = 0;
+    for (const PlanOp& op : plan_.ops) {
+      if (!op.has_norm() || reference_.metrics.count * op.in.spatial() != 2) continue;
+      for (int norm = std::max(op.first_layer, layer + 1); norm <= op.last_layer; ++norm) {
+        const Layer& each = network_.layers()[static_cast<std::size_t>(norm)];
+        if (each.kind == LayerKind::batch_norm && reached[static_cast<std::size_t>(norm)])
+          sum += rounding_of_pairs(each.name);
+      }
+    }
+    return sum;
+  }
+
+  double rounding_of_pairs(const std::string& norm_name) const {
+    const BatchNormOptions& o = plan_.batch_norm;
+    // running = momentum * running + (1 - momentum) * batch; the unbiased variance of two is twice the other.
+    const auto of_batch = [&](const char* name, double times) {
+      const Values before = values_of(start_.state, norm_name + name);
+      Values values = values_of(reference_.after.state, norm_name + name);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = (values[i] - o.momentum * before[i]) / (1 - o.momentum) / times;
+      return values;
+    };
+    const Values mean = of_batch(".running_mean", 1), var = of_batch(".running_var", o.unbiased ? 2 : 1);
+    const Values gamma = values_of(start_.state, norm_name + ".weight"),
+                 dgamma = values_of(reference_.gradients, norm_name + ".weight"),
+                 dbeta = values_of(reference_.gradients, norm_name + ".bias");
+    Values rounding(mean.size()), left(mean.size());
+    for (std::size_t i = 0; i < mean.size(); ++i) {
+      const double total = std::max(var[i], 0.0) + o.eps, std = std::sqrt(total);
+      const double ratio_of_mean = std::abs(mean[i]) / std, factor = gamma[i] / std;
+      rounding[i] = kFloatEps * (4 + ratio_of_mean) * (1 + ratio_of_mean) * factor *
+                    (std::abs(dgamma[i]) + std::abs(dbeta[i]));
+      left[i] = factor * dgamma[i] * o.eps / total;
+    }
+    return ratio(norm(rounding), norm(left));
   }
 
   /// The parameter and what the optimiser keeps for it, each against the rule in double.
@@ -182,25 +240,32 @@ class StepComparison {
     };
     const Values gradient = values_of(judged_.gradients, name), w = values_of(start_.state, name);
     const Values before[] = {w, moment(0), moment(1)};
-    Values after[] = {w, before[1], before[2]};
+    Values after[] = {w, before[1], before[2]}, terms[] = {w, before[1], before[2]};
+    // The same sums of absolute values: every step that is subtracted has lr or step_size as a factor.
+    UpdateScalars added = scalars;
+    added.lr = -added.lr;
+    added.step_size = -added.step_size;
     for (std::size_t i = 0; i < w.size(); ++i) {
-      const UpdatedParameter u =
-          updated(plan_.update, scalars, gradient[i],
-                  {w[i], states > 0 ? before[1][i] : 0, states > 1 ? before[2][i] : 0});
-      after[0][i] = u.w;
-      if (states > 0) after[1][i] = u.m;
-      if (states > 1) after[2][i] = u.v;
+      const double m = states > 0 ? before[1][i] : 0, v = states > 1 ? before[2][i] : 0;
+      put(i, updated(plan_.update, scalars, gradient[i], {w[i], m, v}), states, after);
+      put(i, updated(plan_.update, added, std::abs(gradient[i]), {std::abs(w[i]), std::abs(m), v}), states,
+          terms);
     }
     for (std::size_t which = 0; which < states; ++which)
       compare_updated(Quantity::optimizer, name, values_of(judged_.after.optimizer[which].state, name),
-                      before[which + 1], after[which + 1]);
-    compare_updated(Quantity::parameter, name, values_of(judged_.after.state, name), before[0], after[0]);
+                      after[which + 1], terms[which + 1]);
+    compare_updated(Quantity::parameter, name, values_of(judged_.after.state, name), after[0], terms[0]);
   }
 
-  void compare_updated(Quantity quantity, const std::string& name, const Values& actual, const Values& before,
-                       const Values& expected) {
-    add(quantity, name, ratio(difference(actual, expected), norm(expected) + difference(expected, before)),
-        kUpdateBound);
+  static void put(std::size_t i, const UpdatedParameter& u, std::size_t states, Values* to) {
+    to[0][i] = u.w;
+    if (states > 0) to[1][i] = u.m;
+    if (states > 1) to[2][i] = u.v;
+  }
+
+  void compare_updated(Quantity quantity, const std::string& name, const Values& actual,
+                       const Values& expected, const Values& terms) {
+    add(quantity, name, ratio(difference(actual, expected), norm(terms)), kUpdateBound);
   }
 
   const Plan& plan_;

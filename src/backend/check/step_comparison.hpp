@@ -42,13 +42,15 @@ struct Distance {
 ///   loss                  |a - b| / (b + 1 nat an image)
 ///   correct               |a - b| / images; allowed: 0
 ///   gradient              ||a - b|| / ||b||; a shift that a later batch norm subtracts has no gradient but
-///                         rounding, so there b takes in the other gradients up to that batch norm
+///                         rounding, so there b takes in the other gradients up to that batch norm. Before a
+///                         batch norm over two values a channel more is allowed: almost all of what passes it
+///                         cancels
 ///   running_mean          ||a - b|| / (||mean|| + ||std||)
 ///   running_var           ||a - b|| / (||var|| + ||mean * std||)
 ///   num_batches_tracked   |a - b|; allowed: 0
-///   optimizer, parameter  ||a - u|| / (||u|| + ||u - start||), u what the update rule makes in double of the
-///                         start and of the judged device's own gradient: the rest depends on the common
-///                         start
+///   optimizer, parameter  ||a - u|| / ||t||, u what the update rule makes in double of the start and of the
+///                         judged device's own gradient, t the sum of the absolute values of its terms, which
+///                         may cancel
 /// After a loss that is not finite, the loss of `judged` must not be finite and the states must be equal.
 std::vector<Distance> step_distances(const Plan& plan, const StepParams& params, const StepState& start,
                                      const StepOutcome& reference, const StepOutcome& judged);

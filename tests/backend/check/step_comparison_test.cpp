@@ -122,6 +122,20 @@ TEST_F(StepComparisonTest, AnUpdateIsJudgedWithItsOwnGradient) {
   EXPECT_FALSE(distance(judged, Quantity::parameter, "4.bias").within());
 }
 
+TEST_F(StepComparisonTest, AnUpdateIsMeasuredByTheTermsThatCancel) {
+  std::ranges::fill(floats_of(start.state, "4.bias"), 0.45f);
+  std::ranges::fill(floats_of(start.optimizer[0].state, "4.bias"), -1.0f);
+  std::ranges::fill(floats_of(outcome.gradients, "4.bias"),
+                    1.8f);  // the momentum is 0.9: what is left is 0.9
+  apply_update(outcome);
+  StepOutcome judged = outcome;
+  for (float& value : floats_of(judged.after.state, "4.bias"))
+    value += 1e-7f;  // and of the bias about nothing
+  EXPECT_TRUE(distance(judged, Quantity::parameter, "4.bias").within());
+  for (float& value : floats_of(judged.after.state, "4.bias")) value += 1e-6f;
+  EXPECT_FALSE(distance(judged, Quantity::parameter, "4.bias").within());
+}
+
 TEST_F(StepComparisonTest, TheGradientOfAShiftThatANormSubtractsIsMeasuredByWhatCancelled) {
   std::ranges::fill(floats_of(outcome.gradients, "0.bias"), 0.0f);
   StepOutcome judged = outcome;

@@ -1,4 +1,4 @@
-// backend/cuda/math_libraries.hpp and cuDNN's convolutions as plain loops: sums in double, rounded once.
+// backend/cuda/math_libraries.hpp and cuDNN's convolutions as plain loops.
 #include "backend/cuda/math_libraries.hpp"
 
 #include <functional>
@@ -37,12 +37,20 @@ void for_each_product(const ConvolutionShape& s, Visit visit) {
               }
 }
 
+/// Adds a product to a sum, as HostResources says.
+double plus(double sum, float a, float b, bool float_chains) {
+  sum += static_cast<double>(a) * static_cast<double>(b);
+  return float_chains ? static_cast<double>(static_cast<float>(sum)) : sum;
+}
+
 /// Sums that end in float.
 class Sums {
  public:
-  explicit Sums(std::int64_t size) : values_(static_cast<std::size_t>(size)) {}
+  explicit Sums(std::int64_t size)
+      : values_(static_cast<std::size_t>(size)), float_chains_(host_resources().float_chains) {}
   void add(std::int64_t i, float a, float b) {
-    values_[static_cast<std::size_t>(i)] += static_cast<double>(a) * b;
+    double& value = values_[static_cast<std::size_t>(i)];
+    value = plus(value, a, b, float_chains_);
   }
   void write(float* to) const {
     for (const double value : values_) *to++ = static_cast<float>(value);
@@ -50,6 +58,7 @@ class Sums {
 
  private:
   std::vector<double> values_;
+  bool float_chains_;
 };
 
 }  // namespace
@@ -74,10 +83,9 @@ void Product::multiply(const float* a, const float* b, float* d, bool add) {
           float& result = d[n * s.d_stride + row + column * s.rows];
           double sum = add ? static_cast<double>(result) : 0;
           for (std::int64_t i = 0; i < s.inner; ++i)
-            sum += static_cast<double>(
-                       a[n * s.a_stride + (s.transpose_a ? i + row * s.inner : row + i * s.rows)]) *
-                   static_cast<double>(
-                       b[n * s.b_stride + (s.transpose_b ? column + i * s.columns : i + column * s.inner)]);
+            sum = plus(sum, a[n * s.a_stride + (s.transpose_a ? i + row * s.inner : row + i * s.rows)],
+                       b[n * s.b_stride + (s.transpose_b ? column + i * s.columns : i + column * s.inner)],
+                       host_resources().float_chains);
           result = static_cast<float>(sum);
         }
   });
