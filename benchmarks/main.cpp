@@ -22,6 +22,7 @@ using namespace bntrain::benchmarks;
 struct Options {
   std::vector<std::string> shapes{std::begin(kNormShapes), std::end(kNormShapes)};
   std::vector<std::string> variants;  ///< of ours; all when empty
+  std::vector<std::string> tunings;   ///< of the resident kernels, or "all"
   int samples = 25;
   bool ours_only = false;
   std::string json;
@@ -33,9 +34,15 @@ std::vector<std::string> variant_names() {
   return names;
 }
 
-/// "automatic" of "automatic (cluster)".
+/// "automatic" of "automatic (resident)".
 std::string variant_of(const NormContender& contender) {
   return contender.name().substr(0, contender.name().find(' '));
+}
+
+bool is_asked_for(const std::vector<std::string>& tunings, const NormContender& tuned) {
+  return std::ranges::any_of(tunings, [&](const std::string& tuning) {
+    return tuning == "all" || tuned.name() == "tuning " + tuning;
+  });
 }
 
 Contenders contenders(const NormCase& c, kernels::NormPass pass, const Options& options,
@@ -45,6 +52,8 @@ Contenders contenders(const NormCase& c, kernels::NormPass pass, const Options& 
     std::erase_if(all, [&](const auto& one) {
       return std::ranges::find(options.variants, variant_of(*one)) == options.variants.end();
     });
+  for (auto& tuned : tuned_contenders(c, pass, stream))
+    if (is_asked_for(options.tunings, *tuned)) all.push_back(std::move(tuned));
   if (options.ours_only) return all;
   for (auto& peer : cudnn_contenders(c, libraries)) all.push_back(std::move(peer));
   return all;
@@ -58,7 +67,8 @@ NormReport measure(const Options& options) {
   const cuda::Gpu gpu = cuda::usable_gpu();
   cuda::DeviceStream stream;
   cuda::MathLibraries libraries(stream, Precision::fp32);
-  const std::int64_t cache_bytes = kernels::device_limits(stream.kernels()).l2_bytes;
+  const kernels::DeviceLimits limits = kernels::device_limits(stream.kernels());
+  const std::int64_t cache_bytes = limits.l2_bytes;
   NormReport report{
       .device = cuda::to_string(gpu),
       .versions = "CUDA " + cuda::runtime_version() + ", cuDNN " + cuda::cudnn_version() + ", cuBLASLt " +
@@ -106,6 +116,10 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--variant", options.variants, "of bntrain's kernels, only these; cuDNN's always")
       ->check(CLI::IsMember(variant_names()));
+  app.add_option(
+      "--tuning", options.tunings,
+      "also the resident kernels with clusters of so many blocks x threads x vectors x columns, as in "
+      "16x256x9x1, in the rule's tuning, as in rule, or in all that can run");
   app.add_option("--samples", options.samples, "timings of each row, at most")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();

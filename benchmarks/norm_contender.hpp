@@ -65,4 +65,8 @@ inline constexpr kernels::NormVariant kVariants[] = {
 /// the CUDA backend launches for it, "automatic (fused)".
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream);
 
+/// "tuning rule" and, as "tuning 16x256x9x1", the resident kernels in every tuning that serves the case
+/// (tuned_norm.hpp).
+Contenders tuned_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream);
+
 }  // namespace bntrain::benchmarks

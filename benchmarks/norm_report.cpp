@@ -169,6 +169,8 @@ nlohmann::ordered_json norm_record(const NormReport& report) {
   }
   return {{"device", report.device},
           {"versions", report.versions},
+          {"multiprocessors", report.multiprocessors},
+          {"compute_capability", report.compute_capability},
           {"seed", report.seed},
           {"samples", report.options.samples},
           {"launches_a_sample", report.options.launches_a_sample},

@@ -16,6 +16,7 @@ inline constexpr double kCopyTarget = 0.75;
 
 struct NormReport {
   std::string device, versions;
+  int multiprocessors = 0, compute_capability = 0;
   std::uint64_t seed = 0;
   TimingOptions options;
   double copy_bytes_per_second = 0;  ///< measured in the same run

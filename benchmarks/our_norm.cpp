@@ -1,4 +1,5 @@
 #include "benchmarks/norm_contender.hpp"
+#include "benchmarks/tuned_norm.hpp"
 
 namespace bntrain::benchmarks {
 namespace {
@@ -72,6 +73,21 @@ class OurBlock final : public NormContender {
   cuda::DeviceArray<std::byte> workspace_;
 };
 
+class TunedNorm final : public NormContender {
+ public:
+  TunedNorm(const std::string& name, const NormCase& c, const kernels::ResidentTuning& tuning,
+            cuda::DeviceStream& stream)
+      : NormContender("tuning " + name, false), case_(c), tuning_(tuning), stream_(stream) {}
+
+  void forward(const NormBuffers& b) override { forward_tuned(case_, tuning_, b, stream_.kernels()); }
+  void backward(const NormBuffers& b) override { backward_tuned(case_, tuning_, b, stream_.kernels()); }
+
+ private:
+  NormCase case_;
+  kernels::ResidentTuning tuning_;
+  cuda::DeviceStream& stream_;
+};
+
 }  // namespace
 
 Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream) {
@@ -85,6 +101,15 @@ Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::Devic
                                           NormVariant::automatic, stream));
   for (const NormVariant variant : kVariants)
     all.push_back(std::make_unique<OurNorm>(to_string(variant), c, variant, stream));
+  return all;
+}
+
+Contenders tuned_contenders(const NormCase& c, kernels::NormPass pass, cuda::DeviceStream& stream) {
+  Contenders all;
+  const kernels::ResidentTuning rule = rule_tuning(c, pass, stream.kernels());
+  if (rule.vectors > 0) all.push_back(std::make_unique<TunedNorm>("rule", c, rule, stream));
+  for (const kernels::ResidentTuning& tuning : resident_tunings(c, pass, stream.kernels()))
+    all.push_back(std::make_unique<TunedNorm>(to_string(tuning), c, tuning, stream));
   return all;
 }
 

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "kernels/batch_norm/launch.cuh"
+#include "kernels/batch_norm/measured_tuning.hpp"
 
 namespace bntrain::kernels {
 
@@ -92,7 +93,9 @@ Placement place_persistent(const IterationSpace& space, const Footprint& f, cons
 /// Resident where a cluster holds a channel, else plain.
 Choice choose_resident(NormPass pass, const NormShape& shape, const Stream& stream) {
   Choice choice{.variant = NormVariant::resident, .resident = resident_space(shape, simt::Vec<float>::kSize)};
-  choice.tuning = resident_tuning(choice.resident, device_limits(stream));
+  const DeviceLimits device = device_limits(stream);
+  choice.tuning = measured_tuning(pass, shape, device);
+  if (choice.tuning.vectors == 0) choice.tuning = resident_tuning(choice.resident, device);
   if (choice.tuning.vectors == 0) return {};
   choice.resident = tuned(choice.resident, choice.tuning);
   const auto fits = pass == NormPass::forward ? resident_forward_fits : resident_backward_fits;

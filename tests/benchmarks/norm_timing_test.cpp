@@ -7,6 +7,8 @@
 #include <limits>
 #include <set>
 
+#include "benchmarks/tuned_norm.hpp"
+#include "kernels/batch_norm/measured_tuning.hpp"
 #include "support/reference.hpp"
 
 namespace bntrain::benchmarks {
@@ -40,6 +42,25 @@ TEST_F(NormTiming, EveryVariantThatServesTheShapeIsRightAndTimed) {
         EXPECT_LT(row.error, 1e-6) << row.contender;
         EXPECT_GT(row.seconds.median, 0);
       }
+    }
+}
+
+TEST_F(NormTiming, EveryTuningOfTheResidentKernelsIsRight) {
+  for (const NormCase& c : {NormCase{6, 3, 4, 8}, NormCase{70, 12, 1, 1}})
+    for (const NormPass pass : kPasses) {
+      const TimingOptions options{.samples = 1, .launches_a_sample = 1, .cache_bytes = 1};
+      const std::vector<NormRow> rows =
+          time_norm(c, pass, 7, tuned_contenders(c, pass, stream), options, stream);
+      ASSERT_GT(rows.size(), 8u);
+      EXPECT_EQ(rows[0].contender, "tuning rule");
+      std::set<std::string> names;
+      for (const NormRow& row : rows) {
+        names.insert(row.contender);
+        EXPECT_TRUE(row.timed()) << row.contender << ": " << row.refusal;
+        EXPECT_LT(row.error, 1e-6) << row.contender;
+      }
+      EXPECT_EQ(names.size(), rows.size());
+      EXPECT_EQ(names.count("tuning " + to_string(rule_tuning(c, pass, stream.kernels()))), 1u);
     }
 }
 
@@ -207,6 +228,28 @@ TEST_P(NormTimingOfProbes, EverySetIsUsedEquallyOften) {
 
 INSTANTIATE_TEST_SUITE_P(Passes, NormTimingOfProbes, testing::ValuesIn(kPasses),
                          [](const auto& instance) { return std::string(to_string(instance.param)); });
+
+TEST(MeasuredTuning, IsFoundByCardShapeAndPass) {
+  using kernels::NormShape;
+  const kernels::ResidentTuning tuning{5, 320, 4, 1};
+  const std::initializer_list<kernels::MeasuredTuning> table{
+      {132, 90, {256, 50, 100, Layout::channels_first}, NormPass::forward, tuning},
+      {132, 90, {256, 128, 1, Layout::channels_first}, NormPass::backward, tuning}};
+  const kernels::DeviceLimits card{.multiprocessors = 132, .compute_capability = 90},
+      older{.multiprocessors = 132, .compute_capability = 80},
+      smaller{.multiprocessors = 114, .compute_capability = 90};
+  const auto finds = [&](NormPass pass, const NormShape& shape, const kernels::DeviceLimits& device) {
+    return kernels::measured_tuning(pass, shape, device, table) == tuning;
+  };
+  const NormShape shape{256, 50, 100, Layout::channels_first};
+  EXPECT_TRUE(finds(NormPass::forward, shape, card));
+  EXPECT_FALSE(finds(NormPass::backward, shape, card));
+  EXPECT_FALSE(finds(NormPass::forward, shape, older));
+  EXPECT_FALSE(finds(NormPass::forward, shape, smaller));
+  EXPECT_FALSE(finds(NormPass::forward, {256, 50, 100, Layout::channels_last}, card));
+  EXPECT_FALSE(finds(NormPass::forward, {255, 50, 100, Layout::channels_first}, card));
+  EXPECT_TRUE(finds(NormPass::backward, {256, 128, 1, Layout::channels_last}, card)) << "one layout";
+}
 
 TEST(TimeLaunches, DividesTheTimeOfASampleByItsLaunches) {
   cuda::DeviceStream stream;
