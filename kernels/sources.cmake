@@ -3,8 +3,6 @@ set(kernel_sources
   batch_norm/backward.cu
   batch_norm/forward.cu
   batch_norm/naive.cu
-  batch_norm/on_chip_backward.cu
-  batch_norm/on_chip_forward.cu
   batch_norm/relu_maxpool_backward.cu
   batch_norm/relu_maxpool_forward.cu
   batch_norm/resident.cu
