@@ -7,8 +7,6 @@ set(kernel_sources
   batch_norm/maxpool_inference.cu
   batch_norm/maxpool_resident_backward.cu
   batch_norm/naive.cu
-  batch_norm/on_chip_backward.cu
-  batch_norm/on_chip_forward.cu
   batch_norm/resident.cu
   batch_norm/resident_backward.cu
   batch_norm/resident_forward.cu

@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <numeric>
 
 namespace bntrain::kernels::streamed {
 namespace {
 
-constexpr std::int64_t kMostVectors = std::int64_t{1} << 31;  // Divisor, 32-bit offsets
+constexpr std::int64_t kMostVectors = std::int64_t{1} << 31;  // FastDivision, 32-bit offsets
 constexpr int kWarps = Tuning::kThreads / simt::kWarpSize;
 constexpr int kPair = 2 * sizeof(double);
 
@@ -64,7 +65,7 @@ Strips make_strips(const Vectors& v, const NormShape& shape, int columns) {
     strips.strip_channels = 1;
     strips.rows = static_cast<std::uint32_t>(v.values / v.width);
     strips.row_step = 1;
-    strips.plane = Divisor(plane);
+    strips.plane = fast_division(plane);
     strips.plane_skip = plane * static_cast<std::uint32_t>(v.channels - 1);
     strips.strip_step = plane;
     strips.origin_step = static_cast<std::uint32_t>(row);
@@ -73,7 +74,27 @@ Strips make_strips(const Vectors& v, const NormShape& shape, int columns) {
   return strips;
 }
 
-/// The kernel of `slots` slots, if the device can hold it.
+/// How many teams share the strips. in_registers, on_chip: blocks that keep a strip in their registers, and
+/// in registers and ring.
+int teams(int strips, std::int64_t blocks, std::int64_t in_registers, std::int64_t on_chip) {
+  // As many as leave the ring free to run ahead, so that exchanges are hidden; of these the number that
+  // leaves the fewest teams idle at the end.
+  int best = 1;
+  std::int64_t fewest = std::numeric_limits<std::int64_t>::max();
+  const std::int64_t most = std::min<std::int64_t>({strips, blocks / in_registers, Tuning::kMaxTeams});
+  for (int count = 2; count <= most; ++count) {
+    const std::int64_t slots = divided_up(strips, count) * count;
+    if (slots > fewest) continue;
+    fewest = slots;
+    best = count;
+  }
+  if (best > 1) return best;
+  // Two, where half of the blocks still keep half of a strip: 606 to 500 us for 256x64x112x112, measured on
+  // an H200. With less kept, what is read twice no longer comes from the L2 cache.
+  return (strips % 2 == 0 || strips > 8) && blocks > 1 && blocks / 2 * 2 >= on_chip ? 2 : 1;
+}
+
+/// The kernel with the instance's slots, if the device can hold it.
 Placement place_strips(const Kernels& kernels, const Vectors& v, const NormShape& shape, int columns,
                        int instance, const Stream& stream) {
   const int slots = instance == 0 ? Tuning::kSlots : Tuning::kFewSlots;
@@ -92,25 +113,22 @@ Placement place_strips(const Kernels& kernels, const Vectors& v, const NormShape
                                       carved(std::int64_t{strips.strip_channels} * kernels.constants_bytes) +
                                       carved(std::int64_t{strips.strip_channels} * 4)};
   const void* kernel = kernels.by_kernel[static_cast<int>(placement.kernel)][instance];
-  const std::int64_t tiles = divided_up(strips.rows, Tuning::kThreads / columns);
   const std::int64_t blocks =
-      std::min<std::int64_t>({co_resident_blocks(kernel, placement.config, stream), Tuning::kMaxBlocks,
-                              tiles * std::min(strips.strips, 2)});
+      std::min<std::int64_t>(co_resident_blocks(kernel, placement.config, stream), Tuning::kMaxBlocks);
   if (blocks == 0) return placement;
-
-  // Two teams, where half of the blocks still keep half of a strip, so that one can stream while the other
-  // exchanges: 606 to 500 us for 256x64x112x112, measured on an H200. With less kept, what is read twice no
-  // longer comes from the L2 cache.
+  // Of the bytes in a row's columns some may belong to no channel.
   const std::int64_t row_vectors = v.last ? std::min<std::int64_t>(columns, v.channels / v.width) : 1;
+  const std::int64_t batch_bytes = kSlotBytes * row_vectors / columns;
+  const std::int64_t kept = Tuning::kept(v.last ? v.width : 1), held = slots - Tuning::kAhead;
   const std::int64_t strip_bytes = strips.rows * row_vectors * simt::kVecBytes * kernels.inputs;
-  const std::int64_t block_bytes = (Tuning::kept(v.last ? v.width : 1) + slots - Tuning::kAhead) * kSlotBytes;
-  const bool even = strips.strips % 2 == 0 || strips.strips > 8;
-  if (strips.strips > 1 && even && blocks > 1 && 2 * (blocks / 2 * block_bytes) >= strip_bytes)
-    strips.teams = 2;
+  strips.teams = teams(strips.strips, blocks, divided_up(strip_bytes, kept * batch_bytes),
+                       divided_up(strip_bytes, (kept + held) * batch_bytes));
+  const std::int64_t tiles = divided_up(strips.rows, Tuning::kThreads / columns);
   placement.config.grid = std::min(blocks, tiles * strips.teams);
   const std::int64_t team_blocks = divided_up(placement.config.grid, strips.teams);
   placement.messages = strips.teams * Exchange::messages(strips.strip_channels, team_blocks);
-  placement.kept_bytes = std::min(strip_bytes, placement.config.grid / strips.teams * block_bytes);
+  placement.kept_bytes =
+      std::min(strip_bytes, placement.config.grid / strips.teams * (kept + held) * batch_bytes);
   // Half of the L2 cache for what is read again, the other for what is written and for what comes next.
   strips.cached = static_cast<int>(std::min<std::int64_t>(
       device_limits(stream).l2_bytes / 2 / (kSlotBytes * placement.config.grid), 1 << 20));
@@ -153,9 +171,8 @@ Placement place_whole(const Kernels& kernels, const Vectors& v, int instance, co
   return placement;
 }
 
-}  // namespace
-
-Placement place(const Kernels& kernels, const NormShape& shape, const Stream& stream) {
+/// The placement where the stream does not limit the blocks.
+Placement place_uncapped(const Kernels& kernels, const NormShape& shape, const Stream& stream) {
   const Vectors v(shape, kernels.value_bytes);
   if (v.fit_whole())
     for (const int instance : {0, 1}) {
@@ -175,7 +192,7 @@ Placement place(const Kernels& kernels, const NormShape& shape, const Stream& st
     if (narrow_placement.config.grid == 0) continue;
     if (wide > narrow && wide * v.width <= Tuning::kMaxStripChannels) {
       const Placement placement = place_strips(kernels, v, shape, wide, instance, stream);
-      if (placement.config.grid > 0 && (placement.strips.teams == 2 || placement.strips.strips == 1))
+      if (placement.config.grid > 0 && (placement.strips.teams > 1 || placement.strips.strips == 1))
         return placement;
     }
     return narrow_placement;
@@ -183,14 +200,21 @@ Placement place(const Kernels& kernels, const NormShape& shape, const Stream& st
   return {};
 }
 
+}  // namespace
+
+Placement place(const Kernels& kernels, const NormShape& shape, const Stream& stream) {
+  const Placement placement = place_uncapped(kernels, shape, {stream.handle});
+  return stream.max_blocks > 0 && placement.config.grid > stream.max_blocks ? Placement{} : placement;
+}
+
 std::int64_t workspace(const NormShape& shape, int value_bytes) {
   const Vectors v(shape, value_bytes);
   if (!v.fit_whole() && !v.fit_strips(shape)) return 0;
-  // No kernel takes more blocks: a tile has at least 160 vectors, and there are up to two teams.
-  const std::int64_t blocks = std::min<std::int64_t>(Tuning::kMaxBlocks, v.total / 64 + 2);
+  const std::int64_t blocks = std::min<std::int64_t>(Tuning::kMaxBlocks, v.total);
+  const std::int64_t teams = std::min<std::int64_t>(Tuning::kMaxTeams, blocks);
   const std::int64_t channels = v.last ? std::min<std::int64_t>(v.channels, Tuning::kMaxStripChannels) : 1;
-  // Two teams of half of the blocks, rounded up, with messages as Exchange counts them.
-  const std::int64_t messages = v.last ? channels * (blocks + 3) : 2 * (blocks + 1);
+  // The blocks of a team, rounded up, as Exchange counts their messages; one more for totals.
+  const std::int64_t messages = v.last ? channels * (blocks + 2 * teams) : 2 * (blocks + teams);
   return messages * static_cast<std::int64_t>(sizeof(Message));
 }
 

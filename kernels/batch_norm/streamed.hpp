@@ -7,12 +7,13 @@
 //   strips   strip after strip streams through a ring in shared memory; what registers and ring keep is not
 //            read again (streamed_strips.cuh)
 //
-// How the sums are divided depends on the number of blocks, and so on the device and Stream::max_blocks, but
-// on nothing else: the bits repeat.
+// How the sums are divided depends on the number of blocks, which the shape and the device alone decide: so
+// the bits repeat. A stream that allows fewer blocks is not served.
 #pragma once
 
 #include "kernels/batch_norm/batch_norm.hpp"
 #include "kernels/batch_norm/exchange.cuh"
+#include "kernels/batch_norm/resident.hpp"
 #include "kernels/simt/launch.hpp"
 
 namespace bntrain::kernels::streamed {
@@ -20,6 +21,7 @@ namespace bntrain::kernels::streamed {
 /// All that can be tuned.
 struct Tuning {
   static constexpr int kMaxBlocks = 256;  ///< of a grid, by which the workspace is sized
+  static constexpr int kMaxTeams = 32;
 
   // Strips. 256 threads of 255 registers keep twice as much as 512 of 128. Measured on an H200.
   static constexpr int kThreads = 256;
@@ -40,23 +42,6 @@ struct Tuning {
   }
 };
 
-/// n / divisor for n < 2^31 by a multiplication.
-class Divisor {
- public:
-  Divisor() = default;
-  explicit Divisor(std::uint32_t by) {
-    while ((std::uint64_t{1} << shift_) < by) ++shift_;
-    factor_ = static_cast<std::uint32_t>((((std::uint64_t{1} << shift_) - by) << 32) / by + 1);
-  }
-  SIMT_HOST_DEVICE std::uint32_t quotient(std::uint32_t n) const {
-    const auto high = static_cast<std::uint32_t>(std::uint64_t{n} * factor_ >> 32);
-    return (high + n) >> shift_;
-  }
-
- private:
-  std::uint32_t factor_ = 1, shift_ = 0;
-};
-
 /// Strips of channels and how teams of blocks share them. A row is what is adjacent in one: the vectors of
 /// some channels (channels last), or one vector (channels first). Offsets are counted in vectors.
 struct Strips {
@@ -69,7 +54,7 @@ struct Strips {
   std::uint32_t plane_skip = 0;   ///< from the end of a channel's plane to its next plane (channels first)
   std::uint32_t strip_step = 0;   ///< from strip to strip
   std::uint32_t origin_step = 0;  ///< elements from a channel's first value to the next channel's
-  Divisor plane;                  ///< rows of a plane (channels first)
+  FastDivision plane;             ///< rows of a plane (channels first)
 };
 
 /// A channels-last tensor as a whole, as a flat array of vectors. A period is the vectors after which

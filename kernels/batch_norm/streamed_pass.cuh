@@ -16,7 +16,8 @@
 
 #include <cfloat>
 
-#include "kernels/batch_norm/statistics_output.cuh"
+#include "kernels/batch_norm/gradients.cuh"
+#include "kernels/batch_norm/moments.cuh"
 
 namespace bntrain::kernels::streamed {
 
@@ -60,11 +61,7 @@ struct ForwardPass : ForwardArguments<T> {
   static constexpr const char* kName = "batch_norm_forward_streamed";
   static constexpr int kWidth = simt::Vec<T>::kSize, kChannels = kVectorChannels, kInputs = 1;
 
-  /// An inv_std of 0 has scale and mean 0, so that infinite differences do not matter.
-  struct Constants {
-    Mean mean;
-    float scale, offset;
-  };
+  using Constants = Normalizer;
   struct Prepared {
     float gamma, beta;
   };
@@ -77,12 +74,11 @@ struct ForwardPass : ForwardArguments<T> {
   /// total: of x - origin and its square. write: whether the statistics are stored.
   SIMT_DEVICE Constants finish(std::int64_t channel, const Prepared& prepared, simt::Pair<double> total,
                                float origin, bool write) const {
-    const double shift = total.first * this->inverse_count;
-    const double m2 = total.second - total.first * shift;  // rounding may make it negative; NaN stays
-    const simt::Moments<double> moments{this->count, static_cast<double>(origin) + shift, m2 < 0 ? 0 : m2};
-    if (write) this->output.write(channel, moments);
-    const float inv_std = inv_std_of(moments.m2 * this->inverse_count, this->output.options.eps);
-    return {inv_std == 0 ? Mean{0, 0} : split_mean(moments.mean), prepared.gamma * inv_std, prepared.beta};
+    const ChannelStatistics statistics =
+        statistics_about(static_cast<double>(origin), total, this->inverse_count);
+    if (write) this->output.write(channel, this->count, statistics);
+    return normalizer(split_mean(statistics.mean), inv_std_of(statistics.var, this->output.options.eps),
+                      prepared.gamma, prepared.beta);
   }
 
   class Thread {
@@ -186,18 +182,8 @@ struct BackwardPass : BackwardArguments<T> {
   static constexpr const char* kName = "batch_norm_backward_streamed";
   static constexpr int kWidth = simt::Vec<T>::kSize, kChannels = kVectorChannels, kInputs = 2;
 
-  /// What x is standardized with; an inv_std of 0 has mean 0, so that infinite differences do not matter.
-  struct Standardizer {
-    Mean mean;
-    float inv_std;
-
-    SIMT_DEVICE float operator()(float x) const { return mean.deviation(x) * inv_std; }
-  };
-  /// All 0 where inv_std is 0. The standardizer again, so that threads need not keep theirs meanwhile.
-  struct Constants {
-    Standardizer standardizer;
-    float dbeta_mean, dgamma_mean, scale;
-  };
+  /// With the standardizer again, so that threads need not keep theirs meanwhile.
+  using Constants = InputGradient;
   struct Prepared {
     Standardizer standardizer;
     float gamma;
@@ -206,11 +192,10 @@ struct BackwardPass : BackwardArguments<T> {
   SIMT_DEVICE const T* input(int i) const { return i == 0 ? this->x : this->dy; }
   SIMT_DEVICE T* result() const { return this->dx; }
   SIMT_DEVICE Prepared prepare(std::int64_t channel) const {
-    return {standardizer(channel), this->gamma[channel]};
+    return {standardizer_of(channel), this->gamma[channel]};
   }
-  SIMT_DEVICE Standardizer standardizer(std::int64_t channel) const {
-    const float scale = this->inv_std[channel];
-    return {scale == 0 ? Mean{0, 0} : this->means.at(channel), scale};
+  SIMT_DEVICE Standardizer standardizer_of(std::int64_t channel) const {
+    return standardizer(this->means.at(channel), this->inv_std[channel]);
   }
   SIMT_DEVICE Constants finish(std::int64_t channel, const Prepared& prepared, simt::Pair<double> total,
                                float, bool write) const {
@@ -218,9 +203,8 @@ struct BackwardPass : BackwardArguments<T> {
       this->dbeta[channel] = to_float(total.first);
       this->dgamma[channel] = to_float(total.second);
     }
-    if (prepared.standardizer.inv_std == 0) return {};
-    return {prepared.standardizer, to_float(total.first * this->inverse_count),
-            to_float(total.second * this->inverse_count), prepared.gamma * prepared.standardizer.inv_std};
+    return {prepared.standardizer, prepared.gamma * prepared.standardizer.inv_std,
+            to_float(total.first * this->inverse_count), to_float(total.second * this->inverse_count)};
   }
 
   class Thread {
@@ -229,7 +213,7 @@ struct BackwardPass : BackwardArguments<T> {
     template <typename ChannelOf>
     SIMT_DEVICE Thread(const BackwardPass& pass, const ChannelOf& channel_of) {
       SIMT_UNROLL
-      for (int k = 0; k < kChannels; ++k) standardizers_[k] = pass.standardizer(channel_of(k));
+      for (int k = 0; k < kChannels; ++k) standardizers_[k] = pass.standardizer_of(channel_of(k));
     }
 
     SIMT_DEVICE void add(const Bits (&inputs)[2]) {
@@ -257,13 +241,9 @@ struct BackwardPass : BackwardArguments<T> {
     SIMT_DEVICE simt::Vec<T> apply(const Bits (&inputs)[2]) const {
       simt::Vec<T> result;
       SIMT_UNROLL
-      for (int lane = 0; lane < kWidth; ++lane) {
-        const Constants& c = constants_[lane % kChannels];
-        const float xhat = c.standardizer(lane_of<T>(inputs[0], lane));
-        // With one value per channel dy - dbeta_mean is exactly 0.
-        result.lane[lane] =
-            static_cast<T>((lane_of<T>(inputs[1], lane) - c.dbeta_mean - xhat * c.dgamma_mean) * c.scale);
-      }
+      for (int lane = 0; lane < kWidth; ++lane)
+        result.lane[lane] = static_cast<T>(
+            constants_[lane % kChannels](lane_of<T>(inputs[0], lane), lane_of<T>(inputs[1], lane)));
       return result;
     }
 

@@ -11,6 +11,7 @@
 // does not is read again in part, from the L2 cache as far as that holds it.
 #pragma once
 
+#include "kernels/batch_norm/resident.cuh"
 #include "kernels/batch_norm/streamed.hpp"
 #include "kernels/batch_norm/streamed_pass.cuh"
 
@@ -55,7 +56,7 @@ struct Tiles {
   template <bool kPlanes>
   SIMT_DEVICE std::uint32_t at(const Strips& strips, int tile, int strip) const {
     std::uint32_t vector = first + static_cast<std::uint32_t>(tile) * step;
-    if constexpr (kPlanes) vector += strips.plane.quotient(vector) * strips.plane_skip;
+    if constexpr (kPlanes) vector += divide(vector, strips.plane) * strips.plane_skip;
     return vector + static_cast<std::uint32_t>(strip) * strips.strip_step;
   }
 };

@@ -92,7 +92,7 @@ constexpr std::uint64_t kGarbageBits = 0xc0ff'ee00'0000'0001;
 
 template <typename T>
 Outputs run_streamed(const NormCase& c, Layout layout, const simt_host::Settings& settings,
-                     bool in_place = false, int max_blocks = 0) {
+                     bool in_place = false) {
   const NormShape shape = kernel_shape(c, layout);
   Executor executor(settings);
   const auto turned = [&](const Floats& tensor) {
@@ -109,7 +109,7 @@ Outputs run_streamed(const NormCase& c, Layout layout, const simt_host::Settings
   Workspace workspace(shape, sizeof(T), kGarbageBits);
   Outputs out;
 
-  const kernels::Stream stream = executor.stream(max_blocks);
+  const kernels::Stream stream = executor.stream();
   out.forward_placement =
       kernels::streamed::place(kernels::streamed::kernels<ForwardPass, T>(), shape, stream);
   out.backward_placement =
@@ -178,24 +178,25 @@ constexpr auto kFirst = Layout::channels_first, kLast = Layout::channels_last;
 
 /// A block keeps 34 batches of 512 vectors forward, 18 where shared memory is little; half of it backward.
 const Served kServed[] = {
-    // Channels first: a part of a tile; all on chip; one team, as there is one block; two teams, a strip more
-    // for
-    // one of them; strips that are read twice in part; a single channel; planes of one vector.
+    // Channels first: a part of a tile; more strips than teams; two teams that need the ring to hold a strip;
+    // one
+    // team, as there is one block; more strips than teams again; strips that are read twice in part; a single
+    // channel; planes of one vector.
     {{1, 2, 4}, kFirst, 3, false, Kernel::strips_first, 2},
-    {{3, 5, 64}, kFirst, 3, false, Kernel::strips_first, 1},
-    {{3, 4, 64}, kFirst, 3, false, Kernel::strips_first, 2},
+    {{3, 5, 64}, kFirst, 3, false, Kernel::strips_first, 3},
+    {{20, 2, 2048}, kFirst, 2, false, Kernel::strips_first, 2},
     {{7, 2, 2052}, kFirst, 1, false, Kernel::strips_first, 1},
-    {{5, 9, 516}, kFirst, 4, false, Kernel::strips_first, 2},
+    {{5, 9, 516}, kFirst, 4, false, Kernel::strips_first, 3},
     {{37, 2, 2500}, kFirst, 2, true, Kernel::strips_first, 1},
     {{40, 1, 4096}, kFirst, 2, false, Kernel::strips_first, 1},
-    {{1025, 3, 4}, kFirst, 3, true, Kernel::strips_first, 1},
+    {{1025, 3, 4}, kFirst, 3, true, Kernel::strips_first, 3},
     // Channels last in strips: too large to be held as a whole; of one strip that is no power of two wide; of
     // strips of 32 channels and of 64, by one and two teams; read twice in part; more than 128 channels.
     {{40, 8, 400}, kLast, 1, false, Kernel::strips_last, 1},
     {{60, 20, 130}, kLast, 2, true, Kernel::strips_last, 1},
     {{3, 64, 500}, kLast, 2, true, Kernel::strips_last, 1},
-    {{2, 192, 61}, kLast, 4, false, Kernel::strips_last, 2},
-    {{3, 160, 23}, kLast, 3, false, Kernel::strips_last, 1},
+    {{2, 192, 61}, kLast, 4, false, Kernel::strips_last, 3},
+    {{3, 160, 23}, kLast, 3, false, Kernel::strips_last, 3},
     {{257, 256, 1}, kFirst, 3, false, Kernel::strips_last, 2},
     {{2, 128, 700}, kLast, 1, true, Kernel::strips_last, 1},
     // As a whole: all kinds of periods, few vectors and many, threads without work.
@@ -345,15 +346,20 @@ TEST(NormStreamed, Bfloat16) {
   }
 }
 
-TEST(NormStreamed, BlocksAreLimited) {
-  for (const Served& s : few_served())
-    for (const int blocks : {1, 2, 3}) {
-      const NormCase c = make_case(s.shape);
-      const Outputs out =
-          run_streamed<float>(c, s.layout, device(s.multiprocessors, s.little), false, blocks);
-      EXPECT_LE(out.forward_placement.config.grid, blocks);
-      expect_right(c, out);
+TEST(NormStreamed, AStreamThatAllowsFewerBlocksIsNotServed) {
+  for (const Served& s : few_served()) {
+    const auto grid = [&](int blocks) {
+      Executor executor(device(s.multiprocessors, s.little));
+      const NormShape shape{s.shape.batch, s.shape.channels, s.shape.spatial, s.layout};
+      return place(kernels::streamed::kernels<ForwardPass, float>(), shape, executor.stream(blocks))
+          .config.grid;
+    };
+    const std::int64_t all = grid(0);
+    EXPECT_EQ(grid(static_cast<int>(all)), all);
+    if (all > 1) {
+      EXPECT_EQ(grid(static_cast<int>(all) - 1), 0);
     }
+  }
 }
 
 TEST(NormStreamed, ReadsTensorsOnceWhereAStripFitsOnChip) {
@@ -410,6 +416,8 @@ TEST(NormStreamed, TakesTheMeasuredGeometry) {
   EXPECT_EQ(placed<BackwardPass>(first_block), "whole 128 x 640 x 9");
   EXPECT_EQ(placed<ForwardPass>(second_block), "whole 128 x 512 x 5");
   EXPECT_EQ(placed<BackwardPass>(second_block), "whole 128 x 512 x 5");
+  EXPECT_EQ(placed<ForwardPass>({128, 256, 3136, kFirst}), "strips of 1, 132 blocks, 8 teams");
+  EXPECT_EQ(placed<BackwardPass>({128, 256, 3136, kFirst}), "strips of 1, 132 blocks, 4 teams");
   EXPECT_EQ(placed<ForwardPass>(large), "strips of 32, 132 blocks, 1 team");
   EXPECT_EQ(placed<BackwardPass>(large), "strips of 32, 132 blocks, 1 team");
   EXPECT_EQ(placed<ForwardPass>(rows), "strips of 64, 132 blocks, 2 teams");
@@ -427,18 +435,6 @@ TEST(NormStreamed, WhatItCannotServe) {
   EXPECT_EQ(placed<ForwardPass>({256, 64, 12544, kFirst}, {40, 75, 64 * kKilo, 4 * kKilo * kKilo}), "none")
       << "a ring larger than shared memory";
   EXPECT_EQ(kernels::streamed::workspace({5, 3, 7, kFirst}, 4), 0);
-}
-
-TEST(NormStreamed, DividesByMultiplication) {
-  for (std::uint32_t divisor = 1; divisor < 70000; divisor += divisor < 300 ? 1 : 977) {
-    const kernels::streamed::Divisor by(divisor);
-    for (const std::uint32_t n :
-         {0u, 1u, divisor - 1, divisor, divisor + 1, 3 * divisor - 1, 12345678u,
-          0x7fff'ffffu / divisor * divisor, 0x7fff'ffffu / divisor * divisor - 1, 0x7fff'ffffu})
-      if (n < 0x8000'0000u) {
-        ASSERT_EQ(by.quotient(n), n / divisor) << n << " / " << divisor;
-      }
-  }
 }
 
 }  // namespace
