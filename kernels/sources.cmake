@@ -3,8 +3,6 @@ set(kernel_sources
   batch_norm/backward.cu
   batch_norm/forward.cu
   batch_norm/naive.cu
-  batch_norm/on_chip_backward.cu
-  batch_norm/on_chip_forward.cu
   batch_norm/relu_maxpool_backward.cu
   batch_norm/relu_maxpool_forward.cu
   batch_norm/resident.cu
@@ -12,6 +10,9 @@ set(kernel_sources
   batch_norm/resident_forward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
+  batch_norm/streamed.cu
+  batch_norm/streamed_backward.cu
+  batch_norm/streamed_forward.cu
   batch_norm/variant.cu
   elementwise/activation.cu
   elementwise/average_pool.cu

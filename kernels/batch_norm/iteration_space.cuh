@@ -50,7 +50,6 @@ struct IterationSpace {
   std::int64_t channels, vectors;        ///< vectors per channel
   std::int64_t row_vectors, row_stride;  ///< vectors per row; elements from row to row
   std::int64_t channel_stride;           ///< elements from channel to channel
-  std::int64_t first_group = 0;          ///< of an iteration over some of the groups
   std::int64_t groups, chunks, chunk_vectors;
   std::int64_t step_rows, step_columns;  ///< what advances a thread by block_rows() vectors
   int block_columns;
@@ -61,12 +60,6 @@ struct IterationSpace {
   SIMT_HOST_DEVICE std::int64_t items() const { return groups * chunks; }
   SIMT_HOST_DEVICE int block_rows() const { return NormTuning::kThreads / block_columns; }
   SIMT_HOST_DEVICE int group_channels() const { return block_columns * vector_channels; }
-  /// The channels of its groups: [first, end).
-  SIMT_HOST_DEVICE std::int64_t first_channel() const { return first_group * group_channels(); }
-  SIMT_HOST_DEVICE std::int64_t end_channel() const {
-    const std::int64_t end = (first_group + groups) * group_channels();
-    return end < channels ? end : channels;
-  }
 };
 
 /// The block columns of the groups of a channels-last tensor: wide groups make good use of cache lines,
@@ -142,7 +135,7 @@ struct Chunk {
     end = begin + space.chunk_vectors < space.vectors ? begin + space.chunk_vectors : space.vectors;
   }
   SIMT_DEVICE Chunk(const IterationSpace& space, std::int64_t item)
-      : Chunk(space, item / space.groups, space.first_group + item % space.groups) {}
+      : Chunk(space, item / space.groups, item % space.groups) {}
   /// Values per channel.
   SIMT_DEVICE std::int64_t count() const { return (end - begin) * (kWidth / kChannels); }
   /// The channel whose sums column_sums() gives to this thread, -1 if none.

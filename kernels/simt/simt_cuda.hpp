@@ -72,6 +72,15 @@ SIMT_DEVICE void part_sync(int id, int threads) {
 SIMT_DEVICE void grid_sync() {
   cooperative_groups::this_grid().sync();
 }
+/// grid_sync() in two halves, between which a thread may do other work: grid_wait(grid_arrive()). Each half
+/// is a barrier of the block too.
+using GridArrival = cooperative_groups::grid_group::arrival_token;
+SIMT_DEVICE GridArrival grid_arrive() {
+  return cooperative_groups::this_grid().barrier_arrive();
+}
+SIMT_DEVICE void grid_wait(GridArrival arrival) {
+  cooperative_groups::this_grid().barrier_wait(static_cast<GridArrival&&>(arrival));
+}
 SIMT_DEVICE void thread_fence() {
   __threadfence();
 }
@@ -290,8 +299,9 @@ SIMT_DEVICE void copies_commit() {
 /// Waits for all groups of this thread but the `pending` youngest.
 template <int pending>
 SIMT_DEVICE void copies_wait() {
-  static_assert(pending >= 0 && pending <= 8);
-  __pipeline_wait_prior(pending);
+  static_assert(pending >= 0);
+  // __pipeline_wait_prior() knows no more than 8.
+  NV_IF_TARGET(NV_PROVIDES_SM_80, (asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");))
 }
 /// Waits for all copies of this thread.
 SIMT_DEVICE void copies_wait() {

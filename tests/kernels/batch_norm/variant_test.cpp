@@ -42,7 +42,8 @@ Choice chosen(NormPass pass, const NormShape& shape, const DeviceLimits& device,
 }
 
 /// "resident, 4 x 320 x 5" (blocks of a cluster, threads, vectors of a thread), for channels last with the
-/// columns, "resident, 4 x 224 x 7, 4 columns", "persistent by 132", "l2_groups of 2", "plain".
+/// columns, "resident, 4 x 224 x 7, 4 columns"; "streamed, strips of 32 channels, 132 blocks, 2 teams",
+/// "streamed as a whole, 128 x 640"; "plain".
 std::string described(NormPass pass, const NormShape& shape, const DeviceLimits& device) {
   const Choice choice = chosen(pass, shape, device);
   const std::string name = to_string(choice.variant);
@@ -51,10 +52,14 @@ std::string described(NormPass pass, const NormShape& shape, const DeviceLimits&
     case NormVariant::resident:
       return name + ", " + std::to_string(t.cluster) + " x " + std::to_string(t.threads) + " x " +
              std::to_string(t.vectors) + (t.columns > 1 ? ", " + std::to_string(t.columns) + " columns" : "");
-    case NormVariant::persistent:
-      return name + " by " + std::to_string(choice.placement.blocks());
-    case NormVariant::l2_groups:
-      return name + " of " + std::to_string(choice.groups);
+    case NormVariant::streamed: {
+      const streamed::Placement& p = choice.streamed;
+      if (p.kernel == streamed::Placement::Kernel::whole)
+        return name + " as a whole, " + std::to_string(p.config.grid) + " x " +
+               std::to_string(p.config.block);
+      return name + ", strips of " + std::to_string(p.strips.strip_channels) + ", " +
+             std::to_string(p.config.grid) + " blocks, " + std::to_string(p.strips.teams) + " teams";
+    }
     default:
       return name;
   }
@@ -135,32 +140,13 @@ TEST(NormKernelVariant, DivisionByMultiplicationIsExact) {
       EXPECT_EQ(divide(n, fast_division(divisor)), n / divisor) << n << " / " << divisor;
 }
 
-TEST(NormKernelVariant, PersistentTeamsFillTheDeviceAndHoldEveryChunk) {
-  for (const DeviceLimits& device : {kH200, kA100, kT4, kRtx4090})
-    for (const NormPass pass : {NormPass::forward, NormPass::backward})
-      for (const NormShape& shape : {images(256, 20, 24), images(128, 256, 56), images(256, 64, 112),
-                                     rows(65536, 1024), rows(4096, 1000), images(3, 7, 5)}) {
-        const IterationSpace space = norm_space<float>(shape);
-        try {
-          const on_chip::Placement p = chosen(pass, shape, device, NormVariant::persistent).placement;
-          EXPECT_LE(p.blocks(), device.multiprocessors * 8);
-          EXPECT_GE(std::int64_t{p.block_group.size} * p.block_group.chunks, space.chunks);
-          EXPECT_LT(std::int64_t{p.block_group.size - 1} * p.block_group.chunks, space.chunks)
-              << "a block without chunks";
-          EXPECT_LE(p.block_groups, space.groups);
-          EXPECT_LE(p.shared_bytes, device.shared_bytes_per_block);
-        } catch (const std::invalid_argument&) {
-        }
-      }
-}
-
 TEST(NormKernelVariant, CapsOnTheBlocksAreKept) {
   const NormShape shape = images(256, 20, 24);
   const auto capped = [&](NormVariant wanted, int cap) {
     return chosen(NormPass::forward, shape, kH200, wanted, cap);
   };
   EXPECT_EQ(capped(NormVariant::resident, 20).variant, NormVariant::resident);
-  EXPECT_LE(capped(NormVariant::persistent, 20).placement.blocks(), 20);
+  EXPECT_THROW(capped(NormVariant::streamed, 20), std::invalid_argument);
   EXPECT_EQ(capped(NormVariant::automatic, 1).variant, NormVariant::plain);
 }
 
@@ -178,8 +164,10 @@ TEST(NormKernelVariant, WhatCannotServeSaysSo) {
               HasSubstr("batch_norm: the registers of a cluster cannot"));
   EXPECT_THAT(message(images(256, 20, 24), kA100, NormVariant::resident), HasSubstr("cannot hold"))
       << "there are no clusters";
-  EXPECT_THAT(message(large, kA100, NormVariant::persistent), HasSubstr("the device cannot hold"));
-  EXPECT_THAT(message(large, kT4, NormVariant::l2_groups), HasSubstr("half the L2 cache cannot hold"));
+  EXPECT_THAT(message(large, kT4, NormVariant::streamed), HasSubstr("cannot share a channel"))
+      << "little shared memory";
+  EXPECT_THAT(message(images(256, 3, 7), kH200, NormVariant::streamed), HasSubstr("cannot share a channel"))
+      << "rows that do not consist of 16 bytes";
   EXPECT_EQ(message(large, kT4, NormVariant::plain), "");
 }
 
