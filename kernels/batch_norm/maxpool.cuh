@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include "kernels/batch_norm/mean.cuh"
+#include "kernels/batch_norm/resident.cuh"
 #include "kernels/elementwise/activation.cuh"
 #include "kernels/kernels.hpp"
 #include "kernels/simt/launch.hpp"
@@ -24,23 +25,6 @@
 namespace bntrain::kernels::maxpool {
 
 using namespace simt;
-
-/// Division by a constant as a multiplication, for numerators below 2^31. Granlund and Montgomery 1994,
-/// "Division by invariant integers using multiplication".
-struct Divisor {
-  unsigned value = 1, multiplier = 1, shift = 0;
-
-  Divisor() = default;
-  explicit Divisor(unsigned by) : value(by) {
-    while ((std::uint64_t{1} << shift) < by) ++shift;
-    multiplier =
-        static_cast<unsigned>((std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift) - by) / by + 1);
-  }
-  SIMT_HOST_DEVICE unsigned quotient(unsigned n) const {
-    const auto high = static_cast<unsigned>(static_cast<std::uint64_t>(n) * multiplier >> 32);
-    return (high + n) >> shift;
-  }
-};
 
 /// How a thread holds an item. pool: the window, 1: no pooling, 0: read from memory, of any size. vector:
 /// elements read at once; where they are more than 1, windows divide the plane.
@@ -60,7 +44,7 @@ struct Planes {
   unsigned out_height, out_width;
   unsigned size, out_size;  ///< elements of a plane
   unsigned items;           ///< of a channel
-  Divisor plane_items, row_items;
+  FastDivision plane_items, row_items;
 };
 
 /// Where an item is. Offset: unsigned where the tensor has no more elements, which takes fewer registers.
@@ -78,16 +62,16 @@ struct Place {
 
 template <typename Tile, typename Offset>
 SIMT_DEVICE Place<Tile, Offset> place_of(const Planes& p, unsigned channel, unsigned item) {
-  const unsigned image = p.plane_items.quotient(item);
-  const unsigned in_plane = item - image * p.plane_items.value;
+  const unsigned image = divide(item, p.plane_items);
+  const unsigned in_plane = item - image * p.plane_items.divisor;
   const unsigned plane = image * p.channels + channel;
   const Offset in = static_cast<Offset>(plane) * p.size;
   if constexpr (Tile::kPool == 1) {
     return {in + in_plane * Tile::kVector, in + in_plane * Tile::kVector, 1, Tile::kVector, true};
   } else {
     const unsigned pool = Tile::kPool != 0 ? Tile::kPool : p.pool;
-    const unsigned row = p.row_items.quotient(in_plane);
-    const unsigned column = in_plane - row * p.row_items.value;
+    const unsigned row = divide(in_plane, p.row_items);
+    const unsigned column = in_plane - row * p.row_items.divisor;
     const Offset out = static_cast<Offset>(plane) * p.out_size;
     const unsigned below = p.height - row * pool, right = p.width - column * pool;
     return {in + row * pool * p.width + column * pool, out + row * p.out_width + column,
@@ -294,8 +278,8 @@ template <typename Tile>
 Planes divided(Planes p, const char* kernel) {
   const unsigned columns = Tile::kPool == 1 ? p.size / Tile::kVector : (p.width + p.pool - 1) / p.pool;
   const unsigned rows = Tile::kPool == 1 ? 1 : (p.height + p.pool - 1) / p.pool;
-  p.plane_items = Divisor(rows * columns);
-  p.row_items = Divisor(columns);
+  p.plane_items = fast_division(std::int64_t{rows} * columns);
+  p.row_items = fast_division(columns);
   const std::int64_t items = static_cast<std::int64_t>(p.batch) * rows * columns;
   require(items < std::int64_t{1} << 31, kernel, "a channel has 2^31 windows or more");
   p.items = static_cast<unsigned>(items);

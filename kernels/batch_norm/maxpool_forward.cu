@@ -14,7 +14,7 @@
 #include <cfloat>
 
 #include "kernels/batch_norm/maxpool_resident.cuh"
-#include "kernels/batch_norm/statistics_output.cuh"
+#include "kernels/batch_norm/moments.cuh"
 
 namespace bntrain::kernels {
 namespace {
@@ -22,11 +22,6 @@ namespace {
 using namespace maxpool;
 
 constexpr const char* kName = "batch_norm_maxpool_forward";
-
-struct Statistics {
-  double eps, inverse_count;
-  float *mean, *var, *inv_std;
-};
 
 /// Sums of x - origin and of (x - origin)^2 over the values of this thread.
 template <typename Tile, int kItems>
@@ -84,11 +79,10 @@ SIMT_DEVICE Pair<double> wide_thread_sums(const Planes& p, const Items<Tile, kIt
 template <typename Tile, int kItems, typename Activate>
 SIMT_KERNEL(Resident<Tile, Activate>::most_threads(kItems), 1)
 forward_kernel(Planes p, unsigned first_channel, Activate activation, const float* __restrict__ x,
-               const float* __restrict__ gamma, const float* __restrict__ beta, Statistics statistics,
-               float* __restrict__ y) {
-  SIMT_SHARED(double, warps, ClusterSums::kWarpSlots);
-  SIMT_SHARED(double, blocks, ClusterSums::kBlockSlots);
-  const ClusterSums sums(warps, blocks);
+               const float* __restrict__ gamma, const float* __restrict__ beta, double inverse_count,
+               StatisticsOutput output, float* __restrict__ y) {
+  DynamicShared dynamic;
+  ChannelSums sums(dynamic);
   const Items<Tile, kItems> items(p);
   const unsigned c = first_channel + static_cast<unsigned>(block_index() / cluster_size());
   float values[kItems][Tile::kPixels];
@@ -106,17 +100,9 @@ forward_kernel(Planes p, unsigned first_channel, Activate activation, const floa
   Pair<double> sum = thread_sums(p, items, values, origin);
   if (!(sum.second <= static_cast<double>(FLT_MAX))) sum = wide_thread_sums(p, items, c, x, origin);
   sum = sums.total(sum);
-  const double mean = sum.first * statistics.inverse_count;
-  const double m2 = sum.second - sum.first * mean;
-  const double var = m2 < 0 ? 0 : m2 * statistics.inverse_count;  // rounding; NaN stays
-  const Mean center = split_mean(origin + mean);
-  const Channel channel(center, inv_std_of(var, statistics.eps), channel_gamma, channel_beta);
-  if (cluster_rank() == 0 && thread_index() == 0) {
-    statistics.mean[c] = center.high;
-    statistics.mean[p.channels + c] = center.low;
-    statistics.var[c] = to_float(var);
-    statistics.inv_std[c] = channel.inv_std;
-  }
+  const ChannelStatistics of_channel = statistics_about(origin, sum, inverse_count);
+  const Channel channel(split_mean(of_channel.mean), inv_std_of(of_channel.var, output.options.eps),
+                        channel_gamma, channel_beta);
   SIMT_UNROLL
   for (int i = 0; i < kItems; ++i) {
     if (i >= items.count) continue;
@@ -131,6 +117,7 @@ forward_kernel(Planes p, unsigned first_channel, Activate activation, const floa
     for (float& value : result) value = activation.forward(channel.apply(value));
     store_outputs(items.place(p, c, i), result, y);
   }
+  if (cluster_rank() == 0 && thread_index() == 0) output.write(c, 0, of_channel);
 }
 
 std::int64_t moment_bytes(const PoolShape& shape) {
@@ -160,13 +147,13 @@ void batch_norm_maxpool_forward(const PoolShape& shape, const Activation& activa
   bool done = false;
   with_resident_tile(planes, {x}, {y}, [&]<typename Tile>(Tile) {
     const Planes p = divided<Tile>(planes, kName);
-    const Statistics statistics{eps, 1 / (static_cast<double>(p.batch) * p.size), mean, var, inv_std};
+    const StatisticsOutput output{{.eps = eps}, p.channels, mean, var, inv_std, nullptr, nullptr};
     with_fused_activation(activation, [&]<typename Activate>(const Activate& activate) {
       if constexpr (kFits<Tile, Activate>) {
         using Sizes = Resident<Tile, Activate>;
         done = launch_resident<Sizes>(kName, p, forward_kernel<Tile, Sizes::kSmall, Activate>,
                                       forward_kernel<Tile, Sizes::kLarge, Activate>, 0, stream, activate, x,
-                                      gamma, beta, statistics, y);
+                                      gamma, beta, 1 / (static_cast<double>(p.batch) * p.size), output, y);
       }
     });
   });

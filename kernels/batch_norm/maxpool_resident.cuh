@@ -6,7 +6,6 @@
 #pragma once
 
 #include "kernels/batch_norm/maxpool.cuh"
-#include "kernels/simt/reduce.cuh"
 
 namespace bntrain::kernels::maxpool {
 
@@ -25,7 +24,7 @@ struct ResidentSize {
 /// Measured on an H200: 36 values in registers (20 of 24 x 24 and batch 256: 16 blocks of 256 threads with 9
 /// windows each) need three blocks per multiprocessor to hide the latency of the reads, 20 (50 of 10 x 10:
 /// 4 blocks of 320 threads with 5) as well.
-struct ResidentTuning {
+struct PoolTuning {
   static constexpr int kLargestCluster = 16;
   static constexpr int kFewestThreads = 128;  ///< smaller blocks are not worth a cluster
   /// Threads that have 64 and 80 (parts of windows: 128) registers each.
@@ -44,12 +43,11 @@ struct Resident {
   static constexpr int kSmall = kSingle                                               ? 8
                                 : Tile::kWhole && std::is_same_v<Activate, Rectifier> ? 20 / Tile::kPixels
                                                                                       : kLarge;
-  static constexpr int kLargeThreads =
-      Tile::kWhole ? ResidentTuning::kLargeThreads : ResidentTuning::kPartThreads;
+  static constexpr int kLargeThreads = Tile::kWhole ? PoolTuning::kLargeThreads : PoolTuning::kPartThreads;
 
   /// The most that a kernel is compiled for.
   static constexpr int most_threads(int items) {
-    return items < kLarge ? ResidentTuning::kSmallThreads : kLargeThreads;
+    return items < kLarge ? PoolTuning::kSmallThreads : kLargeThreads;
   }
 
   /// The smallest cluster of good blocks, and a larger one while there are idle multiprocessors; else the
@@ -68,11 +66,36 @@ struct Resident {
           if (threads > (good ? size.good_threads : size.most_threads) || threads * size.items > most_items)
             continue;
           const bool idle = static_cast<std::int64_t>(p.channels) * cluster < multiprocessors;
-          if (good && idle && cluster < largest && threads > ResidentTuning::kFewestThreads) break;
+          if (good && idle && cluster < largest && threads > PoolTuning::kFewestThreads) break;
           return {size.items, static_cast<int>(threads), cluster};
         }
     return {};
   }
+};
+
+/// The sums over a cluster that holds one channel.
+class ChannelSums {
+ public:
+  SIMT_DEVICE explicit ChannelSums(DynamicShared& dynamic) : sums_(one_column(), dynamic) {}
+  static constexpr std::int64_t bytes(int threads, int cluster) {
+    return carved_bytes<double>(2 * threads / kWarpSize) + carved_bytes<double>(2 * cluster);
+  }
+
+  /// In every thread.
+  SIMT_DEVICE Pair<double> total(const Pair<double>& mine) {
+    double values[] = {mine.first, mine.second};
+    sums_.add(values);
+    return sums_.total(0);
+  }
+
+ private:
+  SIMT_DEVICE static ResidentSpace one_column() {
+    ResidentSpace space{};
+    space.cluster = cluster_size();
+    space.columns = 1;
+    return space;
+  }
+  ClusterSums<2> sums_;
 };
 
 /// The tiles of which items may stay in registers. Calls use(tile), or nothing for windows that are too
@@ -95,14 +118,14 @@ void with_resident_tile(const Planes& p, std::initializer_list<const void*> pixe
 template <typename Sizes, typename Kernel, typename... Arguments>
 bool launch_resident(const char* name, const Planes& p, Kernel small, Kernel large, int item_bytes,
                      const Stream& stream, const Arguments&... arguments) {
-  const bool short_row = (p.pool == 1 ? p.size : p.width) * sizeof(float) < ResidentTuning::kShortestRow;
+  const bool short_row = (p.pool == 1 ? p.size : p.width) * sizeof(float) < PoolTuning::kShortestRow;
   const std::int64_t elements = std::int64_t{p.batch} * p.channels * p.size;
-  if (elements > UINT32_MAX || (short_row && elements > ResidentTuning::kCachedElements)) return false;
+  if (elements > UINT32_MAX || (short_row && elements > PoolTuning::kCachedElements)) return false;
   const DeviceLimits device = device_limits(stream);
-  constexpr std::int64_t kStatic = 1024;  // shared memory for the sums
+  constexpr std::int64_t kSums = ChannelSums::bytes(PoolTuning::kSmallThreads, PoolTuning::kLargestCluster);
   const std::int64_t most_items =
-      item_bytes == 0 ? INT32_MAX : (device.shared_bytes_per_block - kStatic) / item_bytes;
-  for (int largest = device.compute_capability >= 90 ? ResidentTuning::kLargestCluster : 1; largest > 0;
+      item_bytes == 0 ? INT32_MAX : (device.shared_bytes_per_block - kSums) / item_bytes;
+  for (int largest = device.compute_capability >= 90 ? PoolTuning::kLargestCluster : 1; largest > 0;
        largest /= 2) {
     const Residence r = Sizes::place(p, largest, device.multiprocessors, static_cast<int>(most_items));
     if (r.items == 0) return false;
@@ -111,7 +134,8 @@ bool launch_resident(const char* name, const Planes& p, Kernel small, Kernel lar
                         .grid = std::int64_t{r.cluster} * p.channels,
                         .block = r.threads,
                         .cluster = r.cluster,
-                        .shared_bytes = std::int64_t{r.threads} * r.items * item_bytes};
+                        .shared_bytes = std::int64_t{r.threads} * r.items * item_bytes +
+                                        ChannelSums::bytes(r.threads, r.cluster)};
     // Not every device has room for the largest clusters.
     if (r.cluster > 1 && co_resident_blocks(address(kernel), config, {stream.handle}) < r.cluster) continue;
     // A loop over channels in the kernel would keep all places of a thread in registers.
@@ -142,55 +166,6 @@ struct Items {
   SIMT_DEVICE Place<Tile, unsigned> place(const Planes& p, unsigned channel, int i) const {
     return place_of<Tile, unsigned>(p, channel, first + static_cast<unsigned>(i * block_size()));
   }
-};
-
-/// The sums over the threads of a cluster, in every thread and with the same bits.
-class ClusterSums {
- public:
-  SIMT_DEVICE ClusterSums(Shared<double> warps, Shared<double> blocks) : warps_(warps), blocks_(blocks) {
-    if (cluster_size() > 1) cluster_sync();  // all blocks run: their shared memory may be written
-  }
-
-  static constexpr int kWarpSlots = 2 * kMaxWarps, kBlockSlots = 2 * ResidentTuning::kLargestCluster;
-
-  /// Once. A warp adds `first` in its even lanes and `second` in the odd ones: one chain of shuffles, not
-  /// two.
-  SIMT_DEVICE Pair<double> total(Pair<double> value) const {
-    const int lane = lane_index(), half = lane % 2, size = cluster_size();
-    double sum = half != 0 ? value.second : value.first;
-    sum += shuffle_xor(half != 0 ? value.first : value.second, 1);
-    sum = add_halves(sum);
-    if (lane < 2) warps_[2 * warp_index() + lane] = sum;
-    block_sync();
-    if (warp_index() == 0) {
-      sum = 0;
-      for (int i = lane; i < 2 * warp_count(); i += kWarpSize) {
-        const double part = warps_[i];
-        sum += part;
-      }
-      sum = add_halves(sum);
-      const int to = lane / 2;
-      if (to < size) (size > 1 ? map_shared(blocks_, to) : blocks_)[2 * cluster_rank() + half] = sum;
-    }
-    size > 1 ? cluster_sync() : block_sync();
-    Pair<double> result{0, 0};
-    SIMT_UNROLL
-    for (int block = 0; block < ResidentTuning::kLargestCluster; ++block) {
-      if (block == size) break;
-      const double first = blocks_[2 * block], second = blocks_[2 * block + 1];
-      result = Add{}(result, Pair<double>{first, second});
-    }
-    return result;
-  }
-
- private:
-  SIMT_DEVICE static double add_halves(double sum) {
-    SIMT_UNROLL
-    for (int bits = 2; bits < kWarpSize; bits *= 2) sum += shuffle_xor(sum, bits);
-    return sum;
-  }
-
-  Shared<double> warps_, blocks_;
 };
 
 }  // namespace bntrain::kernels::maxpool

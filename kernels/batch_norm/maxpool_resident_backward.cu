@@ -63,10 +63,8 @@ SIMT_KERNEL(Resident<Tile, Activate>::most_threads(kItems), 1)
 resident_backward_kernel(Planes p, unsigned first_channel, Activate activation, const float* __restrict__ x,
                          const float* __restrict__ dy, ChannelNorm norm, double inverse_count,
                          float* __restrict__ dx, float* __restrict__ dgamma, float* __restrict__ dbeta) {
-  SIMT_SHARED(double, warps, ClusterSums::kWarpSlots);
-  SIMT_SHARED(double, blocks, ClusterSums::kBlockSlots);
   DynamicShared dynamic;
-  const ClusterSums sums(warps, blocks);
+  ChannelSums sums(dynamic);
   const Items<Tile, kItems> items(p);
   const unsigned c = first_channel + static_cast<unsigned>(block_index() / cluster_size());
   Pixels<Tile, kItems> held(dynamic);
