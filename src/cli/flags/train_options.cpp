@@ -5,14 +5,14 @@
 namespace bntrain::cli {
 namespace {
 
-const char* to_string(Device device) {
-  switch (device) {
+std::string device_text(const BackendOptions& backend) {
+  switch (backend.device) {
     case Device::automatic:
       return "auto";
     case Device::cpu:
       return "cpu";
     case Device::cuda:
-      return "cuda";
+      return backend.gpu == 0 ? "cuda" : "cuda:" + std::to_string(backend.gpu);
     case Device::check:
       return "check";
   }
@@ -53,7 +53,7 @@ Json settings_record(const TrainOptions& options) {
           {"adam-eps", config.optimizer.eps},
           {"seed", config.seed},
           {"shuffle", config.shuffle ? "on" : "none"},
-          {"device", to_string(options.backend.device)},
+          {"device", device_text(options.backend)},
           {"threads", options.backend.threads},
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
           {"precision", options.backend.precision == Precision::tf32 ? "tf32" : "fp32"},
