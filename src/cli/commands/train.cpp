@@ -2,11 +2,13 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "bntrain/backend.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
 #include "bntrain/train.hpp"
@@ -223,6 +225,11 @@ int run(const TrainOptions& options) {
   adjust_logging(options.log);
   check_run_options(options);
   check_output_files(options);
+  std::string note;
+  // A GPU takes tenths of a second to start: beside reading the images.
+  std::future<std::unique_ptr<Backend>> starting;
+  if (!options.summary)
+    starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
   const Dataset dataset = load_dataset(options.data, default_data_search());
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
@@ -230,8 +237,7 @@ int run(const TrainOptions& options) {
     return 0;
   }
 
-  std::string note;
-  const auto backend = make_backend(options.backend, note);
+  const std::unique_ptr<Backend> backend = starting.get();
   if (!note.empty()) spdlog::info("{}", note);
   std::vector<std::string> notes;
   Trainer trainer = make_trainer(options, dataset, *backend, notes);
