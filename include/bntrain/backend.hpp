@@ -46,13 +46,15 @@ enum class Precision {
 
 struct BackendOptions {
   Device device = Device::automatic;
+  int gpu = 0;  ///< with Device::cuda: which, as cuda_facts() lists them
   Precision precision = Precision::fp32;
   int threads = 0;  ///< CPU: 0 = every core that this process may use
   CpuIsa cpu_isa = CpuIsa::automatic;
 };
 
 /// The backend for these options. Throws Error(runtime) with the reason when the device cannot be had and
-/// Error(usage) when this processor lacks the instruction set. `note` receives why `automatic` took the CPU.
+/// Error(usage) when there is no GPU of that number or this processor lacks the instruction set. `note`
+/// receives why `automatic` took the CPU.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note);
 
 /// A name and what there is to say about it.

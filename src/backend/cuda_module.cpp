@@ -104,9 +104,9 @@ void expect_driver() {}
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cuda_backend(Precision precision) {
+std::unique_ptr<Backend> make_cuda_backend(Precision precision, int gpu) {
   expect_driver();
-  return load_module().module->make_backend(precision);
+  return load_module().module->make_backend(precision, gpu);
 }
 
 Facts cuda_facts() {

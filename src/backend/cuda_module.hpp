@@ -13,8 +13,9 @@ namespace bntrain {
 /// compared before anything else is touched.
 struct CudaModule {
   const char* version;
-  /// Throws Error(runtime) with the reason why the GPU cannot be used.
-  std::unique_ptr<Backend> (*make_backend)(Precision precision);
+  /// Throws Error(runtime) with the reason why the GPU cannot be used, Error(usage) where there is none of
+  /// that number.
+  std::unique_ptr<Backend> (*make_backend)(Precision precision, int gpu);
   Facts (*facts)();
 };
 
@@ -22,7 +23,7 @@ struct CudaModule {
 using CudaModuleEntry = const CudaModule* (*)();
 inline constexpr char kCudaModuleEntry[] = "bntrain_cuda_module";
 
-/// Throws Error(runtime) whose message is the reason alone.
-std::unique_ptr<Backend> make_cuda_backend(Precision precision);
+/// Throws what CudaModule::make_backend() does, whose message is the reason alone.
+std::unique_ptr<Backend> make_cuda_backend(Precision precision, int gpu = 0);
 
 }  // namespace bntrain

@@ -8,9 +8,9 @@ namespace bntrain {
 namespace {
 
 /// For a `device` that cannot do without.
-std::unique_ptr<Backend> demand_cuda_backend(const std::string& device, Precision precision) {
+std::unique_ptr<Backend> demand_cuda_backend(const std::string& device, Precision precision, int gpu = 0) {
   try {
-    return make_cuda_backend(precision);
+    return make_cuda_backend(precision, gpu);
   } catch (const Error& error) {
     if (!error.setting().empty()) throw;
     throw Error(error.kind(), "device",
@@ -31,7 +31,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string
   const bool tf32 = options.precision == Precision::tf32;
   switch (options.device) {
     case Device::cuda:
-      return demand_cuda_backend("cuda", options.precision);
+      return demand_cuda_backend(options.gpu == 0 ? "cuda" : "cuda:" + std::to_string(options.gpu),
+                                 options.precision, options.gpu);
     case Device::check: {
       if (tf32) refuse_tf32("'check' compares with the CPU's float32");
       auto judged = demand_cuda_backend("check", options.precision);

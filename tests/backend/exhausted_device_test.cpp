@@ -83,6 +83,36 @@ TEST_F(ExhaustedDevice, AStepThatFailsLeavesAnExecutableThatTrainsAsIfNothingHad
   EXPECT_EQ(resources.live, before);
 }
 
+TEST_F(ExhaustedDevice, OfStepsInARowThatFailNoneCounts) {
+  TrainingSetup row = setup();
+  row.text = "fc4";
+  row.batch = 1;
+  const auto steps = [](SmallTraining& training) {
+    training->load(initial_state(training.network(), Init::torch, 1));
+    for (std::int64_t i = 0; i < 25; ++i) training->train_step({i, 1}, SgdStep{.lr = 0.1});
+    return training->drain_metrics();
+  };
+  std::vector<StepMetrics> expected;
+  {
+    SmallTraining training(row);
+    expected = steps(training);
+  }
+  ASSERT_EQ(expected.size(), 25u);
+  std::int64_t left = 0;
+  for (bool failed = true; failed; ++left) {
+    SmallTraining training(row);
+    failed = runs_out(left, [&] { steps(training); });
+    const auto made = static_cast<std::int64_t>(training->drain_metrics().size());
+    if (failed) {
+      EXPECT_EQ((*training).updates(), made) << "after " << left << " were handed out";
+    }
+    const std::vector<StepMetrics> again = steps(training);
+    ASSERT_EQ(again.size(), expected.size());
+    for (std::size_t i = 0; i < again.size(); ++i) ASSERT_EQ(again[i].loss_sum, expected[i].loss_sum) << i;
+  }
+  EXPECT_GT(left, 3);
+}
+
 TEST_F(ExhaustedDevice, TimingHalfwayLeavesNothingBehind) {
   SmallTraining training(setup());
   training->train_step({0, 16}, SgdStep{.lr = 0.1});

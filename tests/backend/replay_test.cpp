@@ -57,6 +57,31 @@ TEST_P(ReplayTest, ReplayedStepsHaveTheBitsOfStepsThatRunForTheFirstTime) {
   }
 }
 
+// A device may enqueue steps that follow each other together.
+TEST_P(ReplayTest, StepsInARowHaveTheBitsOfStepsThatAreWaitedFor) {
+  TrainingSetup s = setup();
+  s.batch = 3;
+  s.train = 40;
+  SmallTraining row(s), one_by_one(s);
+  std::vector<StepMetrics> each;
+  for (int epoch = 0; epoch < 4; ++epoch)
+    for (SmallTraining* training : {&row, &one_by_one}) {
+      (*training)->set_order(epoch_order(s.train, 3, epoch, true));
+      for (std::int64_t step = 0; step < 14; ++step) {
+        const SgdStep params{.lr = 0.05 / static_cast<double>(step + 1), .momentum = 0.9};
+        (*training)->train_step({step * 3, step == 13 ? 1 : 3}, params);
+        if (training == &row) continue;
+        each.push_back((*training)->drain_metrics().at(0));
+        (*training)->save();
+      }
+    }
+  EXPECT_TRUE(same_bits(row->save(), one_by_one->save()));
+  EXPECT_TRUE(same_bits(row->save_momentum(), one_by_one->save_momentum()));
+  const std::vector<StepMetrics> all = row->drain_metrics();
+  ASSERT_EQ(all.size(), each.size());
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].loss_sum, each[i].loss_sum) << i;
+}
+
 TEST_P(ReplayTest, DrainingSeldomLosesNoMetrics) {
   TrainingSetup s = setup();
   s.text = "fc4";

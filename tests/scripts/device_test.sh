@@ -42,6 +42,8 @@ refused() {  # DRIVER REASON...: DRIVER is bntrain or with_driver
   local run=$1 reason
   "$run" "${train[@]}" --device cuda
   expect 1 "error: --device: 'cuda' cannot be used: " '; use cpu or auto' "${@:2}"
+  "$run" "${train[@]}" --device cuda:1
+  expect 1 "error: --device: 'cuda:1' cannot be used: " '; use cpu or auto' "${@:2}"
   "$run" "${train[@]}" --device check
   expect 1 "error: --device: 'check' cannot be used: " '; use cpu or auto' "${@:2}"
   "$run" "${train[@]}"

@@ -18,6 +18,7 @@ class CudaBackend final : public Backend {
 
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
     try {
+      use_gpu(gpu_.index);  // of this thread, which may not be the one that made the backend
       return std::make_unique<CudaExecutable>(make_plan(request, {}), precision_);
     } catch (const CudaError& error) {
       throw Error(ErrorKind::runtime, "the network cannot be compiled for " + gpu_.name + ": " +
@@ -26,6 +27,7 @@ class CudaBackend final : public Backend {
   }
 
   DevicePeaks measure_peaks() override {
+    use_gpu(gpu_.index);
     DeviceStream stream;
     return cuda::measure_peaks(stream);
   }
@@ -42,9 +44,9 @@ class CudaBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(Precision precision) {
+std::unique_ptr<Backend> make_backend(Precision precision, int gpu_index) {
   try {
-    Gpu gpu = usable_gpu();
+    Gpu gpu = usable_gpu(gpu_index);
     if (precision == Precision::tf32 && gpu.compute_capability < kTf32Capability)
       throw Error(ErrorKind::usage, "precision",
                   "tf32 needs a GPU of compute capability 8.0 or above, which " + gpu.name +

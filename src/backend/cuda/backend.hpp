@@ -7,8 +7,8 @@
 
 namespace bntrain::cuda {
 
-/// Throws Error(runtime) with the reason why there is no GPU to be used, Error(usage) where it cannot compute
-/// in the precision.
-std::unique_ptr<Backend> make_backend(Precision precision);
+/// Throws Error(runtime) with the reason why there is no GPU to be used, Error(usage) where there is none of
+/// that number or it cannot compute in the precision.
+std::unique_ptr<Backend> make_backend(Precision precision, int gpu);
 
 }  // namespace bntrain::cuda

@@ -99,6 +99,15 @@ class DeviceStream {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Names what is enqueued while it lives, for profilers (NVTX). In a capture the nodes of the graph.
+class ProfileRange {
+ public:
+  explicit ProfileRange(const std::string& name);
+  ~ProfileRange();
+  ProfileRange(const ProfileRange&) = delete;
+  ProfileRange& operator=(const ProfileRange&) = delete;
+};
+
 /// "NVIDIA H200 (compute capability 9.0)".
 std::string device_name();
 

@@ -1,5 +1,8 @@
 // device.hpp with the CUDA runtime.
 #include <cuda_runtime_api.h>
+#if __has_include(<nvtx3/nvToolsExt.h>)
+#include <nvtx3/nvToolsExt.h>
+#endif
 
 #include "backend/cuda/device.hpp"
 #include "bntrain/error.hpp"
@@ -161,6 +164,18 @@ Graph DeviceStream::capture(const std::function<void()>& enqueue) {
 void DeviceStream::launch(const Graph& graph) {
   BNTRAIN_CUDA_CHECK(cudaGraphLaunch(graph.impl_->exec.get(), impl_->stream.get()));
 }
+
+#if __has_include(<nvtx3/nvToolsExt.h>)
+ProfileRange::ProfileRange(const std::string& name) {
+  nvtxRangePushA(name.c_str());
+}
+ProfileRange::~ProfileRange() {
+  nvtxRangePop();
+}
+#else
+ProfileRange::ProfileRange(const std::string&) {}
+ProfileRange::~ProfileRange() = default;
+#endif
 
 std::string device_name() {
   int device = 0;

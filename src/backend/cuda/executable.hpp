@@ -1,4 +1,5 @@
-// The compiled training step on a GPU: a batch size that comes again is captured and replayed as one graph.
+// The compiled training step on a GPU: a batch size that comes again is captured and replayed as one graph,
+// and where several steps follow each other as one graph of these.
 #pragma once
 
 #include <map>
@@ -32,6 +33,7 @@ class CudaExecutable final : public Executable, public Diagnostics {
   std::int64_t updates() const override;
   void restart(std::int64_t updates) override;
   std::string variant() const override;
+  std::string report() const override;
 
   Diagnostics& diagnostics() override { return *this; }
   std::vector<BatchStatistics> eval_step_by_batch(BatchRange range, int first_layer) override;
@@ -55,12 +57,20 @@ class CudaExecutable final : public Executable, public Diagnostics {
     Compiled(Workspace& workspace, std::int64_t batch) : program(workspace, batch) {}
     Program program;
     Routine training, evaluation;
+    std::optional<Graph> training_steps;  ///< kStepsPerGraph of them
+  };
+  /// Training steps of one batch size that follow each other and are not enqueued yet, so that they can be
+  /// launched together. Whatever else is asked of the executable enqueues them first.
+  struct Pending {
+    std::int64_t batch = 0, steps = 0;
   };
 
   Compiled& compiled(std::int64_t batch);
   /// What the device holds when the step begins. Only finish() says what it holds afterwards.
   kernels::BatchState begin(BatchRange range, std::int64_t images, float gradient_scale);
-  void run(Routine& routine, const std::function<void()>& enqueue);
+  void run(Routine& routine, const std::function<void()>& enqueue) const;
+  void enqueue_training(Program& program) const;
+  void launch_pending() const;
   void finish(kernels::BatchState begun, BatchRange range);
   Feed feed(const std::optional<Images>& images, const std::int64_t* order) const;
   /// Scalars that the device does not hold yet, for the slots from `slot` on.
@@ -70,6 +80,7 @@ class CudaExecutable final : public Executable, public Diagnostics {
   const DeviceArray<float>& buffer(StateBuffer buffer) const;
   std::vector<float> read(const float* values, std::int64_t count) const;
 
+  const std::int64_t free_before_ = free_memory();
   const Plan plan_;
   const Precision precision_;
   mutable Workspace w_;  ///< reading from the device is an action of its stream
@@ -79,13 +90,16 @@ class CudaExecutable final : public Executable, public Diagnostics {
   DeviceArray<kernels::BatchState> state_;
   DeviceArray<UpdateScalars> scalars_;  ///< a ring: a step's are at the slot of its metrics
   DeviceArray<kernels::BatchMetrics> metrics_;
-  DeviceArray<std::int64_t> updates_;          ///< one element, num_batches_tracked
-  std::map<std::int64_t, Compiled> programs_;  ///< by batch size
+  DeviceArray<std::int64_t> updates_;  ///< one element, num_batches_tracked
+  // Mutable: reading enqueues what is pending.
+  mutable std::map<std::int64_t, Compiled> programs_;  ///< by batch size
+  mutable Pending pending_;
 
-  // What the device holds once everything is done that was enqueued; empty where that is not known.
-  std::optional<kernels::BatchState> expected_state_;
+  // What the device holds once everything is done that was enqueued or is pending; empty where that is not
+  // known.
+  mutable std::optional<kernels::BatchState> expected_state_;
   std::vector<std::optional<UpdateScalars>> expected_scalars_;  ///< by slot
-  std::int64_t undrained_ = 0;
+  mutable std::int64_t undrained_ = 0;
   std::int64_t evaluated_ = 0;  ///< images of the last evaluation
   std::vector<StepMetrics> drained_;
 };

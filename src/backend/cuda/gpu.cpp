@@ -48,7 +48,7 @@ int device_count() {
 Gpu describe(int device) {
   cudaDeviceProp properties{};
   BNTRAIN_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
-  return {properties.name, properties.major * 10 + properties.minor, properties.multiProcessorCount,
+  return {device, properties.name, properties.major * 10 + properties.minor, properties.multiProcessorCount,
           static_cast<std::int64_t>(properties.totalGlobalMem)};
 }
 
@@ -58,11 +58,9 @@ std::string describe_driver() {
 }
 
 std::string describe_devices() {
-  std::string text;
-  const int count = device_count();
-  for (int device = 0; device < count; ++device)
-    text += (device == 0 ? "" : "; ") + std::to_string(device) + ": " + to_string(describe(device));
-  return text;
+  std::vector<Gpu> gpus(static_cast<std::size_t>(device_count()));
+  for (std::size_t i = 0; i < gpus.size(); ++i) gpus[i] = describe(static_cast<int>(i));
+  return list(gpus);
 }
 
 /// What `ask` says, or why it cannot.
@@ -88,9 +86,23 @@ std::string to_string(const Gpu& gpu) {
          " GiB";
 }
 
-Gpu usable_gpu() {
-  device_count();
-  Gpu gpu = describe(0);
+std::string list(const std::vector<Gpu>& gpus) {
+  std::string text;
+  for (const Gpu& gpu : gpus)
+    text += (text.empty() ? "" : "; ") + std::to_string(gpu.index) + ": " + to_string(gpu);
+  return text;
+}
+
+void use_gpu(int index) {
+  BNTRAIN_CUDA_CHECK(cudaSetDevice(index));
+}
+
+Gpu usable_gpu(int index) {
+  if (index >= device_count())
+    throw Error(ErrorKind::usage,
+                "there is no GPU " + std::to_string(index) + "; the driver shows " + describe_devices());
+  use_gpu(index);
+  Gpu gpu = describe(index);
   if (!kernels::have_device_code())
     throw Error(ErrorKind::runtime,
                 gpu.name + " has compute capability " + capability_text(gpu.compute_capability) +

@@ -3,22 +3,30 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "bntrain/backend.hpp"
 
 namespace bntrain::cuda {
 
-/// The device that the CUDA runtime counts as 0; CUDA_VISIBLE_DEVICES chooses it.
 struct Gpu {
+  int index = 0;  ///< as the CUDA runtime counts those that CUDA_VISIBLE_DEVICES shows
   std::string name;
   int compute_capability = 0;  ///< 90 for 9.0
   int multiprocessors = 0;
   std::int64_t memory_bytes = 0;
 };
 
-/// Throws Error(runtime) with the reason where it cannot be used: the driver is too old for the CUDA runtime,
-/// there is no GPU, or it is one that this build has no code for.
-Gpu usable_gpu();
+/// The GPU of that number, which becomes the calling thread's. Throws Error(runtime) with the reason where it
+/// cannot be used: the driver is too old for the CUDA runtime, there is no GPU, or it is one that this build
+/// has no code for; Error(usage) with the GPUs that there are where it is not one of them.
+Gpu usable_gpu(int index = 0);
+
+/// Makes it the calling thread's.
+void use_gpu(int index);
+
+/// "0: NVIDIA H200, ...; 1: ...".
+std::string list(const std::vector<Gpu>& gpus);
 
 /// "NVIDIA H200, compute capability 9.0, 132 multiprocessors, 139 GiB".
 std::string to_string(const Gpu& gpu);

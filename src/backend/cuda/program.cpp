@@ -5,6 +5,7 @@
 #include "backend/cuda/ops/conv.hpp"
 #include "backend/cuda/ops/linear.hpp"
 #include "bntrain/error.hpp"
+#include "plan/cost.hpp"
 
 namespace bntrain::cuda {
 namespace {
@@ -63,15 +64,20 @@ Program::Program(Workspace& workspace, std::int64_t batch)
 }
 
 void Program::gather(const Feed& feed) {
+  const ProfileRange range(gather_part);
   kernels::gather_images(batch_, w_.plan.network.input().size(), feed.pixels, feed.order, feed.state,
                          w_.value(0), w_.stream.kernels());
 }
 
 void Program::forward(Mode mode) {
-  for (const auto& op : ops_) op->forward(mode);
+  for (const auto& op : ops_) {
+    const ProfileRange range(op->plan_op().name);
+    op->forward(mode);
+  }
 }
 
 void Program::loss(const Feed& feed, Mode mode) {
+  const ProfileRange range(w_.plan.ops.back().name);
   const int logits = w_.plan.ops.back().input();
   kernels::LossOutput output = feed.output;
   output.gradient = mode == Mode::training ? w_.gradient(logits) : nullptr;
@@ -81,10 +87,14 @@ void Program::loss(const Feed& feed, Mode mode) {
 }
 
 void Program::backward() {
-  for (std::size_t i = ops_.size(); i-- > 0;) ops_[i]->backward();
+  for (std::size_t i = ops_.size(); i-- > 0;) {
+    const ProfileRange range(ops_[i]->plan_op().name + " backward");
+    ops_[i]->backward();
+  }
 }
 
 void Program::update(const UpdateScalars* scalars, const kernels::BatchState* state) {
+  const ProfileRange range(update_part);
   // First the running means: they take in the absorbed biases that the forward pass stood for.
   for (const auto& op : ops_) op->update();
   kernels::optimizer_step(w_.plan.update, w_.parameters.size(), w_.plan.decayed_floats, w_.gradients.data(),

@@ -2,11 +2,13 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "bntrain/backend.hpp"
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
 #include "bntrain/train.hpp"
@@ -221,6 +223,11 @@ int run(const TrainOptions& options, const Sources& sources) {
   adjust_logging(options.log);
   check_run_options(options, sources);
   check_output_files(options);
+  std::string note;
+  // A GPU takes tenths of a second to start: beside reading the images.
+  std::future<std::unique_ptr<Backend>> starting;
+  if (!options.summary)
+    starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
   const Dataset dataset = load_data(options.data);
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
@@ -228,7 +235,8 @@ int run(const TrainOptions& options, const Sources& sources) {
     return 0;
   }
 
-  const auto backend = open_backend(options.backend);
+  const std::unique_ptr<Backend> backend = starting.get();
+  if (!note.empty()) spdlog::info("{}", note);
   std::vector<std::string> notes;
   Trainer trainer = make_trainer(options, dataset, *backend, notes);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {

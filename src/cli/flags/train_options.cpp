@@ -3,6 +3,15 @@
 #include "core/number_text.hpp"
 
 namespace bntrain::cli {
+namespace {
+
+std::string device_text(const BackendOptions& backend) {
+  const std::string name = name_of(backend.device, device_names);
+  return backend.gpu == 0 ? name : name + ":" + std::to_string(backend.gpu);
+}
+
+}  // namespace
+
 std::string to_string(const RecordOptions& record) {
   if (!record.activations) return record.norms ? "bn" : "";
   return record.norms ? "bn,activations" : "activations";
@@ -35,7 +44,7 @@ Json settings_record(const TrainOptions& options) {
           {"adam-eps", config.optimizer.eps},
           {"seed", config.seed},
           {"shuffle", config.shuffle ? "on" : "none"},
-          {"device", name_of(options.backend.device, device_names)},
+          {"device", device_text(options.backend)},
           {"threads", options.backend.threads},
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
           {"precision", name_of(options.backend.precision, precision_names)},

@@ -4,9 +4,11 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "backend/cpu/isa.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 
 namespace bntrain::cli {
@@ -24,6 +26,29 @@ Shape parse_input(const std::string& text) {
       !side(height) || !side(width))
     throw BadValue("--input", text, "allowed: CHANNELSxHEIGHTxWIDTH, each from 1 to 4096, such as 1x28x28");
   return {channels, height, width, false};
+}
+
+constexpr std::string_view cuda_number = "cuda:";
+constexpr std::uint64_t most_gpus = 1024;
+
+void parse_device(const std::string& text, BackendOptions& backend) {
+  backend.gpu = 0;
+  if (text.starts_with(cuda_number)) {
+    backend.device = Device::cuda;
+    try {
+      backend.gpu =
+          static_cast<int>(parse_integer("--device", text.substr(cuda_number.size()), {0, most_gpus - 1}));
+    } catch (const BadValue&) {
+      throw BadValue("--device", text, "allowed after cuda: is the number of a GPU, such as cuda:0");
+    }
+    return;
+  }
+  for (const auto& [name, device] : device_names)
+    if (text == name) {
+      backend.device = device;
+      return;
+    }
+  throw BadValue("--device", text, "allowed: auto, cpu, cuda, cuda:N or check");
 }
 
 }  // namespace
@@ -73,9 +98,11 @@ void add_norm(CLI::App& app, TrainConfig& config) {
 }
 
 void add_machine(CLI::App& app, BackendOptions& backend) {
-  add_choice(app, "--device", backend.device, device_names,
-             "device to run on; auto: a GPU if there is one; check: train on the CPU and compare every step "
-             "with the GPU");
+  add_value(
+      app, "--device", "auto|cpu|cuda[:N]|check", "auto",
+      "device to run on; auto: a GPU if there is one; cuda:N: the GPU of that number (bntrain info lists "
+      "them); check: train on the CPU and compare every step with the GPU",
+      [&backend](const std::string& text) { parse_device(text, backend); });
   add_integer(app, "--threads", backend.threads, {0, most_threads},
               "CPU threads; 0: all. Results do not depend on it");
   add_choice(app, "--cpu-isa", backend.cpu_isa, cpu::isa_names,

@@ -12,8 +12,11 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(AnyGpu, IsDescribedForPeople) {
-  EXPECT_EQ(to_string(Gpu{"NVIDIA X", 90, 132, (std::int64_t{140} << 30) - 1}),
-            "NVIDIA X, compute capability 9.0, 132 multiprocessors, 139 GiB");
+  const Gpu gpu{1, "NVIDIA X", 90, 132, (std::int64_t{140} << 30) - 1};
+  EXPECT_EQ(to_string(gpu), "NVIDIA X, compute capability 9.0, 132 multiprocessors, 139 GiB");
+  EXPECT_EQ(list({gpu, {2, "Y", 75, 40, 0}}), "1: " + to_string(gpu) +
+                                                  "; 2: Y, compute capability 7.5, 40 "
+                                                  "multiprocessors, 0 GiB");
 }
 
 TEST(AnyGpu, FactsNameEveryVersionWithOrWithoutADevice) {
@@ -27,6 +30,16 @@ TEST(AnyGpu, FactsNameEveryVersionWithOrWithoutADevice) {
 }
 
 using GpuDevice = GpuTest;
+
+TEST_F(GpuDevice, ANumberBeyondThoseThatThereAreIsRefusedWithTheirList) {
+  try {
+    usable_gpu(1000);
+    FAIL() << "there was a GPU 1000";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), HasSubstr("no GPU 1000; the driver shows 0: "));
+  }
+}
 
 TEST_F(GpuDevice, MemoryIsAlignedAndKeepsItsNumbers) {
   DeviceStream stream;
