@@ -9,6 +9,7 @@
 
 #include "batch_norm/batch_norm.hpp"
 #include "batch_norm/relu_maxpool.hpp"
+#include "convolution/convolution.hpp"
 #include "elementwise/elementwise.hpp"
 #include "loss/softmax_cross_entropy.hpp"
 #include "optimizer/optimizer.hpp"

@@ -10,6 +10,8 @@ set(kernel_sources
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
   batch_norm/variant.cu
+  convolution/convolution.cu
+  convolution/correlation.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
   elementwise/bias_activation.cu

@@ -12,6 +12,7 @@
 #define SIMT_DEVICE __device__ __forceinline__
 #define SIMT_HOST_DEVICE __host__ __device__ __forceinline__
 #define SIMT_UNROLL _Pragma("unroll")
+#define SIMT_NO_UNROLL _Pragma("unroll 1")
 /// A shared array of `count` (a constant) elements; passes as Shared<type>.
 #define SIMT_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 

@@ -12,6 +12,7 @@
 #define SIMT_DEVICE inline
 #define SIMT_HOST_DEVICE inline
 #define SIMT_UNROLL
+#define SIMT_NO_UNROLL
 // The address of the tag is as unique as a __shared__ array: one for each instance of the function.
 #define SIMT_SHARED(type, name, count)       \
   static constexpr char name##_tag = 0;      \
