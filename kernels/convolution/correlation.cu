@@ -188,7 +188,8 @@ void choose_channels(const char* name, const Correlation& g, const float* in, co
   constexpr int kFew = Tuning::kFewChannels, kMany = Tuning::kManyChannels;
   const std::int64_t threads = static_cast<std::int64_t>(g.batch) * parts_of(g.out_height, kRows) *
                                parts_of(g.out_width, kColumns) * parts_of(g.out_channels, kMany);
-  const bool few = threads < Tuning::kManyThreads ||
+  // With stride 2 the lanes read every other vector, two of each bank: that costs more than idle threads.
+  const bool few = (stride == 1 && threads < Tuning::kManyThreads) ||
                    9 * round_up(g.out_channels, kFew) < 8 * round_up(g.out_channels, kMany);
   (few ? launch_correlation<taps, stride, kFew>
        : launch_correlation<taps, stride, kMany>)(name, g, in, weights, bias, out, stream);

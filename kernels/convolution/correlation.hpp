@@ -124,7 +124,7 @@ inline CorrelationTile tile_of(const Correlation& g, int taps, int stride, int c
   // Four more than a multiple of 8: the lanes that stage four channels of eight taps use different banks.
   const int weight_pitch = round_up(groups * channels - 4, 8) + 4;
 
-  const int plane = in_rows * pitch, weights = taps * taps * weight_pitch;
+  const int plane = in_rows * pitch + 4, weights = taps * taps * weight_pitch;
   const std::int64_t blocks =
       static_cast<std::int64_t>(g.batch) * tiles_i * tiles_j * tiles_o * g.step * g.step;
   const int fitting = std::min(Tuning::kMostThreads / (pixels * groups), (kSharedFloats - weights) / plane);

@@ -5,7 +5,8 @@
 
 namespace bntrain::kernels {
 
-/// tile[channels][images][rows][pitch].
+/// tile[channels][images][rows][pitch]. Channels are an odd number of vectors apart, so that eight lanes that
+/// read the same pixels of adjacent channels use different banks.
 class PlaneTile {
  public:
   PlaneTile(int channels, int images, int rows, int pitch)
@@ -13,6 +14,7 @@ class PlaneTile {
         images_(images),
         rows_(rows),
         pitch_(pitch),
+        channel_stride_(round_up(images * rows * pitch - 4, 8) + 4),
         by_pitch_(pitch),
         by_rows_(rows),
         by_images_(images) {}
@@ -20,25 +22,26 @@ class PlaneTile {
   SIMT_HOST_DEVICE int channels() const { return channels_; }
   SIMT_HOST_DEVICE int images() const { return images_; }
   SIMT_HOST_DEVICE int pitch() const { return pitch_; }
-  SIMT_HOST_DEVICE int floats() const { return at(channels_, 0, 0); }
+  SIMT_HOST_DEVICE int floats() const { return channels_ * channel_stride_; }
   SIMT_HOST_DEVICE int at(int channel, int image, int row) const {
-    return ((channel * images_ + image) * rows_ + row) * pitch_;
+    return channel * channel_stride_ + (image * rows_ + row) * pitch_;
   }
 
   /// Calls visit(i, channel, image, row, column) for the elements of this thread.
   template <typename Visit>
   SIMT_DEVICE void for_each(Visit visit) const {
-    for (int i = simt::thread_index(); i < floats(); i += simt::block_size()) {
+    for (int i = simt::thread_index(); i < channels_ * images_ * rows_ * pitch_; i += simt::block_size()) {
       const int line = by_pitch_.quotient(i);
       const int plane = by_rows_.quotient(line);
       const int channel = by_images_.quotient(plane);
-      visit(i, channel, by_images_.remainder(plane, channel), by_rows_.remainder(line, plane),
-            by_pitch_.remainder(i, line));
+      const int image = by_images_.remainder(plane, channel), row = by_rows_.remainder(line, plane);
+      const int column = by_pitch_.remainder(i, line);
+      visit(at(channel, image, row) + column, channel, image, row, column);
     }
   }
 
  private:
-  int channels_, images_, rows_, pitch_;
+  int channels_, images_, rows_, pitch_, channel_stride_;
   Divider by_pitch_, by_rows_, by_images_;
 };
 

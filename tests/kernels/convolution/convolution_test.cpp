@@ -1,48 +1,13 @@
 // Direct convolutions against plain loops in double precision.
-#include <cmath>
 #include <limits>
 #include <stdexcept>
 
-#include "kernels/kernel_runs.hpp"
-#include "kernels/kernels.hpp"
-#include "support/guarded.hpp"
-#include "support/reference.hpp"
-#include "support/tolerance.hpp"
+#include "kernels/convolution/convolution_cases.hpp"
 
 namespace bntrain {
 namespace {
 
-using kernels::ConvolutionShape;
-using support::Guarded;
-
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-reference::ConvShape wide(const ConvolutionShape& s) {
-  return {s.batch, s.in_channels, s.height, s.width, s.out_channels, s.kernel, s.stride, s.padding};
-}
-std::int64_t x_size(const ConvolutionShape& s) {
-  return s.batch * s.in_channels * s.height * s.width;
-}
-std::int64_t w_size(const ConvolutionShape& s) {
-  return s.out_channels * s.in_channels * s.kernel * s.kernel;
-}
-std::int64_t y_size(const ConvolutionShape& s) {
-  return s.batch * s.out_channels * s.out_height() * s.out_width();
-}
-std::string name(const ConvolutionShape& s) {
-  std::string text;
-  for (const std::int64_t size :
-       {s.batch, s.in_channels, s.height, s.width, s.out_channels, s.kernel, s.stride, s.padding})
-    text += std::to_string(size) + " ";
-  return text;
-}
-std::vector<float> copy(const Guarded& from) {
-  return {from.values().begin(), from.values().end()};
-}
-std::vector<double> absolute(std::vector<double> values) {
-  for (double& value : values) value = std::abs(value);
-  return values;
-}
 
 std::vector<float> forward(const ConvolutionShape& s, const std::vector<float>& x,
                            const std::vector<float>& w, const std::vector<float>& bias,
@@ -63,39 +28,6 @@ std::vector<float> backward_input(const ConvolutionShape& s, const std::vector<f
   kernels::convolution_backward_input(s, in.data(), weights.data(), out.data(), stream);
   EXPECT_TRUE(out.complete());
   return copy(out);
-}
-
-/// What a chain of `length` products may be off by, from the same sums over absolute values.
-std::vector<double> bounds(const std::vector<double>& magnitudes, std::int64_t length) {
-  std::vector<double> allowed;
-  for (const double magnitude : magnitudes)
-    allowed.push_back(support::bound(support::kFloatEps, length, magnitude) / 4);
-  return allowed;
-}
-
-/// Every kernel size and stride with paddings from 0 to more than the kernel.
-std::vector<ConvolutionShape> small_shapes() {
-  std::vector<ConvolutionShape> shapes;
-  for (const std::int64_t kernel : {1, 3, 5, 7})
-    for (const std::int64_t stride : {1, 2})
-      for (const std::int64_t padding : {std::int64_t{0}, kernel / 2, kernel + 1})
-        shapes.push_back({2, 2, 9 + padding % 2, 8, 5, kernel, stride, padding});
-  return shapes;
-}
-
-/// Several tiles in every direction, several chunks of input channels, several images in a block, single
-/// elements, shapes of known networks.
-const ConvolutionShape kShapes[] = {
-    {1, 1, 1, 1, 1, 1, 1, 0},     {1, 1, 1, 1, 1, 3, 2, 1},    {3, 1, 28, 28, 20, 5, 1, 0},
-    {2, 20, 12, 12, 50, 3, 1, 0}, {1, 3, 37, 41, 9, 3, 2, 1},  {1, 2, 5, 70, 3, 7, 1, 3},
-    {1, 2, 70, 5, 3, 7, 2, 3},    {1, 64, 5, 5, 65, 3, 1, 1},  {1, 1, 1, 1, 200, 7, 1, 3},
-    {300, 2, 3, 3, 4, 3, 1, 1},   {300, 3, 4, 5, 17, 5, 2, 2},
-};
-
-std::vector<ConvolutionShape> all_shapes() {
-  std::vector<ConvolutionShape> shapes = small_shapes();
-  shapes.insert(shapes.end(), std::begin(kShapes), std::end(kShapes));
-  return shapes;
 }
 
 TEST(Convolution, ForwardIsTheSumOfProducts) {
