@@ -23,7 +23,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
 install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 if(BNTRAIN_HAS_CUDA)
   install(TARGETS bntrain_kernels EXPORT bntrainKernelsTargets)
-  foreach(header kernels batch_norm/batch_norm batch_norm/relu_maxpool convolution/convolution elementwise/elementwise
+  foreach(header kernels batch_norm/batch_norm batch_norm/relu_maxpool convolution/convolution elementwise/elementwise linear/linear
       loss/softmax_cross_entropy optimizer/optimizer stream)
     get_filename_component(folder ${header} DIRECTORY)
     install(FILES ${PROJECT_SOURCE_DIR}/kernels/${header}.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels/${folder})

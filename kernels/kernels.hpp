@@ -11,6 +11,7 @@
 #include "batch_norm/relu_maxpool.hpp"
 #include "convolution/convolution.hpp"
 #include "elementwise/elementwise.hpp"
+#include "linear/linear.hpp"
 #include "loss/softmax_cross_entropy.hpp"
 #include "optimizer/optimizer.hpp"
 #include "stream.hpp"
