@@ -22,6 +22,7 @@ set(kernel_sources
   linear/linear.cu
   linear/linear_softmax.cu
   linear/product.cu
+  linear/provider.cpp
   linear/sum_parts.cu
   loss/softmax_cross_entropy.cu
   optimizer/optimizer.cu

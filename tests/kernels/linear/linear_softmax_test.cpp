@@ -127,17 +127,15 @@ TEST(LinearSoftmax, EvaluationNeedsNeitherOrderNorGradients) {
   LastLayer layer({33, 130, 10});
   const LastLayer::Results expected = layer.step();
   std::vector<std::uint8_t> labels(layer.in_order.begin(), layer.in_order.end());
-  BatchState state{0, 0, 1};
-  BatchMetrics metrics{};
-  unsigned arrivals = 0;
+  *layer.device = {};
   Guarded workspace(at(kernels::linear_softmax_workspace(layer.shape)) / sizeof(float));
   simt_host::Executor executor;
-  kernels::linear_softmax_cross_entropy(layer.shape, layer.x.data(), layer.w.data(), layer.bias.data(),
-                                        labels.data(), nullptr, &state, {nullptr, &metrics, 1}, {},
-                                        workspace.data(), &arrivals, executor.stream());
+  kernels::linear_softmax_cross_entropy(
+      layer.shape, layer.x.data(), layer.w.data(), layer.bias.data(), labels.data(), nullptr, &layer.state(),
+      {nullptr, &layer.device->metrics, 1}, {}, workspace.data(), &layer.device->arrivals, executor.stream());
   EXPECT_EQ(executor.launches().size(), 1u);
-  EXPECT_EQ(metrics.loss_sum, expected.metrics.loss_sum);
-  EXPECT_EQ(metrics.correct, expected.metrics.correct);
+  EXPECT_EQ(layer.device->metrics.loss_sum, expected.metrics.loss_sum);
+  EXPECT_EQ(layer.device->metrics.correct, expected.metrics.correct);
 }
 
 TEST(LinearSoftmax, BitsDependOnNeitherScheduleNorGridNorAlignment) {
