@@ -23,7 +23,8 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bntrain)
 install(EXPORT bntrainTargets NAMESPACE bntrain:: DESTINATION ${package_dir})
 if(BNTRAIN_HAS_CUDA)
   install(TARGETS bntrain_kernels EXPORT bntrainKernelsTargets)
-  foreach(header kernels batch_norm/batch_norm batch_norm/maxpool elementwise/elementwise
+  foreach(header kernels batch_norm/batch_norm batch_norm/maxpool convolution/convolution convolution/patches
+      elementwise/elementwise linear/linear
       loss/softmax_cross_entropy optimizer/optimizer stream)
     get_filename_component(folder ${header} DIRECTORY)
     install(FILES ${PROJECT_SOURCE_DIR}/kernels/${header}.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bntrain/kernels/${folder})

@@ -9,8 +9,10 @@
 
 #include "batch_norm/batch_norm.hpp"
 #include "batch_norm/maxpool.hpp"
+#include "convolution/convolution.hpp"
 #include "convolution/patches.hpp"
 #include "elementwise/elementwise.hpp"
+#include "linear/linear.hpp"
 #include "loss/softmax_cross_entropy.hpp"
 #include "optimizer/optimizer.hpp"
 #include "stream.hpp"

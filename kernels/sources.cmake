@@ -16,12 +16,21 @@ set(kernel_sources
   batch_norm/streamed_backward.cu
   batch_norm/streamed_forward.cu
   batch_norm/variant.cu
+  convolution/convolution.cu
+  convolution/correlation.cu
   convolution/patches.cu
+  convolution/provider.cpp
+  convolution/weight_gradient.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
   elementwise/bias_activation.cu
   elementwise/bias_backward.cu
   elementwise/gather_images.cu
+  linear/linear.cu
+  linear/linear_softmax.cu
+  linear/product.cu
+  linear/provider.cpp
+  linear/sum_parts.cu
   loss/softmax_cross_entropy.cu
   optimizer/optimizer.cu
   peaks.cu

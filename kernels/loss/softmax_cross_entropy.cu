@@ -9,9 +9,9 @@
 // the CPU. The last block to finish adds the losses up in the order of a tree over the batch, whoever it is.
 // Bytes moved: 8 * batch * classes.
 #include <climits>
-#include <cmath>
 
 #include "kernels/kernels.hpp"
+#include "kernels/loss/image_loss.cuh"
 #include "kernels/simt/launch.hpp"
 #include "kernels/simt/reduce.cuh"
 
@@ -25,57 +25,6 @@ struct SoftmaxTuning {
   static constexpr int kWarps = kThreads / kWarpSize;
   static constexpr int kBlocksPerSm = 8;
 };
-
-struct Prediction {
-  float logit;
-  int index;
-};
-
-/// The larger logit, the first of equal ones. NaN is never larger and is detected separately.
-struct Better {
-  SIMT_DEVICE Prediction operator()(Prediction a, Prediction b) const {
-    return b.logit > a.logit || (b.logit == a.logit && b.index < a.index) ? b : a;
-  }
-};
-
-/// The loss of one image, and 1 if it is classified correctly, else 0; in every lane. Writes the gradient
-/// unless that is null.
-SIMT_DEVICE Pair<double> image_loss(int classes, const float* z, std::int64_t label, double scale,
-                                    float* gradient) {
-  Prediction best{-INFINITY, INT_MAX};
-  bool nan = false;
-  for (int k = lane_index(); k < classes; k += kWarpSize) {
-    const float logit = load(z + k);
-    nan = nan || logit != logit;
-    best = Better{}(best, {logit, k});
-  }
-  nan = vote_any(nan);
-  best = warp_reduce(best, Better{});
-  const double top = nan ? NAN : best.logit;
-  double sum = 0;
-  for (int k = lane_index(); k < classes; k += kWarpSize) sum += std::exp(load(z + k) - top);
-  sum = warp_sum(sum);
-  if (gradient != nullptr)
-    for (int k = lane_index(); k < classes; k += kWarpSize)
-      store(gradient + k,
-            static_cast<float>((std::exp(load(z + k) - top) / sum - (k == label ? 1.0 : 0.0)) * scale));
-  const double of_label = label < classes ? load(z + label) : NAN;
-  // The difference first: added to a large logit the logarithm would be lost.
-  return {std::log(sum) + (top - of_label), !nan && best.index == label ? 1.0 : 0.0};
-}
-
-/// Writes the metrics of the batch and advances the state. For one thread.
-SIMT_DEVICE void record(Pair<double> sum, std::int64_t batch, BatchState* state, const LossOutput& output) {
-  const bool stopped = output.halted != nullptr && *output.halted != 0;
-  const bool finite = std::isfinite(sum.first);
-  if (output.halted != nullptr && !finite) *output.halted = 1;
-  if (output.finite_steps != nullptr && finite && !stopped) *output.finite_steps += 1;
-  if (state->step >= 0 && state->step < output.slots)
-    output.metrics[state->step] = {stopped ? NAN : sum.first,
-                                   stopped ? 0 : static_cast<std::int64_t>(sum.second), batch};
-  state->first += batch;
-  state->step += 1;
-}
 
 /// No __restrict__ on what one block writes and another reads: such reads may be cached.
 SIMT_KERNEL(SoftmaxTuning::kThreads)
@@ -91,8 +40,9 @@ softmax_kernel(std::int64_t batch, int classes, const float* __restrict__ logits
        n < batch; n += warps) {
     const std::int64_t image = order != nullptr ? load(order + first + n) : first + n;
     const Pair<double> loss =
-        image_loss(classes, logits + n * classes, load(labels + image), scale,
-                   output.gradient != nullptr ? output.gradient + n * classes : nullptr);
+        image_loss(classes, [&](int k) { return load(logits + n * classes + k); }, load(labels + image),
+                   scale, output.gradient != nullptr,
+                   [&](int k, float g) { store(output.gradient + n * classes + k, g); });
     if (lane_index() == 0) store(losses + n, loss);
   }
   if (!is_last_block(arrivals, static_cast<unsigned>(grid_size()), flag)) return;

@@ -1,0 +1,128 @@
+// Direct convolutions against plain loops in double precision.
+#include <limits>
+#include <stdexcept>
+
+#include "kernels/convolution/convolution_cases.hpp"
+
+namespace bntrain {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<float> forward(const ConvolutionShape& s, const std::vector<float>& x,
+                           const std::vector<float>& w, const std::vector<float>& bias,
+                           const kernels::Stream& stream = {}, std::size_t offset = 0) {
+  const Guarded in(x, offset), weights(w, offset), b(bias, offset);
+  Guarded out(at(y_size(s)), offset);
+  kernels::convolution_forward(s, in.data(), weights.data(), bias.empty() ? nullptr : b.data(), out.data(),
+                               stream);
+  EXPECT_TRUE(out.complete());
+  return copy(out);
+}
+
+std::vector<float> backward_input(const ConvolutionShape& s, const std::vector<float>& dy,
+                                  const std::vector<float>& w, const kernels::Stream& stream = {},
+                                  std::size_t offset = 0) {
+  const Guarded in(dy, offset), weights(w, offset);
+  Guarded out(at(x_size(s)), offset);
+  kernels::convolution_backward_input(s, in.data(), weights.data(), out.data(), stream);
+  EXPECT_TRUE(out.complete());
+  return copy(out);
+}
+
+TEST(Convolution, ForwardIsTheSumOfProducts) {
+  for (const ConvolutionShape& s : all_shapes())
+    for (const bool has_bias : {false, true}) {
+      SCOPED_TRACE(name(s));
+      const auto x = random_values(x_size(s), 1, 0.5f), w = random_values(w_size(s), 2);
+      const auto bias = has_bias ? random_values(s.out_channels, 3) : std::vector<float>{};
+      const auto wide_bias = has_bias ? reference::widen(bias) : reference::Values(at(s.out_channels));
+      const auto expected =
+          reference::conv_forward(reference::widen(x), reference::widen(w), wide_bias, wide(s));
+      const auto magnitudes = reference::conv_forward(
+          absolute(reference::widen(x)), absolute(reference::widen(w)), absolute(wide_bias), wide(s));
+      const std::vector<float> y = forward(s, x, w, bias);
+      EXPECT_TRUE(support::close(y, expected, bounds(magnitudes, s.in_channels * s.kernel * s.kernel)));
+      EXPECT_TRUE(same_bits(forward(s, x, w, bias, {}, 1), y));
+    }
+}
+
+TEST(Convolution, InputGradientIsTheSumOfProducts) {
+  for (const ConvolutionShape& s : all_shapes()) {
+    SCOPED_TRACE(name(s));
+    const auto x = random_values(x_size(s), 1), w = random_values(w_size(s), 2);
+    const auto dy = random_values(y_size(s), 3, 0.5f);
+    const auto expected =
+        reference::conv_backward(reference::widen(x), reference::widen(w), reference::widen(dy), wide(s));
+    const auto magnitudes = reference::conv_backward(reference::widen(x), absolute(reference::widen(w)),
+                                                     absolute(reference::widen(dy)), wide(s));
+    const std::vector<float> dx = backward_input(s, dy, w);
+    EXPECT_TRUE(support::close(dx, expected.x, bounds(magnitudes.x, s.out_channels * s.kernel * s.kernel)));
+    EXPECT_TRUE(same_bits(backward_input(s, dy, w, {}, 1), dx));
+  }
+}
+
+const ConvolutionShape kFewBlocks[] = {{5, 3, 9, 7, 5, 3, 1, 1}, {5, 3, 9, 7, 5, 3, 2, 1}};
+
+TEST(Convolution, BitsDependOnNeitherScheduleNorGrid) {
+  for (const ConvolutionShape& s : kFewBlocks) {
+    const auto x = random_values(x_size(s), 1), w = random_values(w_size(s), 2),
+               dy = random_values(y_size(s), 3);
+    const auto y = forward(s, x, w, {}), dx = backward_input(s, dy, w);
+    on_every_schedule_and_grid([&](const kernels::Stream& stream) {
+      EXPECT_TRUE(same_bits(forward(s, x, w, {}, stream), y));
+      EXPECT_TRUE(same_bits(backward_input(s, dy, w, stream), dx));
+    });
+  }
+}
+
+TEST(Convolution, ANanStaysInItsImage) {
+  for (const ConvolutionShape& s : kFewBlocks) {
+    auto x = random_values(x_size(s), 1);
+    const auto w = random_values(w_size(s), 2);
+    x[at(x_size(s) / s.batch)] = kNan;
+    const std::vector<float> y = forward(s, x, w, {});
+    int nans = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const bool nan = std::isnan(y[i]);
+      nans += nan ? 1 : 0;
+      EXPECT_FALSE(nan && i / at(y_size(s) / s.batch) != 1) << i;
+    }
+    EXPECT_GT(nans, 0);
+  }
+}
+
+TEST(Convolution, LaunchesNothingForNoImages) {
+  simt_host::Executor executor;
+  const ConvolutionShape s{0, 3, 9, 7, 5, 3, 1, 1};
+  kernels::convolution_forward(s, nullptr, nullptr, nullptr, nullptr, executor.stream());
+  kernels::convolution_backward_input(s, nullptr, nullptr, nullptr, executor.stream());
+  EXPECT_TRUE(executor.launches().empty());
+}
+
+TEST(Convolution, RefusesWhatItDoesNotTake) {
+  const std::int64_t huge = std::int64_t{1} << 40;
+  for (const ConvolutionShape& s : {ConvolutionShape{1, 1, 9, 9, 1, 2, 1, 0},
+                                    {1, 1, 9, 9, 1, 9, 1, 0},
+                                    {1, 1, 9, 9, 1, 3, 3, 0},
+                                    {1, 1, 9, 9, 1, 3, 0, 0},
+                                    {1, 1, 9, 9, 1, 3, 1, -1},
+                                    {-1, 1, 9, 9, 1, 3, 1, 0},
+                                    {1, 0, 9, 9, 1, 3, 1, 0},
+                                    {1, 1, 9, 9, 0, 3, 1, 0},
+                                    {1, 1, 2, 9, 1, 3, 1, 0},
+                                    {1, 1, 9, 2, 1, 3, 1, 0},
+                                    {1, 1, huge, 9, 1, 3, 1, 0},
+                                    {huge, 1, 9, 9, 1, 3, 1, 0},
+                                    {1, 1 << 16, 1 << 8, 1 << 8, 1, 3, 1, 1}}) {
+    SCOPED_TRACE(name(s));
+    EXPECT_FALSE(kernels::has_direct_convolution(s));
+    EXPECT_THROW(kernels::convolution_forward(s, nullptr, nullptr, nullptr, nullptr, {}),
+                 std::invalid_argument);
+    EXPECT_THROW(kernels::convolution_backward_input(s, nullptr, nullptr, nullptr, {}),
+                 std::invalid_argument);
+  }
+}
+
+}  // namespace
+}  // namespace bntrain
