@@ -130,9 +130,9 @@ Arena& arena();
 void end_with_fault() {
   Thread& thread = self();
   Launch& launch = launch_of(thread);
-  const std::string what = device_memory_fault(reinterpret_cast<const void*>(faulting_address), 1);
   launch.error = std::make_exception_ptr(
-      SimtError("kernel " + std::string(launch.config.name) + ", " + name(thread) + ": " + what));
+      SimtError("kernel " + std::string(launch.config.name) + ", " + name(thread) + ": " +
+                device_memory_fault(reinterpret_cast<const void*>(faulting_address), 1)));
   thread.state = Thread::State::done;
   launch.scheduler.switch_from(thread.context);
 }
@@ -205,8 +205,8 @@ std::string device_memory_fault(const void* p, std::size_t bytes) {
 
 std::string argument_fault(const void* argument, std::size_t bytes) {
   // Members of structs have no names here: a word that is the address of something is taken for a pointer.
-  // Sizes are smaller than the addresses of programs, and those are smaller than all but the tiniest doubles.
-  constexpr std::uintptr_t kLowest = std::uintptr_t{1} << 32, kHighest = std::uintptr_t{1} << 47;
+  // Sizes are smaller than the addresses of programs and the address sanitizer's own; doubles are larger.
+  constexpr std::uintptr_t kLowest = std::uintptr_t{1} << 45, kHighest = std::uintptr_t{1} << 48;
   for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= bytes; at += sizeof(std::uintptr_t)) {
     std::uintptr_t word;
     std::memcpy(&word, static_cast<const std::byte*>(argument) + at, sizeof word);
