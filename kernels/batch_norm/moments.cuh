@@ -48,9 +48,9 @@ SIMT_DEVICE TileSums tile_sums(const Values& value, int vectors) {
     for (int lane = 1; lane < kLanes; ++lane) sum += lanes[lane];
     return sum;
   };
-  constexpr float kAll = 1.0f / (kVectors * kLanes);
-  const float share = vectors == kVectors ? kAll : 1 / static_cast<float>(vectors * kLanes);
-  const float center = first + total(sums) * share;
+  // 1 / count, approximately: the center need not be the mean to the last bit.
+  const float root = simt::inverse_sqrt_approximately(static_cast<float>(vectors * kLanes));
+  const float center = first + total(sums) * (root * root);
   SIMT_UNROLL
   for (float& sum : sums) sum = 0;
   SIMT_UNROLL

@@ -125,6 +125,7 @@ LaunchConfig resident_config(const char* name, const ResidentSpace& space, const
           .grid = std::int64_t{space.groups} * tuning.cluster,
           .block = tuning.threads,
           .cluster = tuning.cluster,
+          .dependent = true,
           .shared_bytes = sums(tuning.threads / simt::kWarpSize) + sums(tuning.cluster) +
                           simt::carved_bytes<unsigned char>(owners * constants_bytes) + tensor_bytes};
 }

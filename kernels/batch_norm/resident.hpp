@@ -77,6 +77,7 @@ LaunchConfig resident_config(const char* name, const ResidentSpace& space, const
 template <typename Launch>
 void launch_groups(ResidentSpace space, LaunchConfig config, const Stream& stream, const Launch& launch) {
   const std::int64_t most = stream.max_blocks > 0 ? stream.max_blocks / config.cluster : space.groups;
+  require(most > 0, config.name, "fewer blocks are allowed than a cluster has");
   for (; space.first_group < space.groups; space.first_group += static_cast<unsigned>(most)) {
     const std::int64_t left = space.groups - space.first_group;
     config.grid = (left < most ? left : most) * config.cluster;

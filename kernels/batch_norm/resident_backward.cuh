@@ -71,6 +71,8 @@ resident_backward_kernel(ResidentSpace space, float inverse_count, const T* x, c
   const auto constants = dynamic.take<Pair<float>>("constants", owners);
   KeptVectors<T, kVectors, kWidth, kSharedVectors<kVectors, kWidth>> values(dynamic);
   const Thread thread(space);
+  grid_dependency_launch();
+  grid_dependency_wait();
   Vector<T, kWidth> gradients[kVectors] = {};
   SIMT_UNROLL
   for (int j = 0; j < kVectors; ++j) {

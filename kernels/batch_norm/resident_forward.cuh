@@ -21,6 +21,8 @@ resident_forward_kernel(ResidentSpace space, double count, double inverse_count,
   const int owners = space.columns * kChannels;
   const auto constants = dynamic.take<Normalizer>("constants", owners);
   const Thread thread(space);
+  grid_dependency_launch();
+  grid_dependency_wait();
   const T* const from = x + thread.base;
   Vector<T, kWidth> values[kVectors] = {};
   SIMT_UNROLL

@@ -3,6 +3,8 @@
 #include "kernels/batch_norm/gradients.cuh"
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/moments.cuh"
+#include "kernels/batch_norm/resident_backward.cuh"
+#include "kernels/batch_norm/resident_forward.cuh"
 
 namespace bntrain::kernels {
 namespace {
@@ -124,6 +126,25 @@ void bfloat16_input_gradient(const NormShape& shape, const Bfloat16* x, const Bf
   launch_over("bfloat16_input_gradient", input_gradient_kernel<1, 1>, input_gradient_kernel<kSize, 1>,
               input_gradient_kernel<kSize, kSize>, walk_over(shape, {x, dy, dx}), stream, inverse_count, x,
               dy, gamma, two_floats(mean, shape.channels), inv_std, dgamma, dbeta, dx);
+}
+
+void bfloat16_resident_forward(const NormShape& shape, double eps, const Bfloat16* x, const float* gamma,
+                               const float* beta, Bfloat16* y, float* mean, float* var, float* inv_std,
+                               const Stream& stream) {
+  const ResidentSpace space = resident_space(shape, kSize);
+  const ResidentTuning tuning = resident_tuning(space, device_limits(stream));
+  const StatisticsOutput output{{.eps = eps}, shape.channels, mean, var, inv_std, nullptr, nullptr};
+  launch_resident_forward(tuned(space, tuning), tuning, shape.batch * shape.spatial, x, gamma, beta, y,
+                          output, stream);
+}
+
+void bfloat16_resident_backward(const NormShape& shape, const Bfloat16* x, const Bfloat16* dy,
+                                const float* gamma, const float* mean, const float* inv_std, Bfloat16* dx,
+                                float* dgamma, float* dbeta, const Stream& stream) {
+  const ResidentSpace space = resident_space(shape, kSize);
+  const ResidentTuning tuning = resident_tuning(space, device_limits(stream));
+  launch_resident_backward(tuned(space, tuning), tuning, shape.batch * shape.spatial, x, dy, gamma, mean,
+                           inv_std, dx, dgamma, dbeta, stream);
 }
 
 }  // namespace bntrain::kernels

@@ -22,4 +22,12 @@ void bfloat16_input_gradient(const NormShape& shape, const simt::Bfloat16* x, co
                              const float* gamma, const float* mean, const float* inv_std, const float* dgamma,
                              const float* dbeta, simt::Bfloat16* dx, const Stream& stream);
 
+/// Both passes in the resident kernels. mean: [2 * channels]; the rest but x, y, dy, dx: [channels], float32.
+void bfloat16_resident_forward(const NormShape& shape, double eps, const simt::Bfloat16* x,
+                               const float* gamma, const float* beta, simt::Bfloat16* y, float* mean,
+                               float* var, float* inv_std, const Stream& stream);
+void bfloat16_resident_backward(const NormShape& shape, const simt::Bfloat16* x, const simt::Bfloat16* dy,
+                                const float* gamma, const float* mean, const float* inv_std,
+                                simt::Bfloat16* dx, float* dgamma, float* dbeta, const Stream& stream);
+
 }  // namespace bntrain::kernels

@@ -105,13 +105,47 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
   EXPECT_TRUE(support::close(result(), gradients.x, 1.01 * kStep * support::largest(gradients.x)));
 }
 
+/// The same of the resident kernels.
+void check_resident(const kernels::NormShape& shape, const kernels::Stream& stream) {
+  const std::int64_t size = shape.batch * shape.channels * shape.spatial;
+  const reference::NormShape exact_shape{shape.batch, shape.channels, shape.spatial};
+  const std::vector<float> gamma = random_values(shape.channels, 3, 1),
+                           beta = random_values(shape.channels, 4);
+  const Stored x(random_values(size, 1, 3)), dy(random_values(size, 2));
+  const std::size_t channels = at(shape.channels);
+  std::vector<float> mean(2 * channels), var(channels), inv_std(channels), dgamma(channels), dbeta(channels);
+  Stored y(std::vector<float>(x.tensor.size())), dx = y;
+  bfloat16_resident_forward(shape, kEps, x.tensor.data(), gamma.data(), beta.data(), y.tensor.data(),
+                            mean.data(), var.data(), inv_std.data(), stream);
+  bfloat16_resident_backward(shape, x.tensor.data(), dy.tensor.data(), gamma.data(), mean.data(),
+                             inv_std.data(), dx.tensor.data(), dgamma.data(), dbeta.data(), stream);
+  const reference::NormForward forward =
+      reference::norm_forward(x.exact(), reference::widen(gamma), reference::widen(beta), exact_shape, kEps);
+  const reference::NormGradients gradients =
+      reference::norm_backward(x.exact(), dy.exact(), reference::widen(gamma), exact_shape, kEps);
+  EXPECT_LE(support::relative_norm({mean.begin(), mean.begin() + shape.channels}, forward.mean), 1e-6);
+  EXPECT_LE(support::relative_norm(var, forward.var), 1e-6);
+  EXPECT_LE(support::relative_norm(dgamma, gradients.gamma), 1e-5);
+  EXPECT_LE(support::relative_norm(dbeta, gradients.beta), 1e-5);
+  const auto values = [](const Stored& stored) {
+    const reference::Values exact = stored.exact();
+    return std::vector<float>(exact.begin(), exact.end());
+  };
+  EXPECT_TRUE(support::close(values(y), forward.y, 1.01 * kStep * support::largest(forward.y)));
+  EXPECT_TRUE(support::close(values(dx), gradients.x, 1.01 * kStep * support::largest(gradients.x)));
+}
+
 TEST(Bfloat16, BatchNormKeepsItsStatisticsInFloat32) {
-  // Vectors of 8 values of one channel, of 8 channels, single values; one chunk and several.
+  // Vectors of 8 values of one channel, of 8 channels, single values; one chunk and several, blocks and
+  // clusters.
   for (const kernels::NormShape& shape : {kernels::NormShape{3, 5, 16}, kernels::NormShape{70, 16, 1},
                                           kernels::NormShape{4, 3, 7}, kernels::NormShape{40, 2, 512}}) {
     SCOPED_TRACE(std::to_string(shape.batch) + " x " + std::to_string(shape.channels) + " x " +
                  std::to_string(shape.spatial));
-    on_every_schedule_and_grid([&](const kernels::Stream& stream) { check_norm(shape, stream); });
+    on_every_schedule_and_grid([&](const kernels::Stream& stream) {
+      check_norm(shape, stream);
+      if (stream.max_blocks == 0 || stream.max_blocks > 16) check_resident(shape, stream);
+    });
   }
 }
 
