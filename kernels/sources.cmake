@@ -28,8 +28,10 @@ set(launch_cuda_sources simt/grid.cpp simt/launch.cpp simt/launch_cuda.cpp)
 set(launch_host_sources
   simt/grid.cpp
   simt/host/access_counts.cpp
+  simt/host/device_memory.cpp
   simt/host/executor.cpp
   simt/host/fiber.cpp
+  simt/host/global_races.cpp
   simt/host/launch.cpp
   simt/host/launch_state.cpp
   simt/host/synchronization.cpp
