@@ -1,17 +1,14 @@
 // Which batch norm kernels run, by shape and device alone, so that a run can be repeated bit for bit. Bytes
-// moved forward and backward, for S bytes of tensor:
+// moved forward and backward, for S bytes of tensor, and what prototypes took on an H200:
 //
-//   naive       4 S, 5 S: one block per channel (naive.cu). Never chosen automatically
-//   resident    2 S, 3 S: a channel stays in the registers of a cluster of blocks, in one launch. On an H200,
-//   hot,
-//               256 x 20 x 24 x 24 takes 7.4 and 9.1 us where the kernel that kept it in shared memory and
-//               merged moments in fp64 took 20.7 and 26; 32 x 512 x 7 x 7 4.4 and 3.8 for 13.3 and 13.6
-//   streamed    2 S, 3 S: all multiprocessors together keep strip after strip of channels on chip and
-//   exchange
-//               sums by messages, in one launch; a strip that does not fit is read again in part. On an H200,
-//               cold, 65536 x 1024 takes 159 and 255 us where a barrier of the grid for each group of
-//               channels took 275 and 354
-//   plain       3 S, 5 S: x is read twice, and so is dy; for every shape and device
+//   naive     4 S, 5 S: one block per channel (naive.cu). Never chosen automatically
+//   resident  2 S, 3 S: a channel stays in the registers of a cluster of blocks, in one launch. 7.4 and 9.1
+//             us for 256 x 20 x 24 x 24, 4.4 and 3.8 us for 32 x 512 x 7 x 7; kept in shared memory, with
+//             fp64 merges of moments: 20.7 and 26 us, 13.3 and 13.6 us
+//   streamed  2 S, 3 S: all multiprocessors together keep strip after strip of channels on chip and exchange
+//             sums by messages, in one launch; a strip that does not fit is read again in part. 159 and 255
+//             us for 65536 x 1024; with a barrier of the grid per group of channels: 275 and 354 us
+//   plain     3 S, 5 S: x is read twice, and so is dy; for every shape and device
 #include "kernels/batch_norm/placement.hpp"
 
 #include "kernels/batch_norm/launch.cuh"
@@ -21,16 +18,26 @@ namespace bntrain::kernels {
 
 namespace {
 
-/// Resident where a cluster holds a channel, else plain.
+/// Resident where a cluster holds a channel, else plain. The cluster is the largest that the device can run,
+/// not the largest that stream.max_blocks allows: that must not change the bits.
 Choice choose_resident(NormPass pass, const NormShape& shape, const Stream& stream) {
-  Choice choice{.variant = NormVariant::resident, .resident = resident_space(shape, simt::Vec<float>::kSize)};
-  const DeviceLimits device = device_limits(stream);
-  choice.tuning = measured_tuning(pass, shape, device);
-  if (choice.tuning.vectors == 0) choice.tuning = resident_tuning(choice.resident, device);
-  if (choice.tuning.vectors == 0) return {};
-  choice.resident = tuned(choice.resident, choice.tuning);
   const auto fits = pass == NormPass::forward ? resident_forward_fits : resident_backward_fits;
-  return fits(choice.resident, choice.tuning, stream) ? choice : Choice{};
+  const ResidentSpace space = resident_space(shape, simt::Vec<float>::kSize);
+  const DeviceLimits device = device_limits(stream);
+  const auto choice_of = [&](const ResidentTuning& tuning) {
+    const Choice choice{
+        .variant = NormVariant::resident, .resident = tuned(space, tuning), .tuning = tuning, .streamed{}};
+    const bool allowed = stream.max_blocks == 0 || stream.max_blocks >= tuning.cluster;
+    return allowed && fits(choice.resident, tuning, stream.handle) ? choice : Choice{};
+  };
+  const ResidentTuning measured = measured_tuning(pass, shape, device);
+  if (measured.vectors > 0) return choice_of(measured);
+  for (int largest = kLargestCluster; largest > 0; largest /= 2) {
+    const ResidentTuning tuning = resident_tuning(space, device, largest);
+    if (tuning.vectors == 0) break;
+    if (fits(tuned(space, tuning), tuning, stream.handle)) return choice_of(tuning);
+  }
+  return {};
 }
 
 }  // namespace

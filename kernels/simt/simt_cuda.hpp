@@ -240,9 +240,14 @@ template <int bytes>
 SIMT_DEVICE void copy_async_hinted(void* to, const void* from, std::uint64_t policy) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16);
   // Only 16 bytes may bypass L1.
+  // ptxas 13.0 folds a part of the address that all threads share into LDGSTS [R + UR0], desc[UR1], which is
+  // illegal on the device. It cannot fold an exclusive or with a zero that it does not know: the grid has no
+  // z.
   NV_IF_ELSE_TARGET(
       NV_PROVIDES_SM_80,
-      (const auto shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
+      (unsigned zero; asm("mov.u32 %0, %%ctaid.z;"
+                          : "=r"(zero));
+       const auto shared = static_cast<unsigned>(__cvta_generic_to_shared(to)) ^ zero;
        if constexpr (bytes == 16) asm volatile(
            "cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared), "l"(from),
            "l"(policy)

@@ -113,10 +113,10 @@ void check_resident(const kernels::NormShape& shape, const kernels::Stream& stre
   const std::int64_t size = shape.batch * shape.channels * shape.spatial;
   const reference::NormShape exact_shape{shape.batch, shape.channels, shape.spatial};
   const std::vector<float> gamma = random_values(shape.channels, 3, 1),
-                           beta = random_values(shape.channels, 4);
+                           beta = on_device(random_values(shape.channels, 4));
   const Stored x(random_values(size, 1, 3)), dy(random_values(size, 2));
   const std::size_t channels = at(shape.channels);
-  std::vector<float> mean(2 * channels), var(channels), inv_std(channels), dgamma(channels), dbeta(channels);
+  DeviceVector<float> mean(2 * channels), var(channels), inv_std(channels), dgamma(channels), dbeta(channels);
   Stored y(std::vector<float>(x.tensor.size())), dx = y;
   bfloat16_resident_forward(shape, kEps, x.tensor.data(), gamma.data(), beta.data(), y.tensor.data(),
                             mean.data(), var.data(), inv_std.data(), stream);

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "kernels/kernel_runs.hpp"
+#include "support/device_vector.hpp"
 
 namespace bntrain::kernels {
 namespace {
 
 using simt::Pair;
 using simt_host::Executor;
+using support::DeviceVector;
 
 /// What block `rank` sends for a channel in an exchange.
 SIMT_DEVICE Pair<double> sent(const double* values, int exchange, int channel, int channels, int rank,
@@ -45,7 +47,7 @@ exchanges_kernel(int exchanges, int channels, bool clear, const double* values, 
 
 struct Problem {
   int exchanges, channels, blocks;
-  std::vector<double> values;
+  DeviceVector<double> values;
 
   Problem(int exchange_count, int channel_count, int block_count)
       : exchanges(exchange_count), channels(channel_count), blocks(block_count) {
@@ -58,10 +60,10 @@ struct Problem {
 };
 
 /// Totals of all blocks, NaN where none was written.
-std::vector<Pair<double>> run(const Problem& p, std::vector<Message>& memory, Executor& executor,
-                              bool clear = true) {
+DeviceVector<Pair<double>> run(const Problem& p, DeviceVector<Message>& memory, Executor& executor,
+                               bool clear = true) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-  std::vector<Pair<double>> totals(at(1ll * p.blocks * p.exchanges * p.channels), {kNan, kNan});
+  DeviceVector<Pair<double>> totals(at(1ll * p.blocks * p.exchanges * p.channels), {kNan, kNan});
   launch(exchanges_kernel,
          {.name = "exchanges", .grid = p.blocks, .block = 64, .cooperative = true, .shared_bytes = 0},
          executor.stream(), p.exchanges, p.channels, clear, p.values.data(), memory.data(), p.messages(),
@@ -70,7 +72,7 @@ std::vector<Pair<double>> run(const Problem& p, std::vector<Message>& memory, Ex
 }
 
 /// The totals are the sums but for the bits that a message loses, and every block has the same.
-testing::AssertionResult right(const Problem& p, const std::vector<Pair<double>>& totals) {
+testing::AssertionResult right(const Problem& p, const DeviceVector<Pair<double>>& totals) {
   for (int i = 0; i < p.exchanges; ++i)
     for (int channel = 0; channel < p.channels; ++channel) {
       long double first = 0, second = 0, size = 0;
@@ -94,8 +96,8 @@ testing::AssertionResult right(const Problem& p, const std::vector<Pair<double>>
   return testing::AssertionSuccess();
 }
 
-std::vector<Message> garbage(std::int64_t size, std::uint64_t bits) {
-  return std::vector<Message>(at(size), {bits, bits});
+DeviceVector<Message> garbage(std::int64_t size, std::uint64_t bits) {
+  return DeviceVector<Message>(at(size), {bits, bits});
 }
 
 TEST(NormExchange, IsRightInEveryOrderOfExecution) {
@@ -106,7 +108,7 @@ TEST(NormExchange, IsRightInEveryOrderOfExecution) {
                      std::to_string(blocks));
         const Problem p(3, channels, blocks);
         Executor executor(settings);
-        std::vector<Message> memory = garbage(p.messages(), 0xffff'ffff'ffff'ffff);
+        DeviceVector<Message> memory = garbage(p.messages(), 0xffff'ffff'ffff'ffff);
         EXPECT_TRUE(right(p, run(p, memory, executor)));
       }
 }
@@ -116,7 +118,7 @@ TEST(NormExchange, NumbersMayRepeat) {
     for (const int channels : {1, 4}) {
       const Problem p(50, channels, 5);
       Executor executor(settings);
-      std::vector<Message> memory = garbage(p.messages(), 0);
+      DeviceVector<Message> memory = garbage(p.messages(), 0);
       EXPECT_TRUE(right(p, run(p, memory, executor)));
     }
 }
@@ -124,7 +126,7 @@ TEST(NormExchange, NumbersMayRepeat) {
 TEST(NormExchange, ExpectsNothingOfTheMemory) {
   // Messages of every number, and what a launch before has left: of this shape, of another.
   const Problem p(4, 3, 5), other(7, 1, 8);
-  std::vector<Message> memory;
+  DeviceVector<Message> memory;
   for (std::uint64_t number = 0; number < 16; ++number) {
     Executor executor;
     memory = garbage(p.messages(), 0x3ff0'0000'0000'0000 | number);
@@ -141,8 +143,8 @@ TEST(NormExchange, ARecordedLaunchMayBeReplayed) {
   for (const auto& settings : simt_host::all_schedules()) {
     const Problem p(5, 3, 6);
     Executor executor(settings);
-    std::vector<Message> memory = garbage(p.messages(), 0x3ff0'0000'0000'0001);
-    std::vector<Pair<double>> totals(at(1ll * p.blocks * p.exchanges * p.channels));
+    DeviceVector<Message> memory = garbage(p.messages(), 0x3ff0'0000'0000'0001);
+    DeviceVector<Pair<double>> totals(at(1ll * p.blocks * p.exchanges * p.channels));
     executor.begin_recording();
     launch(exchanges_kernel, {.name = "exchanges", .grid = p.blocks, .block = 64, .cooperative = true},
            executor.stream(), p.exchanges, p.channels, true, p.values.data(), memory.data(), p.messages(),
@@ -158,10 +160,10 @@ TEST(NormExchange, ARecordedLaunchMayBeReplayed) {
 
 TEST(NormExchange, TheSameBitsInEveryOrderOfExecution) {
   const Problem p(3, 9, 7);
-  std::vector<Pair<double>> expected;
+  DeviceVector<Pair<double>> expected;
   for (const auto& settings : simt_host::all_schedules()) {
     Executor executor(settings);
-    std::vector<Message> memory = garbage(p.messages(), 0);
+    DeviceVector<Message> memory = garbage(p.messages(), 0);
     const auto totals = run(p, memory, executor);
     if (expected.empty()) expected = totals;
     EXPECT_EQ(std::memcmp(totals.data(), expected.data(), totals.size() * sizeof totals[0]), 0);
@@ -176,7 +178,7 @@ TEST(NormExchange, PassesNanAndInfinity) {
   p.values[2 * 8] = kInf;
   p.values[2 * 9] = -kInf;
   Executor executor;
-  std::vector<Message> memory = garbage(p.messages(), 0);
+  DeviceVector<Message> memory = garbage(p.messages(), 0);
   const auto totals = run(p, memory, executor);
   EXPECT_EQ(totals[0].first, kInf);
   EXPECT_TRUE(std::isfinite(totals[0].second));
@@ -189,7 +191,7 @@ TEST(NormExchange, MemoryThatIsNotClearedIsNoticed) {
   // So the tests above would see a protocol that trusts its memory.
   const Problem p(1, 3, 5);
   Executor executor;
-  std::vector<Message> memory = garbage(p.messages(), 0x3ff0'0000'0000'0001);
+  DeviceVector<Message> memory = garbage(p.messages(), 0x3ff0'0000'0000'0001);
   EXPECT_FALSE(right(p, run(p, memory, executor, false)));
 }
 

@@ -92,6 +92,8 @@ TEST(RunningStatistics, GiveTheNormOfInference) {
   const Guarded shift(random_values(channels, 3));
   running_var.data()[0] = 0;
   running_var.data()[1] = kInf;
+  running_var.data()[2] = 1e-36f;
+  running_var.data()[3] = 1e-44f;
   for (const bool shifted : {false, true})
     for (const double eps : {0.0, 1e-5}) {
       Guarded mean(at(2 * channels)), inv_std(at(channels));

@@ -10,6 +10,7 @@
 #include "kernels/batch_norm/streamed_launch.cuh"
 #include "kernels/kernel_runs.hpp"
 #include "kernels/simt/bfloat16.hpp"
+#include "support/device_vector.hpp"
 #include "support/tolerance.hpp"
 
 namespace bntrain::test {
@@ -62,7 +63,7 @@ class Buffer {
   static constexpr std::size_t kGuard = 64;
   static constexpr float kGarbage = -1234.5f;
 
-  std::vector<T> memory_;
+  support::DeviceVector<T> memory_;
   std::size_t size_;
 };
 
@@ -85,7 +86,7 @@ class Workspace {
 
  private:
   std::size_t count_;
-  std::vector<kernels::Message> memory_;
+  support::DeviceVector<kernels::Message> memory_;
 };
 
 constexpr std::uint64_t kGarbageBits = 0xc0ff'ee00'0000'0001;
