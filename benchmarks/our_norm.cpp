@@ -52,8 +52,7 @@ Contenders our_contenders(const NormCase& c, kernels::NormPass pass, cuda::Devic
   Contenders all;
   all.push_back(std::make_unique<OurNorm>(std::string("automatic (") + to_string(chosen) + ")", c,
                                           NormVariant::automatic, stream));
-  for (const NormVariant variant :
-       {NormVariant::plain, NormVariant::resident, NormVariant::persistent, NormVariant::l2_groups})
+  for (const NormVariant variant : {NormVariant::plain, NormVariant::resident, NormVariant::streamed})
     all.push_back(std::make_unique<OurNorm>(to_string(variant), c, variant, stream));
   return all;
 }

@@ -7,13 +7,14 @@ set(kernel_sources
   batch_norm/maxpool_inference.cu
   batch_norm/maxpool_resident_backward.cu
   batch_norm/naive.cu
-  batch_norm/on_chip_backward.cu
-  batch_norm/on_chip_forward.cu
   batch_norm/resident.cu
   batch_norm/resident_backward.cu
   batch_norm/resident_forward.cu
   batch_norm/running_statistics.cu
   batch_norm/statistics.cu
+  batch_norm/streamed.cu
+  batch_norm/streamed_backward.cu
+  batch_norm/streamed_forward.cu
   batch_norm/variant.cu
   elementwise/activation.cu
   elementwise/average_pool.cu
@@ -29,8 +30,10 @@ set(launch_cuda_sources simt/grid.cpp simt/launch.cpp simt/launch_cuda.cpp)
 set(launch_host_sources
   simt/grid.cpp
   simt/host/access_counts.cpp
+  simt/host/device_memory.cpp
   simt/host/executor.cpp
   simt/host/fiber.cpp
+  simt/host/global_races.cpp
   simt/host/launch.cpp
   simt/host/launch_state.cpp
   simt/host/synchronization.cpp

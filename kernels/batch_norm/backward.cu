@@ -6,6 +6,7 @@
 #include "kernels/batch_norm/gradients.cuh"
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/placement.hpp"
+#include "kernels/batch_norm/streamed_pass.cuh"
 
 namespace bntrain::kernels {
 namespace {
@@ -34,13 +35,12 @@ chunk_gradients_kernel(IterationSpace space, const T* __restrict__ x, const T* _
   }
 }
 
-/// Merges the chunks of channels [first, end).
+/// Merges the chunks of every channel.
 SIMT_KERNEL(Tuning::kThreads)
-merge_gradients_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
-                       const GradientSums* __restrict__ chunks, float* __restrict__ dgamma,
-                       float* __restrict__ dbeta) {
+merge_gradients_kernel(std::int64_t parts, std::int64_t channels, const GradientSums* __restrict__ chunks,
+                       float* __restrict__ dgamma, float* __restrict__ dbeta) {
   merge_channels<GradientSums>(
-      grid_thread(), grid_threads(), first, end, parts, Add{},
+      grid_thread(), grid_threads(), channels, parts, Add{},
       [&](std::int64_t part, std::int64_t channel) { return chunks[part * channels + channel]; },
       [&](std::int64_t channel, const GradientSums& sum) {
         dbeta[channel] = static_cast<float>(sum.first);
@@ -79,9 +79,8 @@ void launch_gradient_sums(IterationSpace space, const T* x, const T* dy, const M
   launch_over("batch_norm_backward_sums", chunk_gradients_kernel<T, 1, 1>,
               chunk_gradients_kernel<T, kSize, 1>, chunk_gradients_kernel<T, kSize, kSize>, space, stream, x,
               dy, means, inv_stds, parts);
-  const std::int64_t first = space.first_channel(), end = space.end_channel();
-  launch(merge_gradients_kernel, warp_per_channel("batch_norm_backward_merge", end - first, stream), stream,
-         space.chunks, space.channels, first, end, parts, dgamma, dbeta);
+  launch(merge_gradients_kernel, warp_per_channel("batch_norm_backward_merge", space.channels, stream),
+         stream, space.chunks, space.channels, parts, dgamma, dbeta);
 }
 
 template <typename T>
@@ -124,7 +123,6 @@ void batch_norm_backward(const NormShape& shape, const float* x, const float* dy
   constexpr const char* kName = "batch_norm_backward";
   if (!norm_work(kName, shape, {x, dy, gamma, mean, inv_std, dx, dgamma, dbeta, workspace})) return;
   require(is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
-  const IterationSpace whole = norm_space<float>(shape);
   const Choice choice = choose(kName, NormPass::backward, shape, variant, stream);
   if (choice.variant == NormVariant::naive) {
     naive_backward(shape, x, dy, gamma, mean, inv_std, dx, dgamma, dbeta, stream);
@@ -135,17 +133,17 @@ void batch_norm_backward(const NormShape& shape, const float* x, const float* dy
                       inv_std, dx, dgamma, dbeta, stream);
     return;
   }
-  if (choice.placement.block_groups > 0) {
-    backward_on_chip(whole, choice.placement, shape.batch * shape.spatial, x, dy, gamma, mean, inv_std, dx,
-                     dgamma, dbeta, workspace, stream);
+  const Means means = two_floats(mean, shape.channels);
+  const std::int64_t count = shape.batch * shape.spatial;
+  if (choice.variant == NormVariant::streamed && is_aligned(x) && is_aligned(dy) && is_aligned(dx)) {
+    streamed::backward(choice.streamed,
+                       {x, dy, gamma, means, inv_std, dx, dgamma, dbeta, 1 / static_cast<double>(count)},
+                       workspace, stream);
     return;
   }
-  for_groups(whole, choice.groups, [&](const IterationSpace& space) {
-    launch_gradient_sums(space, x, dy, two_floats(mean, shape.channels), {inv_std, false, 0}, dgamma, dbeta,
-                         workspace, stream);
-    launch_input_gradient(space, shape.batch * shape.spatial, x, dy, gamma, two_floats(mean, shape.channels),
-                          inv_std, dgamma, dbeta, dx, stream);
-  });
+  const IterationSpace space = norm_space<float>(shape);
+  launch_gradient_sums(space, x, dy, means, {inv_std, false, 0}, dgamma, dbeta, workspace, stream);
+  launch_input_gradient(space, count, x, dy, gamma, means, inv_std, dgamma, dbeta, dx, stream);
 }
 
 void batch_norm_inference_backward(const NormShape& shape, double eps, const float* x, const float* dy,

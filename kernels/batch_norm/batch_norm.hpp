@@ -57,8 +57,8 @@ enum class NormVariant {
   naive,      ///< 4 S, 5 S, one block per channel: the kernel to read first, never chosen automatically
   plain,      ///< 3 S, 5 S; for every shape and device
   resident,  ///< 2 S, 3 S: a channel stays in the registers of a block, or of a cluster of blocks; one launch
-  persistent,  ///< 2 S, 3 S: it stays in that of all multiprocessors together, in a cooperative launch
-  l2_groups,   ///< 2 S, 3 S: plain for as many channels at a time as half the L2 cache holds
+  streamed,  ///< 2 S, 3 S, more where a channel exceeds the chip: all multiprocessors share strips of
+             ///< channels; one cooperative launch. plain where a tensor is not 16-byte aligned
 };
 const char* to_string(NormVariant variant);
 

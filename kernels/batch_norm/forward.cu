@@ -8,11 +8,12 @@
 // both terms are large and so are their rounding errors.
 //
 // Contract: batch_norm.hpp. Launches: one where the channels are kept on chip (resident_forward.cuh,
-// on_chip_forward.cu) or the variant is naive (naive.cu), else the three of statistics.cu for each part of
-// the channels. Bytes moved, for S bytes of tensor: training: variant.cu; inference: 2 S.
+// streamed_forward.cu) or the variant is naive (naive.cu), else the three of statistics.cu. Bytes moved, for
+// S bytes of tensor: training: variant.cu; inference: 2 S.
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/moments.cuh"
 #include "kernels/batch_norm/placement.hpp"
+#include "kernels/batch_norm/streamed_pass.cuh"
 
 namespace bntrain::kernels {
 
@@ -24,8 +25,6 @@ void batch_norm_forward(const NormShape& shape, const NormOptions& options, cons
   if (!norm_work(kName, shape, {x, gamma, beta, y, mean, var, inv_std, workspace})) return;
   check_running(kName, running_mean, running_var);
   require(simt::is_aligned(workspace), kName, "the workspace is not 16-byte aligned");
-  const IterationSpace whole = norm_space<float>(shape);
-  auto* parts = static_cast<ChannelMoments*>(workspace);
   const StatisticsOutput output{options, shape.channels, mean, var, inv_std, running_mean, running_var};
   const Choice choice = choose(kName, NormPass::forward, shape, variant, stream);
   if (choice.variant == NormVariant::naive) {
@@ -37,16 +36,17 @@ void batch_norm_forward(const NormShape& shape, const NormOptions& options, cons
                      stream);
     return;
   }
-  if (choice.placement.block_groups > 0) {
-    forward_on_chip(whole, choice.placement, x, gamma, beta, y, output, workspace, stream);
+  if (choice.variant == NormVariant::streamed && simt::is_aligned(x) && simt::is_aligned(y)) {
+    const auto count = static_cast<double>(shape.batch * shape.spatial);
+    streamed::forward(choice.streamed, {x, gamma, beta, y, output, count, 1 / count}, workspace, stream);
     return;
   }
-  for_groups(whole, choice.groups, [&](const IterationSpace& space) {
-    chunk_moments(space, x, parts, stream);
-    finalize(space.chunks, space.channels, space.first_channel(), space.end_channel(), parts, output, stream);
-    normalize("batch_norm_apply", space, x, two_floats(mean, shape.channels), {inv_std, false, 0}, gamma,
-              beta, y, stream);
-  });
+  const IterationSpace space = norm_space<float>(shape);
+  auto* parts = static_cast<ChannelMoments*>(workspace);
+  chunk_moments(space, x, parts, stream);
+  finalize(space.chunks, space.channels, parts, output, stream);
+  normalize("batch_norm_apply", space, x, two_floats(mean, shape.channels), {inv_std, false, 0}, gamma, beta,
+            y, stream);
 }
 
 void batch_norm_inference(const NormShape& shape, double eps, const float* x, const float* gamma,

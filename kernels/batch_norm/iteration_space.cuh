@@ -1,4 +1,4 @@
-// How the batch norm kernels iterate over a tensor: one way for every layout and every variant.
+// How the plain batch norm kernels iterate over a tensor: one way for every layout.
 //
 // A vector is what a thread reads at once: 16 bytes where the shape allows, else one value. The vectors of a
 // channel form rows of adjacent ones:
@@ -7,9 +7,8 @@
 // Channels are divided into groups, the vectors of a group into chunks, and a block processes one chunk at a
 // time. Its threads are arranged as block_columns (a power of two) columns, each for one vector of channels,
 // and 256 / block_columns rows; channels first has one column. A thread reads the chunk in tiles of
-// kTileVectors vectors. Groups, chunks and which thread reads what depend on the shape alone: not on the
-// grid, nor on the alignment of pointers, nor on the variant. That is why all variants that use this
-// iteration space give the same bits.
+// kTileVectors vectors. Groups, chunks and which thread reads what depend on the shape alone: neither on the
+// grid nor on the alignment of pointers, and so do the bits.
 #pragma once
 
 #include "kernels/kernels.hpp"
@@ -27,18 +26,6 @@ struct NormTuning {
   // every chunk leaves a partial result that must be merged.
   static constexpr std::int64_t kChunkValues = 8192;
   static constexpr std::int64_t kChunkChannelValues = 256;
-  static constexpr int kLargestCluster = 16;              ///< blocks
-  static constexpr std::int64_t kClusterChunks = 16 * 7;  ///< chunks that it can hold
-
-  // Channels last, bytes. A group is at least a sector wide, better a cache line. Up to kClusterGroup bytes
-  // of x and dy fit into the shared memory of eight blocks, two of which fit on a multiprocessor; up to
-  // kLargestClusterGroup into that of a cluster of sixteen; up to kChipGroup into that of all multiprocessors
-  // of a large device.
-  static constexpr std::int64_t kSector = 32, kCacheLine = 128;
-  static constexpr std::int64_t kClusterGroup = 512 * 1024;
-  static constexpr std::int64_t kLargestClusterGroup = 1792 * 1024;
-  static constexpr std::int64_t kChipGroup = 12 * 1024 * 1024;
-  static constexpr std::int64_t kGroups = 32;  ///< at least, where that does not make them too narrow
 };
 
 inline constexpr int kNormWarps = NormTuning::kThreads / simt::kWarpSize;
@@ -50,7 +37,6 @@ struct IterationSpace {
   std::int64_t channels, vectors;        ///< vectors per channel
   std::int64_t row_vectors, row_stride;  ///< vectors per row; elements from row to row
   std::int64_t channel_stride;           ///< elements from channel to channel
-  std::int64_t first_group = 0;          ///< of an iteration over some of the groups
   std::int64_t groups, chunks, chunk_vectors;
   std::int64_t step_rows, step_columns;  ///< what advances a thread by block_rows() vectors
   int block_columns;
@@ -61,32 +47,7 @@ struct IterationSpace {
   SIMT_HOST_DEVICE std::int64_t items() const { return groups * chunks; }
   SIMT_HOST_DEVICE int block_rows() const { return NormTuning::kThreads / block_columns; }
   SIMT_HOST_DEVICE int group_channels() const { return block_columns * vector_channels; }
-  /// The channels of its groups: [first, end).
-  SIMT_HOST_DEVICE std::int64_t first_channel() const { return first_group * group_channels(); }
-  SIMT_HOST_DEVICE std::int64_t end_channel() const {
-    const std::int64_t end = (first_group + groups) * group_channels();
-    return end < channels ? end : channels;
-  }
 };
-
-/// The block columns of the groups of a channels-last tensor: wide groups make good use of cache lines,
-/// narrow ones fit on chip. values: per channel; width: bytes of a vector; vectors: of one pixel.
-inline int block_columns_of(std::int64_t values, std::int64_t width, std::int64_t vectors) {
-  using Tuning = NormTuning;
-  int widest = 1;
-  while (widest < Tuning::kMaxBlockColumns && widest < vectors) widest *= 2;
-  const auto narrowed = [&](std::int64_t narrowest, std::int64_t most) {
-    int block_columns = widest;
-    while (block_columns > 1 && block_columns * width > narrowest && values * block_columns * width > most)
-      block_columns /= 2;
-    return block_columns;
-  };
-  const std::int64_t part = values * vectors * width / Tuning::kGroups;
-  const int cluster = narrowed(Tuning::kSector, part < Tuning::kClusterGroup ? part : Tuning::kClusterGroup);
-  if (values * cluster * width <= Tuning::kLargestClusterGroup) return cluster;
-  const int chip = narrowed(Tuning::kCacheLine, Tuning::kChipGroup);
-  return values * chip * width <= Tuning::kChipGroup ? chip : widest;
-}
 
 /// size: values in 16 bytes. No size of the shape is 0.
 inline IterationSpace make_iteration_space(const NormShape& shape, int size) {
@@ -104,27 +65,20 @@ inline IterationSpace make_iteration_space(const NormShape& shape, int size) {
   const auto parts = [](std::int64_t whole_size, std::int64_t part) {
     return (whole_size + part - 1) / part;
   };
-  space.block_columns = last ? block_columns_of(values, simt::kVecBytes / size * space.width,
-                                                shape.channels / space.vector_channels)
-                             : 1;
+  space.block_columns = 1;
+  while (last && space.block_columns < NormTuning::kMaxBlockColumns &&
+         space.block_columns * space.vector_channels < shape.channels)
+    space.block_columns *= 2;
   space.channels = shape.channels;
   space.vectors = values / channel_width;
   space.row_vectors = row_elements / channel_width;
   space.row_stride = shape.channels * row_elements;
   space.channel_stride = row_elements;
   space.groups = parts(shape.channels, space.group_channels());
-  // The number of chunks is one that the blocks of a cluster share evenly, several chunks each. Where a
-  // cluster cannot hold them all, there are as few as possible.
   const std::int64_t tile = static_cast<std::int64_t>(NormTuning::kTileVectors) * space.block_rows();
   const std::int64_t tiles = parts(NormTuning::kChunkValues, tile * space.block_columns * space.width);
   const std::int64_t channel_tiles = parts(NormTuning::kChunkChannelValues, tile * channel_width);
-  const std::int64_t needed = parts(space.vectors, tile * (tiles > channel_tiles ? tiles : channel_tiles));
-  std::int64_t shares = 1;
-  while (shares < NormTuning::kLargestCluster && shares * 4 <= needed) shares *= 2;
-  if (needed > NormTuning::kClusterChunks) shares = 1;
-  const std::int64_t warp_rows =
-      space.block_columns < simt::kWarpSize ? simt::kWarpSize / space.block_columns : 1;
-  space.chunk_vectors = parts(parts(space.vectors, parts(needed, shares) * shares), warp_rows) * warp_rows;
+  space.chunk_vectors = tile * (tiles > channel_tiles ? tiles : channel_tiles);
   space.chunks = parts(space.vectors, space.chunk_vectors);
   space.step_rows = space.block_rows() / space.row_vectors;
   space.step_columns = space.block_rows() % space.row_vectors;
@@ -142,7 +96,7 @@ struct Chunk {
     end = begin + space.chunk_vectors < space.vectors ? begin + space.chunk_vectors : space.vectors;
   }
   SIMT_DEVICE Chunk(const IterationSpace& space, std::int64_t item)
-      : Chunk(space, item / space.groups, space.first_group + item % space.groups) {}
+      : Chunk(space, item / space.groups, item % space.groups) {}
   /// Values per channel.
   SIMT_DEVICE std::int64_t count() const { return (end - begin) * (kWidth / kChannels); }
   /// The channel whose sums column_sums() gives to this thread, -1 if none.

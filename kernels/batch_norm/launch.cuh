@@ -64,18 +64,6 @@ inline LaunchConfig warp_per_channel(const char* name, std::int64_t channels, co
           .block = NormTuning::kThreads};
 }
 
-/// Divides the iteration space into spaces of `groups` groups of channels each, and calls work(space) for
-/// each.
-template <typename Work>
-void for_groups(const IterationSpace& whole, std::int64_t groups, const Work& work) {
-  IterationSpace space = whole;
-  for (; space.first_group < whole.groups; space.first_group += groups) {
-    const std::int64_t left = whole.groups - space.first_group;
-    space.groups = groups < left ? groups : left;
-    work(space);
-  }
-}
-
 struct StatisticsOutput;
 
 // naive.cu.
@@ -93,9 +81,9 @@ void check_running(const char* name, const float* running_mean, const float* run
 /// The moments of each chunk; parts: [space.chunks][channels].
 void chunk_moments(const IterationSpace& space, const float* x, ChannelMoments* parts, const Stream& stream);
 
-/// Merges moments, [parts][channels], of channels [first, end).
-void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
-              const ChannelMoments* moments, const StatisticsOutput& output, const Stream& stream);
+/// Merges moments, [parts][channels].
+void finalize(std::int64_t parts, std::int64_t channels, const ChannelMoments* moments,
+              const StatisticsOutput& output, const Stream& stream);
 
 /// y = (x - mean) * (gamma * inv_std) + beta, beta where inv_std is 0. Null beta: zeros.
 void normalize(const char* name, const IterationSpace& space, const float* x, const Means& means,

@@ -130,24 +130,23 @@ SIMT_DEVICE int merge_lanes(std::int64_t parts) {
   return lanes;
 }
 
-/// Combines the parts of channels [first, end). `threads`, a multiple of 32, share the channels; `thread` is
+/// Combines the parts of every channel. `threads`, a multiple of 32, share the channels; `thread` is
 /// the index of this one. read(part, channel) returns a part, done(channel, merged) is called by one thread.
 template <typename Part, typename Combine, typename Read, typename Done>
-SIMT_DEVICE void merge_channels(std::int64_t thread, std::int64_t threads, std::int64_t first,
-                                std::int64_t end, std::int64_t parts, Combine combine, const Read& read,
-                                const Done& done) {
+SIMT_DEVICE void merge_channels(std::int64_t thread, std::int64_t threads, std::int64_t channels,
+                                std::int64_t parts, Combine combine, const Read& read, const Done& done) {
   const int lanes = merge_lanes(parts);
   const int lane = simt::lane_index() % lanes;
   const std::int64_t step = threads / lanes;
   // The bounds are the same in all lanes, which take part in the shuffles.
-  for (std::int64_t base = first + (thread - simt::lane_index()) / lanes; base < end; base += step) {
+  for (std::int64_t base = (thread - simt::lane_index()) / lanes; base < channels; base += step) {
     const std::int64_t channel = base + simt::lane_index() / lanes;
     Part merged{};
-    if (channel < end)
+    if (channel < channels)
       for (std::int64_t part = lane; part < parts; part += lanes)
         merged = combine(merged, read(part, channel));
     merged = simt::warp_reduce(merged, combine, lanes);
-    if (lane == 0 && channel < end) done(channel, merged);
+    if (lane == 0 && channel < channels) done(channel, merged);
   }
 }
 

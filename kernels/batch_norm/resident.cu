@@ -10,7 +10,6 @@
 namespace bntrain::kernels {
 namespace {
 
-constexpr std::int64_t kLargestCluster = 16;
 constexpr int kBlockChannelThreads = 128;     // a channel of fewer vectors takes one a thread
 constexpr std::int64_t kSmallestShare = 512;  // vectors of a block below which a larger cluster does not pay
 // Channels last. A row of a group is two sectors, 64 bytes: the copy rate of such rows is twice that of one
@@ -43,8 +42,8 @@ ResidentTuning block_tuning(std::int64_t share, int columns) {
 /// The smallest cluster that has room: clusters cost a microsecond to launch, and a barrier. A larger one
 /// where half of the multiprocessors would be idle.
 ResidentTuning cluster_tuning(const ResidentSpace& space, int columns, std::int64_t groups,
-                              const DeviceLimits& device) {
-  const std::int64_t largest = device.compute_capability >= 90 ? kLargestCluster : 1;
+                              const DeviceLimits& device, std::int64_t largest) {
+  if (device.compute_capability < 90) largest = 1;
   ResidentTuning best;
   for (std::int64_t cluster = 1; cluster <= largest; cluster *= 2) {
     const std::int64_t share = divided_up(space.vectors, cluster) * columns;
@@ -89,17 +88,17 @@ ResidentSpace resident_space(const NormShape& shape, int size) {
   return space;
 }
 
-ResidentTuning resident_tuning(const ResidentSpace& space, const DeviceLimits& device) {
+ResidentTuning resident_tuning(const ResidentSpace& space, const DeviceLimits& device, int largest) {
   if (space.vectors == 0) return {};
   const bool last = space.columns != 1;
   const std::int64_t across = last ? space.channels / static_cast<unsigned>(space.channels_per_vector) : 1;
   int columns = 1;
-  if (!last) return cluster_tuning(space, columns, space.channels, device);
+  if (!last) return cluster_tuning(space, columns, space.channels, device, largest);
   const int vector_bytes = space.width > 1 ? simt::kVecBytes : 4;
   while (columns < across && columns * vector_bytes < kRowBytes) columns *= 2;
   for (;; columns /= 2) {
     const std::int64_t groups = divided_up(across, columns);
-    const ResidentTuning tuning = cluster_tuning(space, columns, groups, device);
+    const ResidentTuning tuning = cluster_tuning(space, columns, groups, device, largest);
     // Narrower where that keeps more multiprocessors busy or takes a cluster that there is.
     const bool busy = tuning.vectors != 0 && 2 * groups * tuning.cluster > device.multiprocessors;
     if (busy || columns * vector_bytes <= kSectorBytes || columns == 1) return tuning;
@@ -111,6 +110,7 @@ ResidentSpace tuned(ResidentSpace space, const ResidentTuning& tuning) {
   space.columns = tuning.columns;
   space.columns_log2 = std::countr_zero(static_cast<unsigned>(tuning.columns));
   space.cluster = tuning.cluster;
+  space.cluster_log2 = std::countr_zero(static_cast<unsigned>(tuning.cluster));
   space.groups = (space.channels + channels - 1) / channels;
   space.share = static_cast<unsigned>(divided_up(space.vectors, tuning.cluster));
   return space;

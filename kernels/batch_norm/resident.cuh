@@ -66,8 +66,7 @@ struct ThreadVectors {
     const auto thread = static_cast<unsigned>(simt::thread_index());
     const unsigned column = thread & static_cast<unsigned>(space.columns - 1);
     const unsigned begin = rank(space) * space.share;
-    group =
-        space.first_group + static_cast<unsigned>(simt::block_index()) / static_cast<unsigned>(space.cluster);
+    group = space.first_group + (static_cast<unsigned>(simt::block_index()) >> space.cluster_log2);
     channel = (group * static_cast<unsigned>(space.columns) + column) * kChannels;
     first = begin + (thread >> space.columns_log2);
     step = static_cast<unsigned>(simt::block_size()) >> space.columns_log2;

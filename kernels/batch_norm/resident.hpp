@@ -55,7 +55,7 @@ struct ResidentSpace {
   unsigned row_gap;                ///< vectors from the end of a row to the channel's next
   unsigned channel_stride;         ///< elements from channel to channel
   int width, channels_per_vector;  ///< values of a vector, and channels that they belong to
-  int cluster, columns, columns_log2;
+  int cluster, cluster_log2, columns, columns_log2;
   bool aligned = false;  ///< whether all tensors are 16-byte aligned; set by the launchers
 };
 
@@ -65,8 +65,13 @@ ResidentSpace resident_space(const NormShape& shape, int size);
 /// The rest of it.
 ResidentSpace tuned(ResidentSpace space, const ResidentTuning& tuning);
 
-/// By the shape and the device's multiprocessors and compute capability alone.
-ResidentTuning resident_tuning(const ResidentSpace& space, const DeviceLimits& device);
+/// Clusters of at most this many blocks, more than CUDA guarantees; 1 before compute capability 9.0.
+inline constexpr int kLargestCluster = 16;
+
+/// By the shape and the device's multiprocessors and compute capability alone, with clusters of up to
+/// `largest`.
+ResidentTuning resident_tuning(const ResidentSpace& space, const DeviceLimits& device,
+                               int largest = kLargestCluster);
 
 /// For all groups. constants_bytes: of a channel, tensor_bytes: of a block, in its shared memory.
 LaunchConfig resident_config(const char* name, const ResidentSpace& space, const ResidentTuning& tuning,

@@ -1,10 +1,11 @@
 // The separate parts of batch norm: moments of each channel, their merge, the normalisation. One after the
-// other, with those of backward.cu, they are the variants plain and l2_groups.
+// other, with those of backward.cu, they are the variant plain.
 //
 // Maths: moments.cuh. Contract: batch_norm.hpp. Bytes moved, for S bytes of tensor: statistics 1 S, apply 2
 // S.
 #include "kernels/batch_norm/launch.cuh"
 #include "kernels/batch_norm/moments.cuh"
+#include "kernels/batch_norm/streamed.hpp"
 
 namespace bntrain::kernels {
 namespace {
@@ -25,29 +26,29 @@ chunk_moments_kernel(IterationSpace space, const T* __restrict__ x, ChannelMomen
   }
 }
 
-/// Calls done(channel, moments) for channels [first, end); moments: [parts][channels].
+/// Calls done(channel, moments) for every channel; moments: [parts][channels].
 template <typename Done>
-SIMT_DEVICE void merge_moments(std::int64_t parts, std::int64_t channels, std::int64_t first,
-                               std::int64_t end, const ChannelMoments* moments, const Done& done) {
+SIMT_DEVICE void merge_moments(std::int64_t parts, std::int64_t channels, const ChannelMoments* moments,
+                               const Done& done) {
   const auto read = [&](std::int64_t part, std::int64_t channel) {
     const ChannelMoments m = moments[part * channels + channel];
     return Moments<double>{m.count, m.mean, m.m2};
   };
-  merge_channels<Moments<double>>(grid_thread(), grid_threads(), first, end, parts, Merge{}, read, done);
+  merge_channels<Moments<double>>(grid_thread(), grid_threads(), channels, parts, Merge{}, read, done);
 }
 
 SIMT_KERNEL(Tuning::kThreads)
 merge_kernel(std::int64_t parts, std::int64_t channels, const ChannelMoments* __restrict__ moments,
              ChannelMoments* __restrict__ merged) {
-  merge_moments(parts, channels, 0, channels, moments, [&](std::int64_t channel, const Moments<double>& m) {
+  merge_moments(parts, channels, moments, [&](std::int64_t channel, const Moments<double>& m) {
     merged[channel] = {m.count, m.mean, m.m2};
   });
 }
 
 SIMT_KERNEL(Tuning::kThreads)
-finalize_kernel(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
-                const ChannelMoments* __restrict__ moments, StatisticsOutput output) {
-  merge_moments(parts, channels, first, end, moments, [&](std::int64_t channel, const Moments<double>& m) {
+finalize_kernel(std::int64_t parts, std::int64_t channels, const ChannelMoments* __restrict__ moments,
+                StatisticsOutput output) {
+  merge_moments(parts, channels, moments, [&](std::int64_t channel, const Moments<double>& m) {
     if (m.count != 0) output.write(channel, m.count, {m.mean, m.m2 / m.count});
   });
 }
@@ -101,10 +102,10 @@ void chunk_moments(const IterationSpace& space, const float* x, ChannelMoments* 
   launch_chunk_moments(space, x, parts, stream);
 }
 
-void finalize(std::int64_t parts, std::int64_t channels, std::int64_t first, std::int64_t end,
-              const ChannelMoments* moments, const StatisticsOutput& output, const Stream& stream) {
-  launch(finalize_kernel, warp_per_channel("batch_norm_finalize", end - first, stream), stream, parts,
-         channels, first, end, moments, output);
+void finalize(std::int64_t parts, std::int64_t channels, const ChannelMoments* moments,
+              const StatisticsOutput& output, const Stream& stream) {
+  launch(finalize_kernel, warp_per_channel("batch_norm_finalize", channels, stream), stream, parts, channels,
+         moments, output);
 }
 
 void normalize(const char* name, const IterationSpace& space, const float* x, const Means& means,
@@ -116,7 +117,10 @@ void normalize(const char* name, const IterationSpace& space, const float* x, co
 std::int64_t batch_norm_workspace(const NormShape& shape) {
   if (!norm_work("batch_norm_workspace", shape, {})) return 0;
   static_assert(sizeof(ChannelMoments) >= sizeof(Pair<double>), "the backward pass needs less");
-  return norm_space<float>(shape).chunks * shape.channels * static_cast<std::int64_t>(sizeof(ChannelMoments));
+  const std::int64_t parts =
+      norm_space<float>(shape).chunks * shape.channels * static_cast<std::int64_t>(sizeof(ChannelMoments));
+  const std::int64_t messages = streamed::workspace(shape, sizeof(float));
+  return parts > messages ? parts : messages;
 }
 
 void batch_norm_statistics(const NormShape& shape, const float* x, ChannelMoments* moments, void* workspace,
@@ -138,8 +142,8 @@ void batch_norm_finalize(std::int64_t parts, std::int64_t channels, const Channe
   constexpr const char* kName = "batch_norm_finalize";
   if (!norm_work(kName, {parts, channels}, {moments, mean, var, inv_std})) return;
   check_running(kName, running_mean, running_var);
-  finalize(parts, channels, 0, channels, moments,
-           {options, channels, mean, var, inv_std, running_mean, running_var}, stream);
+  finalize(parts, channels, moments, {options, channels, mean, var, inv_std, running_mean, running_var},
+           stream);
 }
 
 void batch_norm_apply(const NormShape& shape, const float* x, const float* mean, const float* inv_std,

@@ -11,6 +11,14 @@
 
 #include "kernels/stream.hpp"
 
+// The executor looks for pointers in the arguments; what padding happens to hold is none. nvcc's front end
+// does not know the function.
+#if !defined(__CUDACC__) && defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define BNTRAIN_CLEARS_PADDING
+#endif
+#endif
+
 namespace bntrain::kernels {
 
 struct LaunchConfig {
@@ -84,6 +92,9 @@ template <typename... Params>
 void launch(void (*kernel)(Params...), const LaunchConfig& config, const Stream& stream,
             std::type_identity_t<Params>... params) {
   static_assert((std::is_trivially_copyable_v<Params> && ...));
+#ifdef BNTRAIN_CLEARS_PADDING
+  (__builtin_clear_padding(&params), ...);
+#endif
   void* arguments[] = {&params..., nullptr};
   static constexpr std::array<std::size_t, sizeof...(Params)> kSizes = {sizeof(Params)...};
   launch({address(kernel), arguments, &detail::invoke<Params...>, kSizes}, config, stream);

@@ -30,7 +30,7 @@
 // - LaunchConfig::dependent: each thread calls grid_dependency_wait() before it writes to global memory or
 //   reads what the launch before wrote, and grid_dependency_launch() where the next launch may start.
 // - nvcc contracts a*b+c to one rounding, the host build never does: the tests' bounds allow both.
-// - The executor finds races and uninitialised reads in shared memory, divergence, wrong masks, bad indices,
+// - The executor finds races, uninitialised reads, divergence, wrong masks, bad indices and pointers,
 //   misalignment and deadlock. It does not check the order of global memory accesses between blocks.
 #pragma once
 

@@ -73,6 +73,15 @@ SIMT_DEVICE void part_sync(int id, int threads) {
 SIMT_DEVICE void grid_sync() {
   cooperative_groups::this_grid().sync();
 }
+/// grid_sync() in two halves, between which a thread may do other work: grid_wait(grid_arrive()). Each half
+/// is a barrier of the block too.
+using GridArrival = cooperative_groups::grid_group::arrival_token;
+SIMT_DEVICE GridArrival grid_arrive() {
+  return cooperative_groups::this_grid().barrier_arrive();
+}
+SIMT_DEVICE void grid_wait(GridArrival arrival) {
+  cooperative_groups::this_grid().barrier_wait(static_cast<GridArrival&&>(arrival));
+}
 SIMT_DEVICE void thread_fence() {
   __threadfence();
 }
@@ -231,9 +240,14 @@ template <int bytes>
 SIMT_DEVICE void copy_async_hinted(void* to, const void* from, std::uint64_t policy) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16);
   // Only 16 bytes may bypass L1.
+  // ptxas 13.0 folds a part of the address that all threads share into LDGSTS [R + UR0], desc[UR1], which is
+  // illegal on the device. It cannot fold an exclusive or with a zero that it does not know: the grid has no
+  // z.
   NV_IF_ELSE_TARGET(
       NV_PROVIDES_SM_80,
-      (const auto shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
+      (unsigned zero; asm("mov.u32 %0, %%ctaid.z;"
+                          : "=r"(zero));
+       const auto shared = static_cast<unsigned>(__cvta_generic_to_shared(to)) ^ zero;
        if constexpr (bytes == 16) asm volatile(
            "cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared), "l"(from),
            "l"(policy)
@@ -291,8 +305,9 @@ SIMT_DEVICE void copies_commit() {
 /// Waits for all groups of this thread but the `pending` youngest.
 template <int pending>
 SIMT_DEVICE void copies_wait() {
-  static_assert(pending >= 0 && pending <= 8);
-  __pipeline_wait_prior(pending);
+  static_assert(pending >= 0);
+  // __pipeline_wait_prior() knows no more than 8.
+  NV_IF_TARGET(NV_PROVIDES_SM_80, (asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");))
 }
 /// Waits for all copies of this thread.
 SIMT_DEVICE void copies_wait() {

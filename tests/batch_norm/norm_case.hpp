@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "bntrain/batch_norm.hpp"
+#include "support/device_vector.hpp"
 #include "support/reference.hpp"
 
 namespace bntrain::test {
 
-using Floats = std::vector<float>;
+/// Kernels may be handed them.
+using Floats = support::DeviceVector<float>;
 using reference::Values;
 
 struct NormCase {

@@ -5,6 +5,7 @@
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
 #include "kernels/peaks.hpp"
+#include "support/device_vector.hpp"
 #include "support/guarded.hpp"
 
 namespace bntrain {
@@ -13,6 +14,7 @@ namespace {
 using kernels::Stream;
 using simt_host::LaunchCounts;
 using simt_host::Traffic;
+using support::DeviceVector;
 using support::Guarded;
 
 /// Of all launches of `run`.
@@ -134,10 +136,10 @@ TEST(Counts, TheLossReadsTheLogitsThreeTimes) {
   const std::int64_t batch = 50, classes = 32;
   const Guarded logits(random_values(batch * classes, 1));
   Guarded gradient(at(batch * classes)), workspace(at(kernels::softmax_cross_entropy_workspace(batch)) / 4);
-  const std::vector<std::uint8_t> labels(at(batch), 3);
-  std::vector<kernels::BatchState> state(1, {0, 0, 1});
-  std::vector<kernels::BatchMetrics> metrics(1);
-  std::vector<unsigned> arrivals(1);
+  const DeviceVector<std::uint8_t> labels(at(batch), 3);
+  DeviceVector<kernels::BatchState> state(1, {0, 0, 1});
+  DeviceVector<kernels::BatchMetrics> metrics(1);
+  DeviceVector<unsigned> arrivals(1);
   const LaunchCounts counts = counts_of([&](const Stream& stream) {
     kernels::softmax_cross_entropy(batch, classes, logits.data(), labels.data(), nullptr, state.data(),
                                    {gradient.data(), metrics.data(), 1, nullptr, nullptr}, workspace.data(),

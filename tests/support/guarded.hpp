@@ -1,4 +1,4 @@
-// Output buffers that notice what was not written and what was written outside.
+// Buffers for kernels that notice what was not written and what was written outside.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,8 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <span>
+
+#include "kernels/simt/host/device_memory.hpp"
 
 namespace bntrain::support {
 
@@ -22,7 +23,7 @@ class Guarded {
       : size_(size),
         first_(kRing + offset),
         total_(size + 2 * kRing + offset),
-        memory_(::operator new (total_ * sizeof(float), std::align_val_t{kAlign})) {
+        memory_(simt_host::allocate_device(total_ * sizeof(float))) {
     for (std::size_t i = 0; i < total_; ++i)
       put(i, i >= first_ && i < first_ + size_ ? kUnwritten : kSentinel);
   }
@@ -63,13 +64,12 @@ class Guarded {
   }
 
  private:
-  static constexpr std::size_t kAlign = 64;
   static constexpr std::size_t kRing = 64;
   static constexpr std::uint32_t kUnwritten = 0x7fc0'beef;
   static constexpr std::uint32_t kSentinel = 0x7fc0'dead;
 
   struct Release {
-    void operator()(void* memory) const { ::operator delete (memory, std::align_val_t{kAlign}); }
+    void operator()(void* memory) const { simt_host::release_device(memory); }
   };
 
   float* cells() { return static_cast<float*>(memory_.get()); }

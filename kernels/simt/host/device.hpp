@@ -130,6 +130,15 @@ inline void cluster_sync(Where where = Where::current()) {
 inline void grid_sync(Where where = Where::current()) {
   simt_host::grid_sync(where);
 }
+/// The executor orders at the wait alone, which is the least that a device may do.
+struct GridArrival {};
+inline GridArrival grid_arrive(Where where = Where::current()) {
+  simt_host::block_sync(where);
+  return {};
+}
+inline void grid_wait(GridArrival, Where where = Where::current()) {
+  simt_host::grid_sync(where);
+}
 inline void thread_fence() {}
 inline void grid_dependency_wait() {
   simt_host::grid_dependency_wait();
@@ -246,7 +255,7 @@ inline void copies_commit() {
 }
 template <int pending>
 void copies_wait() {
-  static_assert(pending >= 0 && pending <= 8);
+  static_assert(pending >= 0);
   simt_host::copies_wait(pending);
 }
 inline void copies_wait() {

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/simt/host/device_memory.hpp"
 #include "kernels/simt/host/launch_state.hpp"
 
 namespace bntrain::simt_host {
@@ -38,6 +39,16 @@ void check(const kernels::LaunchConfig& c, const Settings& settings) {
   expect(c.cluster == 1 || settings.device.compute_capability >= 90, "clusters need compute capability 9.0");
   expect(c.shared_bytes >= 0 && c.shared_bytes <= settings.device.shared_bytes_per_block,
          "the device has less shared memory");
+}
+
+void check_arguments(const kernels::KernelCall& call, const kernels::LaunchConfig& config) {
+#ifndef BNTRAIN_CLEARS_PADDING
+  return;  // padding may hold old pointers
+#endif
+  for (std::size_t i = 0; i < call.sizes.size(); ++i)
+    if (const std::string fault = argument_fault(call.arguments[i], call.sizes[i]); !fault.empty())
+      throw SimtError("kernel " + std::string(config.name) + ": argument " + std::to_string(i + 1) + " " +
+                      fault);
 }
 
 /// The values of a call's arguments.
@@ -106,6 +117,7 @@ void Unit::start(std::int64_t first) {
     block.warps.assign(static_cast<std::size_t>(launch.config.block / kLanes), {});
     block.parts = {};
     block.has_parts = false;
+    block.global.clear();
     block.remote = {};
     for (Block::Array& array : block.arrays) array.memory->poison();
   }
@@ -227,6 +239,7 @@ void Executor::launch(const kernels::KernelCall& call, const kernels::LaunchConf
     return;
   }
   if (running != nullptr) throw SimtError("kernel " + std::string(config.name) + ": launched from a kernel");
+  check_arguments(call, config);
   launches_.push_back(config);
   if (config.cooperative &&
       config.grid * config.grid_y > kernels::co_resident_blocks(call.kernel, config, stream()))

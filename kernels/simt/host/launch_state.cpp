@@ -1,6 +1,7 @@
 #include "kernels/simt/host/launch_state.hpp"
 
 #include "kernels/simt/host/device.hpp"
+#include "kernels/simt/host/device_memory.hpp"
 
 namespace bntrain::simt_host {
 namespace {
@@ -164,10 +165,12 @@ void access_global(Access access, const void* p, std::size_t bytes, std::size_t 
                    const Where& where) {
   if (reinterpret_cast<std::uintptr_t>(p) % alignment != 0)
     fail("misaligned " + std::to_string(bytes) + "-byte access to global memory", where);
+  if (const std::string fault = device_memory_fault(p, bytes); !fault.empty()) fail(fault, where);
   const Thread& thread = self();
   const Launch& launch = launch_of(thread);
   if (access != Access::read && launch.config.dependent && !thread.waited_for_grids)
     fail("a dependent launch writes to global memory before grid_dependency_wait()", where);
+  thread.block->global.access(access, p, bytes, where);
   if (launch.settings.count && access != Access::atomic)
     thread.block->warps[static_cast<std::size_t>(thread.index / kLanes)].traffic.add(
         thread.index % kLanes, access == Access::write, p, bytes, where);

@@ -10,6 +10,7 @@
 
 #include "kernels/simt/host/executor.hpp"
 #include "kernels/simt/host/fiber.hpp"
+#include "kernels/simt/host/global_races.hpp"
 #include "kernels/simt/host/shared_array.hpp"
 
 namespace bntrain::simt_host {
@@ -114,6 +115,7 @@ struct Block {
   std::array<Part, kParts> parts;  ///< by their id
   bool has_parts = false;          ///< that have met
   std::vector<Array> arrays;
+  GlobalRaces global;
   // The last access from another block: a cluster barrier must follow before this block exits.
   Stamp remote;
   Where remote_where;

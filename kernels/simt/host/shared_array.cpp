@@ -39,6 +39,38 @@ std::string who(const Stamp& stamp) {
 
 }  // namespace
 
+std::string find_race(const Cell& cell, Access access) {
+  const Thread& thread = self();
+  // Atomics do not race with each other.
+  if (!(access == Access::atomic && cell.atomic) && !ordered(cell.writer, thread))
+    return "was written by " + who(cell.writer) + " with no barrier " +
+           (access == Access::read ? "since" : "before this write");
+  if (access != Access::read)
+    for (const Stamp& reader : {cell.reader, cell.other_lane, cell.other_warp, cell.other_block})
+      if (!ordered(reader, thread))
+        return "was read by " + who(reader) + " with no barrier before this write";
+  return "";
+}
+
+void record_access(Cell& cell, Access access) {
+  const Stamp now{self().id, launch_of(self()).clock};
+  if (access != Access::read) {
+    cell = Cell{};
+    cell.writer = now;
+    cell.atomic = access == Access::atomic;
+    return;
+  }
+  if (cell.reader.thread != now.thread && cell.reader.thread != Stamp::kNobody) {
+    if (block_of(cell.reader.thread) != block_of(now.thread))
+      cell.other_block = cell.reader;
+    else if (warp_of(cell.reader.thread) != warp_of(now.thread))
+      cell.other_warp = cell.reader;
+    else
+      cell.other_lane = cell.reader;
+  }
+  cell.reader = now;
+}
+
 SharedArray::SharedArray(Block& owner, std::string name, std::int64_t count, std::size_t element_size)
     : owner_(owner), name_(std::move(name)), count_(count), element_size_(element_size) {
   bytes_.resize(static_cast<std::size_t>(count) * element_size);
@@ -81,50 +113,16 @@ void SharedArray::access(Access access, std::int64_t first, std::int64_t count, 
     fail("out of bounds: " + element(first < 0 ? first : first + count - 1) + ", the array has " +
              std::to_string(count_) + " elements",
          where);
-  Thread& thread = self();
-  const Stamp now{thread.id, launch_of(thread).clock};
-  if (thread.block != &owner_) check_remote(where);
+  if (self().block != &owner_) check_remote(where);
   for (std::int64_t i = first; i < first + count; ++i) {
     Cell& cell = cells_[static_cast<std::size_t>(i)];
     if (cell.copying) fail(element(i) + " is used before copies_wait()", where);
-    if (access != Access::write) {
-      if (cell.writer.thread == Stamp::kNobody)
-        fail("read of " + element(i) + ", which nobody has written", where);
-      // Atomics do not race with each other.
-      if (!(access == Access::atomic && cell.atomic) && !ordered(cell.writer, thread))
-        fail("race: " + element(i) + " was written by " + who(cell.writer) + " with no barrier since", where);
-    }
-    if (access == Access::read)
-      read(cell, now, i, where);
-    else
-      write(cell, now, access == Access::atomic, i, where);
+    if (access != Access::write && cell.writer.thread == Stamp::kNobody)
+      fail("read of " + element(i) + ", which nobody has written", where);
+    if (const std::string race = find_race(cell, access); !race.empty())
+      fail("race: " + element(i) + " " + race, where);
+    record_access(cell, access);
   }
-}
-
-void SharedArray::read(Cell& cell, Stamp now, std::int64_t, const Where&) {
-  if (cell.reader.thread != now.thread && cell.reader.thread != Stamp::kNobody) {
-    if (block_of(cell.reader.thread) != block_of(now.thread))
-      cell.other_block = cell.reader;
-    else if (warp_of(cell.reader.thread) != warp_of(now.thread))
-      cell.other_warp = cell.reader;
-    else
-      cell.other_lane = cell.reader;
-  }
-  cell.reader = now;
-}
-
-void SharedArray::write(Cell& cell, Stamp now, bool atomic, std::int64_t i, const Where& where) {
-  const Thread& thread = self();
-  for (const Stamp& reader : {cell.reader, cell.other_lane, cell.other_warp, cell.other_block})
-    if (!ordered(reader, thread))
-      fail("race: " + element(i) + " was read by " + who(reader) + " with no barrier before this write",
-           where);
-  if (!(atomic && cell.atomic) && !ordered(cell.writer, thread))
-    fail("race: " + element(i) + " was written by " + who(cell.writer) + " with no barrier before this write",
-         where);
-  cell = Cell{};
-  cell.writer = now;
-  cell.atomic = atomic;
 }
 
 void SharedArray::check_remote(const Where& where) {

@@ -53,6 +53,11 @@ struct Cell {
 
 enum class Access { read, write, atomic };
 
+/// What the running thread's access to the cell races with: "was read by block 0, thread 3 with no barrier
+/// before this write"; "" where there is no race.
+std::string find_race(const Cell& cell, Access access);
+void record_access(Cell& cell, Access access);
+
 /// One array of one block. Elements are poisoned (all bits set, which is NaN) when the block starts.
 class SharedArray {
  public:
@@ -85,8 +90,6 @@ class SharedArray {
   std::size_t element_size() const { return element_size_; }
 
  private:
-  void read(Cell& cell, Stamp now, std::int64_t i, const Where& where);
-  void write(Cell& cell, Stamp now, bool atomic, std::int64_t i, const Where& where);
   void check_remote(const Where& where);
   std::string element(std::int64_t i) const;
 

@@ -7,6 +7,7 @@
 
 #include "kernels/batch_norm/bfloat16_norm.hpp"
 #include "kernels/kernel_runs.hpp"
+#include "support/device_vector.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -14,6 +15,8 @@ namespace bntrain {
 namespace {
 
 using simt::Bfloat16;
+using support::DeviceVector;
+using support::on_device;
 
 constexpr double kStep = 0x1p-8;  // half the spacing of bfloat16 at 1
 constexpr double kEps = 1e-5;
@@ -52,21 +55,21 @@ struct Stored {
     for (const Bfloat16 value : tensor) values.push_back(static_cast<float>(value));
     return values;
   }
-  std::vector<Bfloat16> tensor;
+  DeviceVector<Bfloat16> tensor;
 };
 
 /// Both passes against the reference for tensors that are what was stored.
 void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) {
   const std::int64_t size = shape.batch * shape.channels * shape.spatial;
   const reference::NormShape exact_shape{shape.batch, shape.channels, shape.spatial};
-  const std::vector<float> gamma = random_values(shape.channels, 3, 1),
-                           beta = random_values(shape.channels, 4);
+  const DeviceVector<float> gamma = on_device(random_values(shape.channels, 3, 1)),
+                            beta = on_device(random_values(shape.channels, 4));
   const Stored x(random_values(size, 1, 3)), dy(random_values(size, 2));
   const std::int64_t chunks = kernels::bfloat16_chunks(shape);
 
-  std::vector<kernels::ChannelMoments> parts(at(chunks * shape.channels));
+  DeviceVector<kernels::ChannelMoments> parts(at(chunks * shape.channels));
   const std::size_t channels = at(shape.channels);
-  std::vector<float> mean(2 * channels), var(channels), inv_std(channels);
+  DeviceVector<float> mean(2 * channels), var(channels), inv_std(channels);
   bfloat16_statistics(shape, x.tensor.data(), parts.data(), stream);
   kernels::batch_norm_finalize(chunks, shape.channels, parts.data(), {.eps = kEps}, mean.data(), var.data(),
                                inv_std.data(), nullptr, nullptr, stream);
@@ -75,7 +78,7 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
   EXPECT_LE(support::relative_norm({mean.begin(), mean.begin() + shape.channels}, forward.mean), 1e-6);
   EXPECT_LE(support::relative_norm(var, forward.var), 1e-6);
 
-  std::vector<Bfloat16> stored(x.tensor.size());
+  DeviceVector<Bfloat16> stored(x.tensor.size());
   const auto result = [&] {
     std::vector<float> values;
     for (const Bfloat16 value : stored) values.push_back(static_cast<float>(value));
@@ -86,10 +89,10 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
   EXPECT_TRUE(support::close(result(), forward.y, 1.01 * kStep * support::largest(forward.y)));
   EXPECT_GT(support::relative_norm(result(), forward.y), kStep / 10) << "stored in more than bfloat16";
 
-  std::vector<double> dbeta_parts(parts.size()), dgamma_parts(parts.size());
+  DeviceVector<double> dbeta_parts(parts.size()), dgamma_parts(parts.size());
   bfloat16_gradient_sums(shape, x.tensor.data(), dy.tensor.data(), mean.data(), inv_std.data(),
                          dbeta_parts.data(), dgamma_parts.data(), stream);
-  std::vector<float> dgamma(channels), dbeta(channels);
+  DeviceVector<float> dgamma(channels), dbeta(channels);
   for (std::size_t c = 0; c < channels; ++c)
     for (std::size_t part = c; part < parts.size(); part += channels) {
       dgamma[c] += static_cast<float>(dgamma_parts[part]);
@@ -110,10 +113,10 @@ void check_resident(const kernels::NormShape& shape, const kernels::Stream& stre
   const std::int64_t size = shape.batch * shape.channels * shape.spatial;
   const reference::NormShape exact_shape{shape.batch, shape.channels, shape.spatial};
   const std::vector<float> gamma = random_values(shape.channels, 3, 1),
-                           beta = random_values(shape.channels, 4);
+                           beta = on_device(random_values(shape.channels, 4));
   const Stored x(random_values(size, 1, 3)), dy(random_values(size, 2));
   const std::size_t channels = at(shape.channels);
-  std::vector<float> mean(2 * channels), var(channels), inv_std(channels), dgamma(channels), dbeta(channels);
+  DeviceVector<float> mean(2 * channels), var(channels), inv_std(channels), dgamma(channels), dbeta(channels);
   Stored y(std::vector<float>(x.tensor.size())), dx = y;
   bfloat16_resident_forward(shape, kEps, x.tensor.data(), gamma.data(), beta.data(), y.tensor.data(),
                             mean.data(), var.data(), inv_std.data(), stream);

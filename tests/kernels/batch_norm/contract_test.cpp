@@ -52,7 +52,8 @@ TEST_P(NormKernelContract, EmptyTensorsChangeNothing) {
 TEST_P(NormKernelContract, BrokenPreconditions) {
   const NormShape good{2, 1, 1, layout()};
   Floats in{1, 2}, out(2), m(2), v(1), s(1), rm(1), rv(1);
-  alignas(16) std::byte memory[64];
+  Floats workspace(16);
+  float* const memory = workspace.data();
   const auto forward = [&](const NormShape& shape, const float* x, float* running, void* workspace) {
     batch_norm_forward(shape, {}, x, in.data(), in.data(), out.data(), m.data(), v.data(), s.data(), running,
                        rv.data(), workspace, {}, variant());
@@ -65,7 +66,7 @@ TEST_P(NormKernelContract, BrokenPreconditions) {
   EXPECT_THROW(forward(good, nullptr, rm.data(), memory), std::invalid_argument);
   EXPECT_THROW(forward(good, in.data(), nullptr, memory), std::invalid_argument);
   EXPECT_THROW(forward(good, in.data(), rm.data(), nullptr), std::invalid_argument);
-  EXPECT_THROW(forward(good, in.data(), rm.data(), memory + 4), std::invalid_argument);
+  EXPECT_THROW(forward(good, in.data(), rm.data(), memory + 1), std::invalid_argument);
   const float* i = in.data();
   EXPECT_THROW(
       batch_norm_backward(good, i, nullptr, i, i, i, out.data(), m.data(), v.data(), memory, {}, variant()),
@@ -78,11 +79,12 @@ TEST_P(NormKernelContract, BrokenPreconditions) {
 TEST_P(NormKernelContract, RunningStatisticsAreOptional) {
   const NormCase c = make_case({5, 3, 1});
   Floats y(c.x.size()), mean(6), var(3), inv_std(3);
-  alignas(16) std::byte memory[128];
+  Floats workspace(32);
   const NormShape shape = kernel_shape(c, layout());
   ASSERT_LE(kernels::batch_norm_workspace(shape), 128);
   batch_norm_forward(shape, kernel_options(c), c.x.data(), c.gamma.data(), c.beta.data(), y.data(),
-                     mean.data(), var.data(), inv_std.data(), nullptr, nullptr, memory, {}, variant());
+                     mean.data(), var.data(), inv_std.data(), nullptr, nullptr, workspace.data(), {},
+                     variant());
   EXPECT_TRUE(same_bits(y, kernel_forward(c, way()).y));
 }
 

@@ -29,7 +29,7 @@ class KernelVariant final : public Implementation {
     return layout_name({way_.layout, 0}) + "_" + kernels::to_string(way_.variant) +
            (small_ ? "_small_device" : "");
   }
-  bool serves(const BatchNormShape& shape) const override { return test::serves(way(shape), shape); }
+  bool serves(const BatchNormShape& shape) const override { return test::serves(way(), shape); }
   bool has_own_inference() const override { return way_.variant == NormVariant::plain; }
 
   Shapes all_shapes() const override {
@@ -74,26 +74,22 @@ class KernelVariant final : public Implementation {
   }
 
   ForwardResult forward_train(const NormCase& c, const Memory& memory) const override {
-    return kernel_forward(c, way(c.shape, memory));
+    return kernel_forward(c, way(memory));
   }
   BackwardResult backward(const NormCase& c, const ForwardResult& forward,
                           const Memory& memory) const override {
-    return kernel_backward(c, forward, way(c.shape, memory));
+    return kernel_backward(c, forward, way(memory));
   }
   Floats inference(const NormCase& c, const Memory& memory) const override {
-    return kernel_inference(c, way(c.shape, memory));
+    return kernel_inference(c, way(memory));
   }
   BackwardResult inference_backward(const NormCase& c, const Memory& memory) const override {
-    return kernel_inference_backward(c, way(c.shape, memory));
+    return kernel_inference_backward(c, way(memory));
   }
 
-  Way way(const BatchNormShape& shape, const Memory& memory = {}) const {
+  Way way(const Memory& memory = {}) const {
     Way way = way_;
     way.memory = memory;
-    // Two thirds of the tensor in half the cache.
-    if (way.variant == NormVariant::l2_groups)
-      way.settings.device.l2_bytes =
-          2 * shape.batch * shape.channels * shape.spatial * std::int64_t{sizeof(float)} * 2 / 3;
     return way;
   }
 
@@ -120,8 +116,8 @@ const std::deque<KernelVariant>& kernel_variants() {
       result.emplace_back(layout, NormVariant::plain, 0);
       result.emplace_back(layout, NormVariant::resident, 0);
       result.emplace_back(layout, NormVariant::resident, 132);
-      result.emplace_back(layout, NormVariant::persistent, 7);
-      result.emplace_back(layout, NormVariant::l2_groups, 0);
+      result.emplace_back(layout, NormVariant::streamed, 0);
+      result.emplace_back(layout, NormVariant::streamed, 7);
     }
     return result;
   }();
@@ -142,7 +138,7 @@ const Implementations& implementations() {
 std::vector<Way> every_way(const BatchNormShape& shape) {
   std::vector<Way> ways;
   for (const KernelVariant& each : kernel_variants()) {
-    const Way way = each.way(shape);
+    const Way way = each.way();
     if (shape.spatial == 1 && way.layout == Layout::channels_last) continue;
     if (each.serves(shape)) ways.push_back(way);
   }

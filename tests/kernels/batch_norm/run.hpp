@@ -35,8 +35,7 @@ std::string to_string(const Way& way);
 using LayoutAndVariant = std::tuple<kernels::Layout, kernels::NormVariant>;
 inline const auto kLayouts = testing::Values(kernels::Layout::channels_first, kernels::Layout::channels_last);
 inline const auto kVariants =
-    testing::Values(kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::resident,
-                    kernels::NormVariant::persistent);
+    testing::Values(kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::resident);
 inline std::string layout_name(const testing::TestParamInfo<kernels::Layout>& info) {
   return info.param == kernels::Layout::channels_first ? "channels_first" : "channels_last";
 }

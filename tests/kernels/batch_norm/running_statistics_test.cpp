@@ -6,6 +6,7 @@
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "support/device_vector.hpp"
 #include "support/guarded.hpp"
 #include "support/tolerance.hpp"
 
@@ -36,9 +37,9 @@ std::vector<float> copy(const Guarded& from) {
 Averages run(const Update& u, const kernels::Stream& stream = {}) {
   const Guarded mean(random_values(2 * u.channels, 1)), var(u.var), shift(random_values(u.channels, 3));
   Guarded running_mean(random_values(u.channels, 4)), running_var(random_values(u.channels, 5, 1, 0.1f));
-  const auto halted = std::make_unique<unsigned>(u.halted);  // on the heap, where a GPU can reach it
+  const support::DeviceVector<unsigned> halted(1, u.halted);
   kernels::update_running_statistics(u.channels, u.count, u.options, mean.data(), var.data(),
-                                     u.shifted ? shift.data() : nullptr, halted.get(), running_mean.data(),
+                                     u.shifted ? shift.data() : nullptr, halted.data(), running_mean.data(),
                                      running_var.data(), stream);
   EXPECT_TRUE(running_mean.intact() && running_var.intact());
   return {copy(running_mean), copy(running_var)};
@@ -91,6 +92,8 @@ TEST(RunningStatistics, GiveTheNormOfInference) {
   const Guarded shift(random_values(channels, 3));
   running_var.data()[0] = 0;
   running_var.data()[1] = kInf;
+  running_var.data()[2] = 1e-36f;
+  running_var.data()[3] = 1e-44f;
   for (const bool shifted : {false, true})
     for (const double eps : {0.0, 1e-5}) {
       Guarded mean(at(2 * channels)), inv_std(at(channels));

@@ -14,6 +14,7 @@ namespace {
 
 using kernels::ChannelMoments;
 using kernels::Layout;
+using support::DeviceVector;
 using support::Guarded;
 
 /// Images [first, first + count) of a case.
@@ -26,18 +27,18 @@ NormCase images(const NormCase& c, std::int64_t first, std::int64_t count) {
   return part;
 }
 
-std::vector<ChannelMoments> statistics(const NormCase& c, Layout layout) {
+DeviceVector<ChannelMoments> statistics(const NormCase& c, Layout layout) {
   const kernels::NormShape shape = kernel_shape(c, layout);
   const Guarded x(layout == Layout::channels_last ? to_channels_last(c, c.x) : c.x);
   Guarded workspace(static_cast<std::size_t>(kernels::batch_norm_workspace(shape)) / sizeof(float));
-  std::vector<ChannelMoments> moments(c.channels());
+  DeviceVector<ChannelMoments> moments(c.channels());
   batch_norm_statistics(shape, x.data(), moments.data(), workspace.data(), {});
   EXPECT_TRUE(workspace.intact());
   return moments;
 }
 
 /// Runs finalize on the gathered parts.
-ForwardResult finalize(const NormCase& c, const std::vector<ChannelMoments>& parts) {
+ForwardResult finalize(const NormCase& c, const DeviceVector<ChannelMoments>& parts) {
   Guarded mean(2 * c.channels()), var(c.channels()), inv_std(c.channels());
   Guarded running_mean(c.running_mean), running_var(c.running_var);
   batch_norm_finalize(static_cast<std::int64_t>(parts.size()) / c.shape.channels, c.shape.channels,
@@ -66,7 +67,7 @@ TEST_P(NormKernelStatistics, MomentsAreThoseOfTheReference) {
   // The runs are float32, 8 to 32 values each; a mean of 1000 deviations is cut off before anything rounds.
   for (const BatchNormShape& shape : {BatchNormShape{700, 4, 12}, {21, 5, 9}}) {
     const NormCase c = make_case(shape, 1000);
-    const std::vector<ChannelMoments> moments = statistics(c, GetParam());
+    const DeviceVector<ChannelMoments> moments = statistics(c, GetParam());
     const Expected e = expect_training(c);
     const auto n = static_cast<double>(c.values_per_channel());
     for (std::size_t k = 0; k < c.channels(); ++k) {
@@ -83,7 +84,7 @@ TEST_P(NormKernelStatistics, RanksTogetherAreTheWhole) {
     const Expected e = expect_training(whole);
     // Ranks of different sizes, one of them without an image: its moments are zeros.
     const std::int64_t cuts[] = {0, shape.batch / 3, shape.batch - 1, shape.batch - 1, shape.batch};
-    std::vector<ChannelMoments> parts;
+    DeviceVector<ChannelMoments> parts;
     for (std::size_t rank = 0; rank + 1 < std::size(cuts); ++rank) {
       const auto moments = statistics(images(whole, cuts[rank], cuts[rank + 1] - cuts[rank]), GetParam());
       parts.insert(parts.end(), moments.begin(), moments.end());
@@ -145,7 +146,7 @@ TEST_P(NormKernelStatistics, RanksTogetherAreTheWhole) {
 
 TEST(NormKernelFinalize, ChannelsWithoutValuesAreLeftAlone) {
   const ChannelMoments none{0, 0, 0};
-  const std::vector<ChannelMoments> parts = {none, {2, 3, 8}, none, none};  // [2 parts][2 channels]
+  const DeviceVector<ChannelMoments> parts = {none, {2, 3, 8}, none, none};  // [2 parts][2 channels]
   Floats mean{7, 7, 7, 7}, var{7, 7}, inv_std{7, 7}, running_mean{7, 7}, running_var{7, 7};
   batch_norm_finalize(2, 2, parts.data(), {.eps = 0, .momentum = 0.5}, mean.data(), var.data(),
                       inv_std.data(), running_mean.data(), running_var.data(), {});
@@ -158,7 +159,7 @@ TEST(NormKernelFinalize, ChannelsWithoutValuesAreLeftAlone) {
 
 TEST(NormKernelFinalize, MergesMorePartsThanAWarpHasLanes) {
   // 100 parts of two values, i and i + 2: the mean of all is 50.5.
-  std::vector<ChannelMoments> parts;
+  DeviceVector<ChannelMoments> parts;
   double m2 = 0;
   for (int i = 0; i < 100; ++i) {
     parts.push_back({2, i + 1.0, 2});

@@ -57,7 +57,7 @@ TEST(BiasActivation, IsTheActivationOfTheSum) {
       const std::vector<float> bias = random_values(shape.channels, 6);
       for (std::size_t i = 0; i < x.size(); ++i) sums[i] = x[i] + bias[channel_of(i, shape)];
       Guarded expected(x.size());
-      kernels::activation_forward(kind, kSlope, size_of(shape), sums.data(), expected.data(), {});
+      kernels::activation_forward(kind, kSlope, size_of(shape), Guarded(sums).data(), expected.data(), {});
       for (const bool in_place : {false, true})
         for (const std::size_t offset : {0, 1}) {
           const std::vector<float> y = forward(shape, x, kind, {}, offset, in_place);

@@ -1,9 +1,9 @@
-#include <memory>
 #include <numeric>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "support/device_vector.hpp"
 #include "support/guarded.hpp"
 
 namespace bntrain {
@@ -14,7 +14,7 @@ using support::Guarded;
 /// `count` images of bytes, `offset` bytes beyond a 16-byte boundary.
 struct Images {
   std::int64_t count, pixels;
-  std::vector<std::uint8_t> memory;
+  support::DeviceVector<std::uint8_t> memory;
   std::size_t begin;
 
   Images(std::int64_t n, std::int64_t size, std::size_t offset = 0)
@@ -33,13 +33,12 @@ struct Call {
 };
 
 void expect_exact(const Images& images, const Call& call, const kernels::Stream& stream = {}) {
-  std::vector<std::int64_t> order(at(images.count));
+  support::DeviceVector<std::int64_t> order(at(images.count));
   std::iota(order.rbegin(), order.rend(), 0);
-  // On the heap, where a GPU can reach it.
-  const auto state = std::make_unique<kernels::BatchState>(kernels::BatchState{call.first, 0, 1});
+  const support::DeviceVector<kernels::BatchState> state(1, {call.first, 0, 1});
   Guarded out(at(call.batch * images.pixels), call.offset);
   kernels::gather_images(call.batch, images.pixels, images.data(), call.reversed ? order.data() : nullptr,
-                         call.first != 0 ? state.get() : nullptr, out.data(), stream);
+                         call.first != 0 ? state.data() : nullptr, out.data(), stream);
   EXPECT_TRUE(out.complete());
   for (std::int64_t n = 0; n < call.batch; ++n)
     for (std::int64_t i = 0; i < images.pixels; ++i) {

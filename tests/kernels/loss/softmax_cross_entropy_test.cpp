@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <numeric>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "support/device_vector.hpp"
 #include "support/guarded.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
@@ -16,6 +16,7 @@ namespace {
 
 using kernels::BatchMetrics;
 using kernels::BatchState;
+using support::DeviceVector;
 using support::Guarded;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -23,18 +24,18 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 
 /// The device memory of a training run. Images are visited in reverse.
 struct LossRun {
-  std::vector<std::uint8_t> labels;  ///< of all images
-  std::vector<std::int64_t> order;
+  DeviceVector<std::uint8_t> labels;  ///< of all images
+  DeviceVector<std::int64_t> order;
   struct Counters {
     BatchState state;
     unsigned halted = 0, arrivals = 0;
     std::int64_t finite_steps = 0;
   };
-  std::unique_ptr<Counters> counters = std::make_unique<Counters>();  // on the heap, where a GPU can reach it
-  BatchState& state = counters->state;
-  unsigned &halted = counters->halted, &arrivals = counters->arrivals;
-  std::int64_t& finite_steps = counters->finite_steps;
-  std::vector<BatchMetrics> metrics = std::vector<BatchMetrics>(4, {-1, -1, -1});
+  DeviceVector<Counters> counters = DeviceVector<Counters>(1);
+  BatchState& state = counters[0].state;
+  unsigned &halted = counters[0].halted, &arrivals = counters[0].arrivals;
+  std::int64_t& finite_steps = counters[0].finite_steps;
+  DeviceVector<BatchMetrics> metrics = DeviceVector<BatchMetrics>(4, {-1, -1, -1});
 
   /// `in_order`: the labels as they come up.
   explicit LossRun(const std::vector<std::int64_t>& in_order, float scale = 1) {
@@ -177,18 +178,19 @@ TEST(SoftmaxCrossEntropy, ALossThatIsNotFiniteHaltsForGood) {
 
 TEST(SoftmaxCrossEntropy, EvaluationNeedsNeitherOrderNorGradientNorFlag) {
   const std::vector<float> logits = random_values(90, 4);
-  const std::vector<std::uint8_t> labels = {9, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0};
-  BatchState state{2, 0, 1};
-  BatchMetrics metrics{};
-  unsigned arrivals = 0;
+  const DeviceVector<std::uint8_t> labels = {9, 9, 1, 2, 3, 4, 5, 6, 7, 8, 0};
+  DeviceVector<BatchState> state(1, {2, 0, 1});
+  DeviceVector<BatchMetrics> metrics(1);
+  DeviceVector<unsigned> arrivals(1);
   Guarded workspace(9 * 4);
-  kernels::softmax_cross_entropy(9, 10, logits.data(), labels.data(), nullptr, &state,
-                                 {nullptr, &metrics, 1, nullptr}, workspace.data(), &arrivals, {});
+  kernels::softmax_cross_entropy(9, 10, Guarded(logits).data(), labels.data(), nullptr, state.data(),
+                                 {nullptr, metrics.data(), 1, nullptr}, workspace.data(), arrivals.data(),
+                                 {});
   const auto expected =
       reference::softmax_cross_entropy(reference::widen(logits), {1, 2, 3, 4, 5, 6, 7, 8, 0}, 10);
-  EXPECT_NEAR(metrics.loss_sum, expected.sum, 1e-12 * expected.sum);
-  EXPECT_EQ(metrics.correct, expected.correct);
-  EXPECT_EQ(state.first, 11);
+  EXPECT_NEAR(metrics[0].loss_sum, expected.sum, 1e-12 * expected.sum);
+  EXPECT_EQ(metrics[0].correct, expected.correct);
+  EXPECT_EQ(state[0].first, 11);
 }
 
 TEST(SoftmaxCrossEntropy, BitsDependOnNeitherScheduleNorGridNorAlignment) {

@@ -1,10 +1,10 @@
 // The update rules against torch.optim's formulas in double precision.
 #include <cmath>
-#include <memory>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "support/device_vector.hpp"
 #include "support/guarded.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
@@ -14,6 +14,7 @@ namespace {
 
 using reference::Values;
 using simt_host::Executor;
+using support::DeviceVector;
 using support::Guarded;
 using support::kFloatEps;
 
@@ -34,7 +35,7 @@ struct Case {
   std::int64_t decayed = -1;                    ///< -1: all
   std::size_t offset = 0, gradient_offset = 0;  ///< in floats from a 16-byte boundary
   unsigned halted = 0;
-  std::vector<UpdateScalars> scalars{scalars_of(1)};
+  DeviceVector<UpdateScalars> scalars{scalars_of(1)};
   std::int64_t step = 0;  ///< of the BatchState, 0: none is given
 };
 
@@ -57,10 +58,10 @@ State run(const Case& c, const State& from, const std::vector<float>& gradient,
           const kernels::Stream& stream = {}) {
   const Guarded g(gradient, c.gradient_offset);
   Guarded weights(from.weights, c.offset), m(from.m, c.offset), v(from.v, c.offset);
-  const auto halted = std::make_unique<unsigned>(c.halted);  // on the heap, where a GPU can reach it
-  const auto state = std::make_unique<kernels::BatchState>(kernels::BatchState{.step = c.step});
+  const DeviceVector<unsigned> halted(1, c.halted);
+  const DeviceVector<kernels::BatchState> state(1, {.step = c.step});
   kernels::optimizer_step(c.rule, c.size, c.decayed < 0 ? c.size : c.decayed, g.data(), c.scalars.data(),
-                          c.step > 0 ? state.get() : nullptr, halted.get(), weights.data(),
+                          c.step > 0 ? state.data() : nullptr, halted.data(), weights.data(),
                           state_count(c.rule) > 0 ? m.data() : nullptr,
                           state_count(c.rule) > 1 ? v.data() : nullptr, stream);
   for (const Guarded* memory : {&g, &std::as_const(weights), &std::as_const(m), &std::as_const(v)})

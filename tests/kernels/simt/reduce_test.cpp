@@ -10,6 +10,7 @@
 
 #include "kernels/simt/host/executor.hpp"
 #include "kernels/simt/launch.hpp"
+#include "support/device_vector.hpp"
 #include "support/tolerance.hpp"
 
 namespace bntrain {
@@ -17,6 +18,7 @@ namespace {
 
 using namespace simt;
 using simt_host::Executor;
+using support::DeviceVector;
 
 struct Reduced {
   float sum;
@@ -44,17 +46,17 @@ SIMT_KERNEL(1024) reduce_kernel(const float* in, Reduced* out) {
   out[thread_index()] = result;
 }
 
-std::vector<Reduced> reduce(const std::vector<float>& in, const simt_host::Settings& settings = {}) {
+DeviceVector<Reduced> reduce(const DeviceVector<float>& in, const simt_host::Settings& settings = {}) {
   Executor executor(settings);
-  std::vector<Reduced> out(in.size());
+  DeviceVector<Reduced> out(in.size());
   kernels::launch(reduce_kernel, {.name = "reduce", .block = static_cast<int>(in.size())}, executor.stream(),
                   in.data(), out.data());
   return out;
 }
 
 /// Mean 1000, deviation about 1: what a difference of squares would get wrong.
-std::vector<float> far_from_zero(std::size_t size) {
-  std::vector<float> values(size);
+DeviceVector<float> far_from_zero(std::size_t size) {
+  DeviceVector<float> values(size);
   for (std::size_t i = 0; i < size; ++i) values[i] = 1000 + std::sin(static_cast<float>(i * i));
   return values;
 }
@@ -62,7 +64,7 @@ std::vector<float> far_from_zero(std::size_t size) {
 class ReduceBlocks : public testing::TestWithParam<int> {};
 
 TEST_P(ReduceBlocks, SumsAndMomentsAreRight) {
-  const std::vector<float> in = far_from_zero(static_cast<std::size_t>(GetParam()));
+  const DeviceVector<float> in = far_from_zero(static_cast<std::size_t>(GetParam()));
   const double n = GetParam();
   double sum = 0, m2 = 0;
   for (const float x : in) sum += x;
@@ -83,7 +85,7 @@ TEST_P(ReduceBlocks, SumsAndMomentsAreRight) {
 }
 
 TEST_P(ReduceBlocks, EveryThreadHasTheSameBitsInEverySchedule) {
-  const std::vector<float> in = far_from_zero(static_cast<std::size_t>(GetParam()));
+  const DeviceVector<float> in = far_from_zero(static_cast<std::size_t>(GetParam()));
   const Reduced first = reduce(in).front();
   for (const simt_host::Settings& settings : simt_host::all_schedules())
     for (const Reduced& r : reduce(in, settings)) {
@@ -102,9 +104,9 @@ SIMT_KERNEL(64) merge_kernel(Moments<double> a, Moments<double> b, Moments<doubl
 }
 
 Moments<double> merge(Moments<double> a, Moments<double> b) {
-  Moments<double> out{};
-  kernels::launch(merge_kernel, {.name = "merge", .block = 64}, {}, a, b, &out);
-  return out;
+  DeviceVector<Moments<double>> out(1);
+  kernels::launch(merge_kernel, {.name = "merge", .block = 64}, {}, a, b, out.data());
+  return out[0];
 }
 
 TEST(Merge, LeavesTheOtherAloneWhereOneIsEmpty) {
@@ -126,7 +128,7 @@ TEST(Merge, WeighsByCount) {
 }
 
 TEST(Reduce, NanStaysInItsBlock) {
-  std::vector<float> in = far_from_zero(64);
+  DeviceVector<float> in = far_from_zero(64);
   in[40] = std::nanf("");
   const Reduced r = reduce(in).front();
   EXPECT_TRUE(std::isnan(r.sum));

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "kernels/simt/host/executor.hpp"
+#include "support/device_vector.hpp"
 
 namespace bntrain {
 namespace {
 
 using kernels::FeatureSizes;
+using support::DeviceVector;
 
 class SimtFeatures : public testing::TestWithParam<FeatureSizes> {};
 
@@ -19,7 +21,7 @@ TEST_P(SimtFeatures, AllWorkTogetherInEverySchedule) {
   constexpr std::int64_t kThreads = 256;
   const FeatureSizes sizes = GetParam();
   const auto blocks = static_cast<std::size_t>(sizes.blocks);
-  std::vector<float> in(blocks * kThreads + 4);
+  DeviceVector<float> in(blocks * kThreads + 4);
   for (std::size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i * 7 % 23) - 9;
 
   for (const auto& settings : simt_host::all_schedules())
@@ -27,16 +29,16 @@ TEST_P(SimtFeatures, AllWorkTogetherInEverySchedule) {
       SCOPED_TRACE(to_string(settings.schedule) + ", offset " + std::to_string(offset));
       simt_host::Executor executor(settings);
       const double unset = std::numeric_limits<double>::quiet_NaN();
-      std::vector<double> per_block(blocks, unset), per_cluster(blocks, unset), by_grid(blocks, unset);
-      std::vector<float> from_next(blocks * kThreads);
-      std::vector<simt::Pair<double>> messages(blocks, {0, 0});
-      std::vector<unsigned> positive(blocks);
-      double total = unset;
-      unsigned counter = 0;
+      DeviceVector<double> per_block(blocks, unset), per_cluster(blocks, unset), by_grid(blocks, unset);
+      DeviceVector<float> from_next(blocks * kThreads);
+      DeviceVector<simt::Pair<double>> messages(blocks, {0, 0});
+      DeviceVector<unsigned> positive(blocks);
+      DeviceVector<double> total(1, unset);
+      DeviceVector<unsigned> counter(1);
       // Twice, as a replayed graph would: the counter must be back at 0.
       for (int replay = 0; replay < 2; ++replay)
-        simt_features(sizes, in.data() + offset, per_block.data(), per_cluster.data(), &total,
-                      from_next.data(), positive.data(), by_grid.data(), messages.data(), &counter,
+        simt_features(sizes, in.data() + offset, per_block.data(), per_cluster.data(), total.data(),
+                      from_next.data(), positive.data(), by_grid.data(), messages.data(), counter.data(),
                       executor.stream());
 
       const auto part = [&](std::size_t block) {
@@ -57,8 +59,8 @@ TEST_P(SimtFeatures, AllWorkTogetherInEverySchedule) {
           EXPECT_EQ(by_grid[b], sum(0, blocks));
         }
       }
-      EXPECT_EQ(total, sum(0, blocks));
-      EXPECT_EQ(counter, 0u);
+      EXPECT_EQ(total[0], sum(0, blocks));
+      EXPECT_EQ(counter[0], 0u);
     }
 }
 INSTANTIATE_TEST_SUITE_P(Sizes, SimtFeatures,

@@ -5,18 +5,16 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "kernels/simt/host/device_memory.hpp"
 #include "support/cuda_host/host_resources.hpp"
 #include "support/cuda_host/host_stream.hpp"
 
 namespace bntrain::cuda {
 namespace {
-
-constexpr std::align_val_t kAlign{256};
 
 void take(const char* what) {
   HostResources& resources = host_resources();
@@ -48,14 +46,14 @@ HostResources& host_resources() {
 void* allocate(std::int64_t bytes) {
   take("memory");
   const auto size = static_cast<std::size_t>(bytes);
-  void* memory = ::operator new(size, kAlign);
+  void* memory = simt_host::allocate_device(size);
   std::memset(memory, 0xff, size);  // NaN as float, -1 as integer: what is read before it was written shows
   return memory;
 }
 
 void release(void* memory) noexcept {
   give_back();
-  ::operator delete(memory, kAlign);
+  simt_host::release_device(memory);
 }
 
 struct Graph::Impl {

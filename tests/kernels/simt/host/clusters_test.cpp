@@ -21,12 +21,12 @@ SIMT_KERNEL(32) neighbours(ClusterBarriers barriers, float* out) {
 }
 
 TEST(SimtHost, MissingClusterBarriersAreCaught) {
-  std::vector<float> out(4 * 32);
-  expect_passes(kCluster, neighbours, {true, true, false}, out.data());
+  Device<float> out(4 * 32);
+  expect_passes(kCluster, neighbours, {true, true, false}, out);
   EXPECT_EQ(out[0], 1);
   EXPECT_EQ(out[3 * 32], 2);
-  expect_caught("before the first cluster barrier", kCluster, neighbours, {false, true, false}, out.data());
-  expect_caught("tile[", kCluster, neighbours, {true, false, true}, out.data());
+  expect_caught("before the first cluster barrier", kCluster, neighbours, {false, true, false}, out);
+  expect_caught("tile[", kCluster, neighbours, {true, false, true}, out);
 }
 
 SIMT_KERNEL(32) reads_the_neighbour(bool stays, float* out) {
@@ -41,9 +41,9 @@ SIMT_KERNEL(32) reads_the_neighbour(bool stays, float* out) {
 }
 
 TEST(SimtHost, RemoteMemoryOfABlockThatMayHaveExitedIsCaught) {
-  std::vector<float> out(4 * 32);
-  expect_passes(kCluster, reads_the_neighbour, true, out.data());
-  expect_caught("exit", kCluster, reads_the_neighbour, false, out.data());
+  Device<float> out(4 * 32);
+  expect_passes(kCluster, reads_the_neighbour, true, out);
+  expect_caught("exit", kCluster, reads_the_neighbour, false, out);
 }
 
 SIMT_KERNEL(32) last_block_to_read_writes(bool barrier) {
@@ -75,7 +75,7 @@ SIMT_KERNEL(32) maps(int rank) {
 }
 
 TEST(SimtHost, AClusterIsChecked) {
-  float out[1];
+  Device<float> out(1);
   expect_caught("exit", kCluster, one_block_skips, out);
   expect_passes(kCluster, maps, 1);
   expect_caught("the cluster has no block of rank 2", kCluster, maps, 2);

@@ -28,8 +28,8 @@ SIMT_KERNEL(32) strided_copy(int count, int stride, const float* in, float* out)
 }
 
 TEST(SimtHost, SectorsAreCountedForEachAccessOfAWarp) {
-  alignas(32) float in[8 * 96 + 8] = {};
-  alignas(32) float out[96];
+  Device<float> in(8 * 96 + 8);
+  Device<float> out(96);
   const Traffic contiguous{.accesses = 3, .bytes = 4 * 96, .sectors = 12, .fewest_sectors = 12};
   const LaunchCounts whole = counts_of(kOneWarp, strided_copy, 96, 1, in, out);
   EXPECT_EQ(whole.reads, contiguous);
@@ -51,7 +51,7 @@ SIMT_KERNEL(64) moves_vectors(const float* in, float* out) {
 }
 
 TEST(SimtHost, VectorsAndCopiesAreCountedSharedMemoryIsNot) {
-  alignas(32) float in[256] = {}, out[256];
+  Device<float> in(256), out(256);
   const LaunchCounts counts = counts_of({.name = "k", .grid = 3, .block = 64}, moves_vectors, in, out);
   const Traffic twice{.accesses = 12, .bytes = 3 * 2 * 1024, .sectors = 3 * 64, .fewest_sectors = 3 * 64};
   EXPECT_EQ(counts.reads, twice);
@@ -72,10 +72,10 @@ SIMT_KERNEL(64) meets(unsigned* counter, double* message) {
 }
 
 TEST(SimtHost, BarriersShufflesAtomicsAndMessagesAreCounted) {
-  unsigned counter = 0;
-  double message = 0;
+  Device<unsigned> counter(1);
+  Device<double> message(1);
   const LaunchConfig config{.name = "k", .grid = 4, .block = 64, .cluster = 2, .cooperative = true};
-  const LaunchCounts counts = counts_of(config, meets, &counter, &message);
+  const LaunchCounts counts = counts_of(config, meets, counter, message);
   EXPECT_EQ(counts.block_barriers, 4 + 8);
   EXPECT_EQ(counts.cluster_barriers, 2);
   EXPECT_EQ(counts.grid_barriers, 2);
@@ -85,7 +85,7 @@ TEST(SimtHost, BarriersShufflesAtomicsAndMessagesAreCounted) {
 }
 
 TEST(SimtHost, CountsAreKeptForEachLaunchWhereTheyAreAskedFor) {
-  alignas(32) float in[32] = {}, out[32];
+  Device<float> in(32), out(32);
   Executor silent, counting({.count = true});
   for (Executor* executor : {&silent, &counting})
     for (const int count : {32, 8})

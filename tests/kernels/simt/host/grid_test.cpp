@@ -16,15 +16,15 @@ SIMT_KERNEL(32) grid_exchange(int leaves, int* out, int* sums) {
 }
 
 TEST(SimtHost, AGridBarrierNeedsEveryBlockAndACooperativeLaunch) {
-  int out[3] = {}, sums[3] = {};
+  Device<int> out(3), sums(3);
   expect_passes(kCooperative, grid_exchange, -1, out, sums);
   EXPECT_THAT(sums, testing::Each(6));
   expect_caught("exit", kCooperative, grid_exchange, 1, out, sums);
   expect_caught("grid_sync() in a launch that is not cooperative", {.name = "k", .grid = 3, .block = 32},
                 grid_exchange, -1, out, sums);
-  std::vector<int> many(1000);
+  Device<int> many(1000);
   expect_caught("does not hold all blocks", {.name = "k", .grid = 1000, .block = 1024, .cooperative = true},
-                grid_exchange, -1, many.data(), many.data());
+                grid_exchange, -1, many, many);
 }
 
 enum class Order { waits_first, writes_first, never_waits };
@@ -38,7 +38,7 @@ SIMT_KERNEL(32) follows_another(Order order, int* out) {
 
 TEST(SimtHost, ADependentLaunchMustWaitForTheOneBefore) {
   const LaunchConfig dependent{.name = "k", .block = 32, .dependent = true};
-  int out[32] = {};
+  Device<int> out(32);
   expect_passes(dependent, follows_another, Order::waits_first, out);
   expect_caught("writes to global memory before grid_dependency_wait()", dependent, follows_another,
                 Order::writes_first, out);
@@ -52,7 +52,7 @@ SIMT_KERNEL(32) coordinates_of(int* out) {
 }
 
 TEST(SimtHost, AGridMayHaveTwoDimensions) {
-  int out[6] = {};
+  Device<int> out(6);
   expect_passes({.name = "k", .grid = 3, .grid_y = 2, .block = 32}, coordinates_of, out);
   EXPECT_THAT(out, testing::ElementsAre(0, 1, 2, 100, 101, 102));
 }
@@ -73,7 +73,7 @@ SIMT_KERNEL(32) throws_by_itself() {
 TEST(SimtHost, AnExecutorWorksOnAfterAnError) {
   Executor executor;
   EXPECT_THROW(kernels::launch(throws_by_itself, kOneWarp, executor.stream()), std::runtime_error);
-  int out[6] = {};
+  Device<int> out(6);
   kernels::launch(coordinates_of, {.name = "k", .grid = 3, .grid_y = 2, .block = 32}, executor.stream(), out);
   EXPECT_EQ(out[5], 102);
   EXPECT_EQ(executor.launches().size(), 2u);
@@ -86,22 +86,22 @@ SIMT_KERNEL(32) adds(const float* amount, float scale, float* sum) {
 
 TEST(SimtHost, ARecordingRunsWhenItIsCalledWithTheArgumentsOfItsTime) {
   Executor executor;
-  float amount = 1, sum = 0;
+  Device<float> amount(1, 1.0f), sum(1);
   executor.begin_recording();
   for (float scale : {1.0f, 10.0f}) {
-    kernels::launch(adds, kOneWarp, executor.stream(), &amount, scale, &sum);
+    kernels::launch(adds, kOneWarp, executor.stream(), amount, scale, sum);
     scale = -1;  // a launch takes its arguments by value
   }
-  executor.enqueue([&sum] { sum += 0.5f; });
+  executor.enqueue([&sum] { sum[0] += 0.5f; });
   const std::function<void()> recorded = executor.end_recording();
-  EXPECT_EQ(sum, 0);
+  EXPECT_EQ(sum[0], 0);
   recorded();
-  EXPECT_EQ(sum, 11.5f);
-  amount = 2;  // what lies behind a pointer is read when the recording runs
+  EXPECT_EQ(sum[0], 11.5f);
+  amount[0] = 2;  // what lies behind a pointer is read when the recording runs
   recorded();
-  EXPECT_EQ(sum, 34);
-  kernels::launch(adds, kOneWarp, executor.stream(), &amount, 1.0f, &sum);
-  EXPECT_EQ(sum, 36);
+  EXPECT_EQ(sum[0], 34);
+  kernels::launch(adds, kOneWarp, executor.stream(), amount, 1.0f, sum);
+  EXPECT_EQ(sum[0], 36);
 }
 
 TEST(SimtHost, ARecordingInsideOfAnotherIsRefused) {

@@ -15,7 +15,7 @@ SIMT_KERNEL(32) reads_at(int i, float* out) {
 }
 
 TEST(SimtHost, UnwrittenAndOutOfBoundsReadsAreCaught) {
-  float out[32];
+  Device<float> out(32);
   expect_passes(kOneWarp, reads_at, 30, out);
   expect_caught("read of tile[31], which nobody has written", kOneWarp, reads_at, 31, out);
   expect_caught("out of bounds: tile[32], the array has 32 elements", kOneWarp, reads_at, 32, out);
@@ -30,7 +30,7 @@ SIMT_KERNEL(32) next_block_reads(float* out) {
 }
 
 TEST(SimtHost, ABlockDoesNotSeeWhatAnotherLeftBehind) {
-  float out[32];
+  Device<float> out(32);
   expect_caught("block 1, thread", {.name = "k", .grid = 2, .block = 32}, next_block_reads, out);
 }
 
@@ -43,8 +43,8 @@ SIMT_KERNEL(32) copies_vectors(int shift, const float* in, float* out) {
 }
 
 TEST(SimtHost, MisalignedVectorAccessesAreCaught) {
-  alignas(16) float in[36] = {};
-  float out[32];
+  Device<float> in(36);
+  Device<float> out(32);
   expect_passes(kOneWarp, copies_vectors, 4, in, out);
   expect_caught("misaligned 16-byte access to tile[", kOneWarp, copies_vectors, 2, in, out);
   expect_caught("misaligned 16-byte access to global memory", kOneWarp, copies_vectors, 0, in + 1, out);
@@ -61,9 +61,9 @@ SIMT_KERNEL(64) copies_while_it_goes_on(bool wait, bool barrier, int shift, cons
 }
 
 TEST(SimtHost, ReadingACopyTooEarlyIsCaught) {
-  alignas(16) float in[257];
+  Device<float> in(257);
   for (int i = 0; i < 257; ++i) in[i] = static_cast<float>(i);
-  float out[64];
+  Device<float> out(64);
   expect_passes(kOneBlock, copies_while_it_goes_on, true, false, 0, in, out);
   EXPECT_EQ(out[63], 255);
   expect_passes(kOneBlock, copies_while_it_goes_on, true, true, 1, in, out);
@@ -90,7 +90,7 @@ reads_group(int group, bool commit, const float* in, float* out) {
 }
 
 TEST(SimtHost, ReadingACopyWhoseGroupWasNotWaitedForIsCaught) {
-  float in[96], out[32];
+  Device<float> in(96), out(32);
   for (int i = 0; i < 96; ++i) in[i] = static_cast<float>(i);
   expect_passes(kOneWarp, reads_group<0>, 2, true, in, out);
   EXPECT_EQ(out[31], 95);
@@ -114,7 +114,7 @@ SIMT_KERNEL(32) refills_a_slot(bool barrier, const float* in, float* out) {
 }
 
 TEST(SimtHost, ACopyIntoASlotThatOthersStillReadIsCaught) {
-  float in[64] = {}, out[32];
+  Device<float> in(64), out(32);
   expect_passes(kOneWarp, refills_a_slot, true, in, out);
   expect_caught("slot[", kOneWarp, refills_a_slot, false, in, out);
 }
@@ -125,10 +125,10 @@ SIMT_KERNEL(32) moves_vectors(const float* in, float* out) {
 }
 
 TEST(SimtHost, HintedVectorAccessesMustBeAligned) {
-  alignas(16) float in[21], out[21];
+  Device<float> in(21), out(21);
   for (int i = 0; i < 21; ++i) in[i] = static_cast<float>(i);
   expect_passes(kOneWarp, moves_vectors, in, out);
-  EXPECT_TRUE(std::equal(in, in + 20, out));
+  EXPECT_TRUE(std::equal(in.begin(), in.begin() + 20, out.begin()));
   expect_caught("misaligned 16-byte access to global memory", kOneWarp, moves_vectors, in + 1, out);
   expect_caught("misaligned 16-byte access to global memory", kOneWarp, moves_vectors, in, out + 1);
 }

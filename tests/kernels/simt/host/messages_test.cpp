@@ -28,23 +28,23 @@ TEST(SimtHost, MessagesArriveAtThreadsThatPoll) {
   constexpr int kRounds = 5;
   for (const Settings& settings : simt_host::all_schedules()) {
     SCOPED_TRACE(to_string(settings.schedule));
-    Pair<double> messages[6] = {};
-    double sums[3] = {};
+    Device<Pair<double>> messages(6);
+    Device<double> sums(3);
     EXPECT_EQ(run(settings, kCooperative, all_to_all, kRounds, -1, messages, sums), "");
     EXPECT_THAT(sums, testing::Each(6.0 * kRounds));
   }
 }
 
 TEST(SimtHost, APollWithoutEndIsADeadlock) {
-  Pair<double> messages[6] = {};
-  double sums[3];
+  Device<Pair<double>> messages(6);
+  Device<double> sums(3);
   expect_caught("deadlock\n  block 0, thread 0 to 31: at a message that does not come, messages_test.cpp:",
                 kCooperative, all_to_all, 2, 1, messages, sums);
 }
 
 TEST(SimtHost, MessagesNeedACooperativeLaunch) {
-  Pair<double> messages[6] = {};
-  double sums[3];
+  Device<Pair<double>> messages(6);
+  Device<double> sums(3);
   expect_caught("load_message() in a launch that is not cooperative", {.name = "k", .grid = 3, .block = 32},
                 all_to_all, 2, -1, messages, sums);
 }
@@ -57,9 +57,9 @@ SIMT_KERNEL(32) reads_again(int times, unsigned long long* message, unsigned lon
 }
 
 TEST(SimtHost, AMessageMayBeReadAgain) {
-  unsigned long long message = 3, out = 0;
-  expect_passes({.name = "k", .block = 32, .cooperative = true}, reads_again, 4, &message, &out);
-  EXPECT_EQ(out, 12u);
+  Device<unsigned long long> message(1, 3), out(1);
+  expect_passes({.name = "k", .block = 32, .cooperative = true}, reads_again, 4, message, out);
+  EXPECT_EQ(out[0], 12u);
 }
 
 }  // namespace

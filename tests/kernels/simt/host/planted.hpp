@@ -14,6 +14,7 @@
 #include "kernels/simt/launch.hpp"
 #include "kernels/simt/reduce.cuh"
 #include "kernels/simt/simt.hpp"
+#include "support/device_vector.hpp"
 
 namespace bntrain {
 
@@ -23,6 +24,23 @@ using simt_host::Executor;
 using simt_host::Settings;
 using simt_host::SimtError;
 using testing::HasSubstr;
+
+/// Memory of a kernel of the tests, which is passed as the pointer to it.
+template <typename T>
+class Device {
+ public:
+  using value_type = T;
+  using const_iterator = const T*;
+
+  explicit Device(std::size_t count, T value = {}) : values_(count, value) {}
+
+  operator T*() { return values_.data(); }  // NOLINT(google-explicit-constructor): as an array is one
+  const T* begin() const { return values_.data(); }
+  const T* end() const { return begin() + values_.size(); }
+
+ private:
+  support::DeviceVector<T> values_;
+};
 
 /// The message of the SimtError, "" when the kernel passes.
 template <typename... Params>

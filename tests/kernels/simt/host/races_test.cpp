@@ -13,7 +13,7 @@ SIMT_KERNEL(64) exchange(bool barrier, float* out) {
 }
 
 TEST(SimtHost, AMissingBarrierBetweenWriteAndReadIsCaught) {
-  float out[64];
+  Device<float> out(64);
   expect_passes(kOneBlock, exchange, true, out);
   // In some schedules the read comes first and finds poison, in others it comes second and finds the race.
   expect_caught("tile[", kOneBlock, exchange, false, out);
@@ -36,7 +36,7 @@ SIMT_KERNEL(64) reuse(bool barrier, float* out) {
 }
 
 TEST(SimtHost, AMissingBarrierBeforeReuseIsCaught) {
-  float out[64];
+  Device<float> out(64);
   expect_passes(kOneBlock, reuse, true, out);
   expect_caught("race: tile[", kOneBlock, reuse, false, out);
 }
@@ -62,7 +62,7 @@ SIMT_KERNEL(32) within_a_warp(bool barrier, float* out) {
 }
 
 TEST(SimtHost, TheAssumptionThatAWarpIsInStepIsCaught) {
-  float out[32];
+  Device<float> out(32);
   expect_passes(kOneWarp, within_a_warp, true, out);
   expect_caught("race: tile[", kOneWarp, within_a_warp, false, out);
 }
@@ -114,6 +114,51 @@ TEST(SimtHost, TheLastReaderMayNotWriteEither) {
   expect_caught("race: one[0]", kOneWarp, last_reader_writes, false);
 }
 
+/// Every lane uses gamma, and one of them updates it, in shared or in global memory.
+SIMT_KERNEL(32) updates_what_others_read(bool barrier, float* out) {
+  SIMT_SHARED(float, gamma, 1);
+  if (thread_index() == 0) gamma[0] = 2;
+  warp_sync();
+  const float mine = gamma[0] * static_cast<float>(thread_index());
+  // A shuffle between the two does not help.
+  const float largest = shuffle(mine, 31);
+  if (barrier) warp_sync();
+  if (thread_index() == 0) gamma[0] = 2 + largest;
+  out[thread_index()] = mine;
+}
+
+SIMT_KERNEL(32) updates_global_memory(bool barrier, float* gamma, float* out) {
+  const float mine = load(gamma) * static_cast<float>(thread_index());
+  const float largest = shuffle(mine, 31);
+  if (barrier) warp_sync();
+  if (thread_index() == 0) store(gamma, 2 + largest);
+  store(out + thread_index(), mine);
+}
+
+TEST(SimtHost, AnUpdateThatOtherLanesMayNotHaveReadBeforeIsCaught) {
+  Device<float> gamma(1, 2), out(32);
+  expect_passes(kOneWarp, updates_what_others_read, true, out);
+  expect_caught("race: gamma[0] was read by block 0, thread", kOneWarp, updates_what_others_read, false, out);
+  expect_passes(kOneWarp, updates_global_memory, true, gamma, out);
+  expect_caught("race: global memory, byte 0 of this access, was read by block 0, thread", kOneWarp,
+                updates_global_memory, false, gamma, out);
+}
+
+/// Writes vectors, reads single elements of another thread's.
+SIMT_KERNEL(64) exchange_in_global_memory(bool barrier, float* between, float* out) {
+  const auto lane = static_cast<float>(thread_index());
+  store_vec(between + 4 * thread_index(), {lane, lane, lane, lane});
+  if (barrier) block_sync();
+  store(out + thread_index(), load(between + 4 * (63 - thread_index()) + 2));
+}
+
+TEST(SimtHost, ARaceOnGlobalMemoryWithinABlockIsCaught) {
+  Device<float> between(256), out(64);
+  expect_passes(kOneBlock, exchange_in_global_memory, true, between, out);
+  EXPECT_EQ(out[0], 63);
+  expect_caught("race: global memory", kOneBlock, exchange_in_global_memory, false, between, out);
+}
+
 SIMT_KERNEL(64) count(bool barrier, unsigned* out) {
   SIMT_SHARED(unsigned, counter, 1);
   if (thread_index() == 0) counter[0] = 0;
@@ -125,10 +170,10 @@ SIMT_KERNEL(64) count(bool barrier, unsigned* out) {
 }
 
 TEST(SimtHost, AtomicsDoNotRaceWithEachOtherButWithPlainReads) {
-  unsigned out = 0;
-  expect_passes(kOneBlock, count, true, &out);
-  EXPECT_EQ(out, 64u);
-  expect_caught("race: counter[0]", kOneBlock, count, false, &out);
+  Device<unsigned> out(1);
+  expect_passes(kOneBlock, count, true, out);
+  EXPECT_EQ(out[0], 64u);
+  expect_caught("race: counter[0]", kOneBlock, count, false, out);
 }
 
 }  // namespace

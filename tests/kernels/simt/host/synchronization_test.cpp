@@ -13,7 +13,7 @@ SIMT_KERNEL(64) leaves_early(int n, bool shuffles, float* out) {
 }
 
 TEST(SimtHost, AnEarlyExitBeforeAShuffleOrABarrierIsCaught) {
-  float out[64];
+  Device<float> out(64);
   expect_passes(kOneBlock, leaves_early, 64, true, out);
   expect_passes(kOneBlock, leaves_early, 32, true, out);  // a whole warp may go
   expect_caught("exit", kOneBlock, leaves_early, 63, true, out);
@@ -38,7 +38,7 @@ SIMT_KERNEL(32) shuffles_with(unsigned mask, int source, float* out) {
 }
 
 TEST(SimtHost, WrongMasksAreCaught) {
-  float out[32];
+  Device<float> out(32);
   expect_passes(kOneWarp, shuffles_with, 0x0000ffffu, 3, out);
   expect_caught("the mask 0x00007fff of this shuffle leaves out the lane that calls it", kOneWarp,
                 shuffles_with, 0x00007fffu, 3, out);
@@ -55,7 +55,7 @@ SIMT_KERNEL(32) shuffles_or_votes(float* out) {
 }
 
 TEST(SimtHost, LanesAtDifferentOperationsAreCaught) {
-  float out[32];
+  Device<float> out(32);
   expect_caught("other lanes of the mask are at a", kOneWarp, shuffles_or_votes, out);
 }
 
@@ -76,7 +76,7 @@ SIMT_KERNEL(128) part_barriers(int id, int second_half) {
 
 TEST(SimtHost, ABarrierOfAPartOrdersThatPartAlone) {
   const LaunchConfig config{.name = "k", .block = 128};
-  float out[128];
+  Device<float> out(128);
   expect_passes(config, exchange_in_parts, 63, 64, out);
   EXPECT_EQ(out[0], 63);
   EXPECT_EQ(out[127], 64);
@@ -110,7 +110,7 @@ SIMT_KERNEL(32) shuffles_structs(Pair<double>* out) {
 }
 
 TEST(SimtHost, ShufflesMoveWholeStructs) {
-  Pair<double> out[32];
+  Device<Pair<double>> out(32);
   expect_passes(kOneWarp, shuffles_structs, out);
   for (int lane = 0; lane < 32; ++lane) {
     EXPECT_EQ(out[lane].first, std::min(lane + 1, 31));
