@@ -44,7 +44,9 @@ SIMT_DEVICE Pair<double> thread_sums(const Planes& p, const Items<Tile, kItems>&
     if constexpr (!Tile::kWhole) held += valid;
   });
   const auto count = static_cast<float>(Tile::kWhole ? items.count * Tile::kPixels : held);
-  const float center = first + ((sum[0] + sum[1]) + (sum[2] + sum[3])) / count;
+  // 1 / count, approximately: the center need not be the mean to the last bit.
+  const float root = inverse_sqrt_approximately(count);
+  const float center = first + ((sum[0] + sum[1]) + (sum[2] + sum[3])) * (root * root);
   for (float& s : sum) s = 0;
   for_pixels([&](float value, bool valid, int chain) {
     const float d = valid ? value - center : 0;
@@ -78,13 +80,14 @@ SIMT_DEVICE Pair<double> wide_thread_sums(const Planes& p, const Items<Tile, kIt
 
 template <typename Tile, int kItems, typename Activate>
 SIMT_KERNEL(Resident<Tile, Activate>::most_threads(kItems), 1)
-forward_kernel(Planes p, unsigned first_channel, Activate activation, const float* __restrict__ x,
-               const float* __restrict__ gamma, const float* __restrict__ beta, double inverse_count,
-               StatisticsOutput output, float* __restrict__ y) {
+forward_kernel(Planes p, unsigned first_channel, Activate activation, const float* x, const float* gamma,
+               const float* beta, double inverse_count, StatisticsOutput output, float* y) {
   DynamicShared dynamic;
   ChannelSums sums(dynamic);
   const Items<Tile, kItems> items(p);
   const unsigned c = first_channel + static_cast<unsigned>(block_index() / cluster_size());
+  grid_dependency_launch();
+  grid_dependency_wait();
   float values[kItems][Tile::kPixels];
   SIMT_UNROLL
   for (int i = 0; i < kItems; ++i) {

@@ -21,9 +21,9 @@ struct ResidentSize {
   int items, good_threads, most_threads;
 };
 
-/// Measured on an H200: 36 values in registers (20 of 24 x 24 and batch 256: 16 blocks of 256 threads with 9
-/// windows each) need three blocks per multiprocessor to hide the latency of the reads, 20 (50 of 10 x 10:
-/// 4 blocks of 320 threads with 5) as well.
+/// The fastest of those measured on an H200: for 256 x 20 x 24 x 24 16 blocks of 256 threads with 9 windows
+/// each, for 256 x 50 x 10 x 10 4 blocks of 320 threads with 5. At 80 and 64 registers a thread three such
+/// blocks fit on a multiprocessor, so that some read while others add up or write.
 struct PoolTuning {
   static constexpr int kLargestCluster = 16;
   static constexpr int kFewestThreads = 128;  ///< smaller blocks are not worth a cluster
@@ -39,10 +39,9 @@ struct PoolTuning {
 template <typename Tile, typename Activate>
 struct Resident {
   static constexpr bool kSingle = Tile::kPool == 1 && Tile::kVector == 1;
-  static constexpr int kLarge = (Tile::kVector > 1 ? 36 : 32) / Tile::kPixels;
-  static constexpr int kSmall = kSingle                                               ? 8
-                                : Tile::kWhole && std::is_same_v<Activate, Rectifier> ? 20 / Tile::kPixels
-                                                                                      : kLarge;
+  static constexpr bool kFast = Tile::kVector > 1 && std::is_same_v<Activate, Rectifier>;
+  static constexpr int kLarge = (kFast ? 36 : 28) / Tile::kPixels;
+  static constexpr int kSmall = kSingle ? 8 : kFast ? 20 / Tile::kPixels : kLarge;
   static constexpr int kLargeThreads = Tile::kWhole ? PoolTuning::kLargeThreads : PoolTuning::kPartThreads;
 
   /// The most that a kernel is compiled for.
@@ -134,6 +133,7 @@ bool launch_resident(const char* name, const Planes& p, Kernel small, Kernel lar
                         .grid = std::int64_t{r.cluster} * p.channels,
                         .block = r.threads,
                         .cluster = r.cluster,
+                        .dependent = true,
                         .shared_bytes = std::int64_t{r.threads} * r.items * item_bytes +
                                         ChannelSums::bytes(r.threads, r.cluster)};
     // Not every device has room for the largest clusters.

@@ -60,14 +60,16 @@ using Pixels = std::conditional_t<Tile::kPool == 1, SharedPixels<Tile, kItems>, 
 
 template <typename Tile, int kItems, typename Activate>
 SIMT_KERNEL(Resident<Tile, Activate>::most_threads(kItems), 1)
-resident_backward_kernel(Planes p, unsigned first_channel, Activate activation, const float* __restrict__ x,
-                         const float* __restrict__ dy, ChannelNorm norm, double inverse_count,
-                         float* __restrict__ dx, float* __restrict__ dgamma, float* __restrict__ dbeta) {
+resident_backward_kernel(Planes p, unsigned first_channel, Activate activation, const float* x,
+                         const float* dy, ChannelNorm norm, double inverse_count, float* dx, float* dgamma,
+                         float* dbeta) {
   DynamicShared dynamic;
   ChannelSums sums(dynamic);
   const Items<Tile, kItems> items(p);
   const unsigned c = first_channel + static_cast<unsigned>(block_index() / cluster_size());
   Pixels<Tile, kItems> held(dynamic);
+  grid_dependency_launch();
+  grid_dependency_wait();
   float g[kItems][Tile::kOutputs];
   SIMT_UNROLL
   for (int i = 0; i < kItems; ++i) {

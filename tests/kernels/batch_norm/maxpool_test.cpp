@@ -194,6 +194,7 @@ TEST(BatchNormMaxPool, EachTrainingPassReadsAndWritesEveryTensorOnce) {
       settings.count = true;
       simt_host::Executor executor(settings);
       train(p, executor.stream());
+      if (executor.counts().empty()) GTEST_SKIP() << "a GPU does not count";
       ASSERT_EQ(executor.counts().size(), 2);
       const simt_host::LaunchCounts &forward = executor.counts()[0], &backward = executor.counts()[1];
       const std::int64_t in = 4 * p.size(), out = 4 * p.out_size();
