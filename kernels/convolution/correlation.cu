@@ -127,7 +127,7 @@ SIMT_DEVICE void add_sums(bool give, bool take, int lanes, Shared<float> memory,
 
 /// `vectors`: four pixels of the output are 16 aligned bytes.
 template <int taps, int stride, int channels>
-SIMT_KERNEL(Tuning::kMostThreads, taps* stride > 10 ? 1 : Tuning::kLeastBlocksPerSm)
+SIMT_KERNEL(Tuning::kMostThreads, least_blocks(taps, stride))
 correlation_kernel(Correlation g, CorrelationTile t, bool vectors, const float* __restrict__ in,
                    const float* __restrict__ weights, const float* __restrict__ bias,
                    float* __restrict__ out) {

@@ -21,9 +21,9 @@
 namespace bntrain::kernels {
 
 struct CorrelationTuning {
-  static constexpr int kRows = 2, kColumns = 4;                    ///< output pixels of a thread
-  static constexpr int kFewChannels = 4, kManyChannels = 8;        ///< its output channels
-  static constexpr int kMostThreads = 256, kLeastBlocksPerSm = 2;  ///< one stages while another multiplies
+  static constexpr int kRows = 2, kColumns = 4;              ///< output pixels of a thread
+  static constexpr int kFewChannels = 4, kManyChannels = 8;  ///< its output channels
+  static constexpr int kMostThreads = 256;
   // Threads along an image, so that a plane of the input fits into shared memory.
   static constexpr int kMostPixels = 96, kMostColumns = 8, kMostRows = 16;
   static constexpr int kBlocksPerSm = 16;
@@ -74,6 +74,12 @@ inline Correlation input_gradient_correlation(const ConvolutionShape& s) {
   g.step = static_cast<int>(s.stride);
   g.transposed = true;
   return g;
+}
+
+/// Resident blocks per multiprocessor that registers must allow: two, so that one stages while the other
+/// multiplies, but where 128 registers are too few.
+SIMT_HOST_DEVICE constexpr int least_blocks(int taps, int stride) {
+  return stride == 2 && taps >= 5 ? 1 : 2;
 }
 
 /// Threads that share their sums. Handing on the sums of many channels takes more registers than there are.
