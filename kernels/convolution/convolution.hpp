@@ -24,8 +24,9 @@ bool has_direct_convolution(const ConvolutionShape& shape);
 
 /// y[n, o, i, j] = bias[o] + sum over c, r, s of
 ///     x[n, c, i * stride + r - padding, j * stride + s - padding] * w[o, c, r, s],
-/// x being 0 outside of the image; a null bias is 0. Every sum is a chain of float32 multiply-adds in the
-/// order of w. Where the batch holds a value that is not finite, others of the same image may become NaN.
+/// x being 0 outside of the image; a null bias is 0. Sums are float32 multiply-adds in an order that depends
+/// on the shape alone. Where the batch holds a value that is not finite, others of the same image may become
+/// NaN.
 void convolution_forward(const ConvolutionShape& shape, const float* x, const float* w, const float* bias,
                          float* y, const Stream& stream);
 

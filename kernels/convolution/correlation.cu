@@ -105,19 +105,39 @@ SIMT_DEVICE void multiply(Shared<float> in, int pitch, Shared<float> weights, in
   }
 }
 
+/// The threads that `give` hand their sums to those `lanes` before them that `take`. For all threads of the
+/// block.
+template <int channels>
+SIMT_DEVICE void add_sums(bool give, bool take, int lanes, Shared<float> memory,
+                          float (&sums)[kRows][channels][kColumns]) {
+  const int lane = thread_index() % lanes;
+  block_sync();  // before the tiles are overwritten
+  SIMT_UNROLL
+  for (int i = 0; i < kRows * channels * kColumns; ++i)
+    if (give)
+      memory[i * lanes + lane] = sums[i / (channels * kColumns)][i / kColumns % channels][i % kColumns];
+  block_sync();
+  SIMT_UNROLL
+  for (int i = 0; i < kRows * channels * kColumns; ++i)
+    if (take) {
+      const float given = memory[i * lanes + lane];
+      sums[i / (channels * kColumns)][i / kColumns % channels][i % kColumns] += given;
+    }
+}
+
 /// `vectors`: four pixels of the output are 16 aligned bytes.
 template <int taps, int stride, int channels>
-SIMT_KERNEL(Tuning::kMostThreads, taps* stride > 10 ? 1 : Tuning::kLeastBlocksPerSm)
+SIMT_KERNEL(Tuning::kMostThreads, least_blocks(taps, stride))
 correlation_kernel(Correlation g, CorrelationTile t, bool vectors, const float* __restrict__ in,
                    const float* __restrict__ weights, const float* __restrict__ bias,
                    float* __restrict__ out) {
   DynamicShared dynamic;
-  const Shared<float> in_tile = dynamic.take<float>("in", t.in.floats());
-  const Shared<float> weight_tile = dynamic.take<float>("weights", t.weight_floats(taps));
+  const Shared<float> memory = dynamic.take<float>("tiles", t.shared_floats(taps, channels));
+  const Shared<float> in_tile = memory, weight_tile = memory + t.in.floats();
   const int column = thread_index() % t.columns, row = thread_index() / t.columns % t.rows;
   const int image = thread_index() / t.pixels() % t.images;
-  const int group = thread_index() / (t.pixels() * t.images);
-  const bool active = group < t.groups;
+  const int group = thread_index() / (t.pixels() * t.images) % t.groups;
+  const int split = thread_index() / t.lanes();
   const Planes images{in, g.batch, g.in_channels, g.in_height, g.in_width};
   const int in_first = t.in.at(0, image, row * kRows * stride) + column * kColumns * stride;
   for (std::int64_t index = block_index(); index < t.units(); index += grid_size()) {
@@ -132,14 +152,17 @@ correlation_kernel(Correlation g, CorrelationTile t, bool vectors, const float* 
       stage_weights<taps>(g, t, unit, first, weights, weight_tile);
       copies_wait();
       block_sync();
-      if (!active) continue;
+      if (split >= t.splits) continue;
       SIMT_ROLL  // unrolled, it fills all registers that the block may have
-          for (int c = 0; c < t.chunk(); ++c) multiply<taps, stride>(
+          for (int c = split; c < t.chunk(); c += t.splits) multiply<taps, stride>(
               in_tile + (t.in.at(c, 0, 0) + in_first), t.in.pitch(),
               weight_tile + (c * taps * taps * t.weight_pitch + group * channels), t.weight_pitch, sums);
     }
+    if constexpr (most_splits(channels) > 1)
+      for (int other = 1; other < t.splits; ++other)
+        add_sums(split == other, split == 0, t.lanes(), memory, sums);
     const int n = unit.image + image;
-    if (!active || n >= g.batch) continue;
+    if (split > 0 || n >= g.batch) continue;
     const int i = (unit.row + row) * kRows, j = (unit.column + column) * kColumns;
     SIMT_UNROLL
     for (int o = 0; o < channels; ++o) {
@@ -177,7 +200,7 @@ void launch_correlation(const char* name, const Correlation& g, const float* in,
          {.name = name,
           .grid = strided_grid(t.units(), 1, Tuning::kBlocksPerSm, stream),
           .block = round_up(t.threads(), kWarpSize),
-          .shared_bytes = carved_bytes<float>(t.in.floats()) + carved_bytes<float>(t.weight_floats(taps))},
+          .shared_bytes = carved_bytes<float>(t.shared_floats(taps, channels))},
          stream, g, t, g.step == 1 && g.out_width % kColumns == 0 && is_aligned(out), in, weights, bias, out);
 }
 

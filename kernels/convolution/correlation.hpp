@@ -21,14 +21,14 @@
 namespace bntrain::kernels {
 
 struct CorrelationTuning {
-  static constexpr int kRows = 2, kColumns = 4;                    ///< output pixels of a thread
-  static constexpr int kFewChannels = 4, kManyChannels = 8;        ///< its output channels
-  static constexpr int kMostThreads = 256, kLeastBlocksPerSm = 2;  ///< one stages while another multiplies
+  static constexpr int kRows = 2, kColumns = 4;              ///< output pixels of a thread
+  static constexpr int kFewChannels = 4, kManyChannels = 8;  ///< its output channels
+  static constexpr int kMostThreads = 256;
   // Threads along an image, so that a plane of the input fits into shared memory.
   static constexpr int kMostPixels = 96, kMostColumns = 8, kMostRows = 16;
   static constexpr int kBlocksPerSm = 16;
-  /// From so many threads on they take kManyChannels. Fewer threads could not hide the latency of shared
-  /// memory; more channels read less of it for each multiply-add.
+  /// From so many threads on they take kManyChannels, which reads less of shared memory for each
+  /// multiply-add. Fewer threads could not hide its latency; they share their sums until there are so many.
   static constexpr std::int64_t kManyThreads = 64 * 1024;
   /// Blocks take several small images only while there are so many of them: two for each multiprocessor.
   static constexpr std::int64_t kBlocks = 264;
@@ -76,23 +76,42 @@ inline Correlation input_gradient_correlation(const ConvolutionShape& s) {
   return g;
 }
 
+/// Resident blocks per multiprocessor that registers must allow: two, so that one stages while the other
+/// multiplies, but where 128 registers are too few.
+SIMT_HOST_DEVICE constexpr int least_blocks(int taps, int stride) {
+  return stride == 2 && taps >= 5 ? 1 : 2;
+}
+
+/// Threads that share their sums. Handing on the sums of many channels takes more registers than there are.
+SIMT_HOST_DEVICE constexpr int most_splits(int channels) {
+  return channels == CorrelationTuning::kFewChannels ? 4 : 1;
+}
+
 /// What a thread reads of a row, in vectors: floats.
 SIMT_HOST_DEVICE constexpr int row_floats(int taps, int stride) {
   return round_up((CorrelationTuning::kColumns - 1) * stride + taps, 4);
 }
 
-/// A block computes `images` x (`rows` x `columns`) thread tiles x `groups` of channels, and has a thread for
-/// each. It stages some input channels at a time, and weights[chunk][taps * taps][weight_pitch].
+/// A block computes `images` x (`rows` x `columns`) thread tiles x `groups` of channels, and has `splits`
+/// threads for each, which take every splits-th input channel. It stages some of these at a time, and
+/// weights[chunk][taps * taps][weight_pitch].
 struct CorrelationTile {
-  int columns, rows, images, groups;
+  int columns, rows, images, groups, splits;
   int tiles_j, tiles_i, tiles_n, tiles_o, phases;
   int weight_pitch;
   PlaneTile in;
 
   SIMT_HOST_DEVICE int chunk() const { return in.channels(); }
   SIMT_HOST_DEVICE int pixels() const { return columns * rows; }
-  SIMT_HOST_DEVICE int threads() const { return pixels() * images * groups; }
-  SIMT_HOST_DEVICE int weight_floats(int taps) const { return chunk() * taps * taps * weight_pitch; }
+  SIMT_HOST_DEVICE int lanes() const { return pixels() * images * groups; }
+  SIMT_HOST_DEVICE int threads() const { return lanes() * splits; }
+  /// channels: of a thread.
+  SIMT_HOST_DEVICE int shared_floats(int taps, int channels) const {
+    const int staged = in.floats() + chunk() * taps * taps * weight_pitch;
+    const int sums =
+        splits > 1 ? lanes() * CorrelationTuning::kRows * CorrelationTuning::kColumns * channels : 0;
+    return staged > sums ? staged : sums;
+  }
   SIMT_HOST_DEVICE std::int64_t units() const {
     return static_cast<std::int64_t>(tiles_n) * tiles_i * tiles_j * tiles_o * phases * phases;
   }
@@ -130,17 +149,23 @@ inline CorrelationTile tile_of(const Correlation& g, int taps, int stride, int c
   const int fitting = std::min(Tuning::kMostThreads / (pixels * groups), (kSharedFloats - weights) / plane);
   const int images = static_cast<int>(std::clamp<std::int64_t>(blocks / Tuning::kBlocks, 1, fitting));
   const int chunks = parts_of(g.in_channels, kSharedFloats / (images * plane + weights));
+  const int chunk = parts_of(g.in_channels, chunks), lanes = pixels * groups * images;
+  const std::int64_t threads = blocks / images * lanes;
+  const int splits = static_cast<int>(
+      std::clamp<std::int64_t>(Tuning::kManyThreads / threads, 1,
+                               std::min({Tuning::kMostThreads / lanes, most_splits(channels), chunk})));
   return {.columns = columns,
           .rows = rows,
           .images = images,
           .groups = groups,
+          .splits = splits,
           .tiles_j = tiles_j,
           .tiles_i = tiles_i,
           .tiles_n = parts_of(g.batch, images),
           .tiles_o = tiles_o,
           .phases = g.step,
           .weight_pitch = weight_pitch,
-          .in = PlaneTile(parts_of(g.in_channels, chunks), images, in_rows, pitch)};
+          .in = PlaneTile(chunk, images, in_rows, pitch)};
 }
 
 }  // namespace bntrain::kernels

@@ -30,35 +30,61 @@ std::vector<float> backward_input(const ConvolutionShape& s, const std::vector<f
   return copy(out);
 }
 
+/// Returns y.
+std::vector<float> expect_forward(const ConvolutionShape& s, const std::vector<float>& x,
+                                  const std::vector<float>& w, const std::vector<float>& bias) {
+  const auto wide_bias = bias.empty() ? reference::Values(at(s.out_channels)) : reference::widen(bias);
+  const auto expected = reference::conv_forward(reference::widen(x), reference::widen(w), wide_bias, wide(s));
+  const auto magnitudes = reference::conv_forward(
+      absolute(reference::widen(x)), absolute(reference::widen(w)), absolute(wide_bias), wide(s));
+  std::vector<float> y = forward(s, x, w, bias);
+  EXPECT_TRUE(support::close(y, expected, bounds(magnitudes, s.in_channels * s.kernel * s.kernel)));
+  return y;
+}
+
+/// Returns dx.
+std::vector<float> expect_backward_input(const ConvolutionShape& s, const std::vector<float>& dy,
+                                         const std::vector<float>& w) {
+  const reference::Values no_x(at(x_size(s)));
+  const auto expected = reference::conv_backward(no_x, reference::widen(w), reference::widen(dy), wide(s));
+  const auto magnitudes =
+      reference::conv_backward(no_x, absolute(reference::widen(w)), absolute(reference::widen(dy)), wide(s));
+  std::vector<float> dx = backward_input(s, dy, w);
+  EXPECT_TRUE(support::close(dx, expected.x, bounds(magnitudes.x, s.out_channels * s.kernel * s.kernel)));
+  return dx;
+}
+
 TEST(Convolution, ForwardIsTheSumOfProducts) {
   for (const ConvolutionShape& s : all_shapes())
     for (const bool has_bias : {false, true}) {
       SCOPED_TRACE(name(s));
       const auto x = random_values(x_size(s), 1, 0.5f), w = random_values(w_size(s), 2);
       const auto bias = has_bias ? random_values(s.out_channels, 3) : std::vector<float>{};
-      const auto wide_bias = has_bias ? reference::widen(bias) : reference::Values(at(s.out_channels));
-      const auto expected =
-          reference::conv_forward(reference::widen(x), reference::widen(w), wide_bias, wide(s));
-      const auto magnitudes = reference::conv_forward(
-          absolute(reference::widen(x)), absolute(reference::widen(w)), absolute(wide_bias), wide(s));
-      const std::vector<float> y = forward(s, x, w, bias);
-      EXPECT_TRUE(support::close(y, expected, bounds(magnitudes, s.in_channels * s.kernel * s.kernel)));
-      EXPECT_TRUE(same_bits(forward(s, x, w, bias, {}, 1), y));
+      EXPECT_TRUE(same_bits(forward(s, x, w, bias, {}, 1), expect_forward(s, x, w, bias)));
     }
 }
 
 TEST(Convolution, InputGradientIsTheSumOfProducts) {
   for (const ConvolutionShape& s : all_shapes()) {
     SCOPED_TRACE(name(s));
-    const auto x = random_values(x_size(s), 1), w = random_values(w_size(s), 2);
-    const auto dy = random_values(y_size(s), 3, 0.5f);
-    const auto expected =
-        reference::conv_backward(reference::widen(x), reference::widen(w), reference::widen(dy), wide(s));
-    const auto magnitudes = reference::conv_backward(reference::widen(x), absolute(reference::widen(w)),
-                                                     absolute(reference::widen(dy)), wide(s));
-    const std::vector<float> dx = backward_input(s, dy, w);
-    EXPECT_TRUE(support::close(dx, expected.x, bounds(magnitudes.x, s.out_channels * s.kernel * s.kernel)));
-    EXPECT_TRUE(same_bits(backward_input(s, dy, w, {}, 1), dx));
+    const auto w = random_values(w_size(s), 2), dy = random_values(y_size(s), 3, 0.5f);
+    EXPECT_TRUE(same_bits(backward_input(s, dy, w, {}, 1), expect_backward_input(s, dy, w)));
+  }
+}
+
+/// With so many threads each takes more channels.
+TEST(Convolution, ManySmallImagesAreSumsOfProductsToo) {
+  for (const std::int64_t kernel : {1, 3, 5, 7}) {
+    const ConvolutionShape wide_output{8200, 1, 1, 1, 64, kernel, 1, kernel / 2};
+    SCOPED_TRACE(name(wide_output));
+    const auto x = random_values(x_size(wide_output), 1), w = random_values(w_size(wide_output), 2);
+    expect_forward(wide_output, x, w, {});
+  }
+  for (const std::int64_t kernel : {3, 7}) {
+    const ConvolutionShape wide_input{8200, 64, 1, 1, 1, kernel, 2, kernel / 2};
+    SCOPED_TRACE(name(wide_input));
+    expect_backward_input(wide_input, random_values(y_size(wide_input), 3),
+                          random_values(w_size(wide_input), 2));
   }
 }
 
