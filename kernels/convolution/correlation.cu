@@ -3,8 +3,9 @@
 // Maths, division of the work: correlation.hpp. A block stages a tile of the input and the weights of its
 // output channels in shared memory, some input channels at a time; a thread keeps 2 x 4 pixels of 4 or 8
 // channels in registers. For each row of taps it reads one or two rows of pixels and, with the other lanes of
-// the warp, the weights of its channels: 0.35 to 0.6 shared memory accesses of a warp for each cycle of
-// multiply-adds with 3 x 3 taps. Bytes moved: 4 * (x + y) and the weights once a block.
+// the warp, the weights of its channels: with 3 x 3 taps shared memory is busy for 0.35 (eight channels) to
+// 0.6 (four) of the time that the multiply-adds take, and for 1 where an odd number of threads along a row
+// makes lanes meet in their banks. Bytes moved: 4 * (x + y), and the weights once a block.
 //
 // With an input's gradient of stride 2 a thread multiplies zeros where a phase has fewer taps than
 // ceil(kernel / 2): 16 products for 9 with 3 x 3 weights. A kernel for each of the four phases would save

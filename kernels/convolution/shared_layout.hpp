@@ -1,6 +1,7 @@
 // How the direct convolutions lay out their tiles in shared memory.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/simt/simt.hpp"
@@ -41,22 +42,18 @@ class Divider {
 };
 
 /// How many accesses the hardware makes of one 16-byte access of a warp to shared memory, `address(lane)` in
-/// floats: eight lanes at a time, one for each address that falls into the same four banks.
+/// floats: eight lanes at a time, one for each different address in the same four banks.
 template <typename Address>
 int wavefronts(const Address& address) {
-  constexpr int kLanes = 8;
+  constexpr int kLanes = 8, kBankGroups = 8;
   int total = 0;
   for (int first = 0; first < simt::kWarpSize; first += kLanes) {
-    int most = 0;
+    int addresses[kLanes], different = 0, in_group[kBankGroups] = {}, most = 0;
     for (int lane = first; lane < first + kLanes; ++lane) {
-      int here = 0;  // different addresses in this lane's banks up to this lane
-      for (int other = first; other <= lane; ++other) {
-        bool seen = false;
-        for (int earlier = first; earlier < other; ++earlier)
-          seen = seen || address(earlier) == address(other);
-        if (!seen && address(other) / 4 % 8 == address(lane) / 4 % 8) ++here;
-      }
-      most = here > most ? here : most;
+      const int here = address(lane);
+      if (std::find(addresses, addresses + different, here) != addresses + different) continue;
+      addresses[different++] = here;
+      most = std::max(most, ++in_group[here / 4 % kBankGroups]);
     }
     total += most;
   }
