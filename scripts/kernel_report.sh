@@ -15,8 +15,6 @@ on_chip_forward.cu        on_chip_kernel
 on_chip_backward.cu       on_chip_kernel
 statistics.cu             chunk_moments_kernel
 statistics.cu             merge_kernel
-relu_maxpool_backward.cu  dx_kernel
-relu_maxpool_backward.cu  sums_kernel
 '
 
 # ptxas 13.0 makes this of a loop of hinted asynchronous copies whose slot is a uniform counter: a descriptor is a pair of

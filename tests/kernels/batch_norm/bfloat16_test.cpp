@@ -112,8 +112,8 @@ void check_norm(const kernels::NormShape& shape, const kernels::Stream& stream) 
 void check_resident(const kernels::NormShape& shape, const kernels::Stream& stream) {
   const std::int64_t size = shape.batch * shape.channels * shape.spatial;
   const reference::NormShape exact_shape{shape.batch, shape.channels, shape.spatial};
-  const std::vector<float> gamma = random_values(shape.channels, 3, 1),
-                           beta = on_device(random_values(shape.channels, 4));
+  const DeviceVector<float> gamma = on_device(random_values(shape.channels, 3, 1)),
+                            beta = on_device(random_values(shape.channels, 4));
   const Stored x(random_values(size, 1, 3)), dy(random_values(size, 2));
   const std::size_t channels = at(shape.channels);
   DeviceVector<float> mean(2 * channels), var(channels), inv_std(channels), dgamma(channels), dbeta(channels);
