@@ -10,10 +10,6 @@ architectures=(80 90 120)
 
 # FILE KERNEL of those that spill up to 16 bytes, because their launch bounds leave them too few registers.
 known='
-naive.cu                  forward_kernel
-on_chip_forward.cu        on_chip_kernel
-on_chip_backward.cu       on_chip_kernel
-statistics.cu             chunk_moments_kernel
 statistics.cu             merge_kernel
 '
 

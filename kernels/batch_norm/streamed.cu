@@ -74,14 +74,14 @@ Strips make_strips(const Vectors& v, const NormShape& shape, int columns) {
   return strips;
 }
 
-/// How many teams share the strips. in_registers, on_chip: blocks that keep a strip in their registers, and
-/// in registers and ring.
-int teams(int strips, std::int64_t blocks, std::int64_t in_registers, std::int64_t on_chip) {
+/// How many groups of blocks share the strips. in_registers, on_chip: blocks that keep a strip in their
+/// registers, and in registers and ring.
+int block_groups(int strips, std::int64_t blocks, std::int64_t in_registers, std::int64_t on_chip) {
   // As many as leave the ring free to run ahead, so that exchanges are hidden; of these the number that
-  // leaves the fewest teams idle at the end.
+  // leaves the fewest groups idle at the end.
   int best = 1;
   std::int64_t fewest = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t most = std::min<std::int64_t>({strips, blocks / in_registers, Tuning::kMaxTeams});
+  const std::int64_t most = std::min<std::int64_t>({strips, blocks / in_registers, Tuning::kMaxGroups});
   for (int count = 2; count <= most; ++count) {
     const std::int64_t slots = divided_up(strips, count) * count;
     if (slots > fewest) continue;
@@ -113,22 +113,24 @@ Placement place_strips(const Kernels& kernels, const Vectors& v, const NormShape
                                       carved(std::int64_t{strips.strip_channels} * kernels.constants_bytes) +
                                       carved(std::int64_t{strips.strip_channels} * 4)};
   const void* kernel = kernels.by_kernel[static_cast<int>(placement.kernel)][instance];
+  // One on each multiprocessor, which its registers fill.
   const std::int64_t blocks =
-      std::min<std::int64_t>(co_resident_blocks(kernel, placement.config, stream), Tuning::kMaxBlocks);
+      std::min<std::int64_t>({co_resident_blocks(kernel, placement.config, stream),
+                              device_limits(stream).multiprocessors, Tuning::kMaxBlocks});
   if (blocks == 0) return placement;
   // Of the bytes in a row's columns some may belong to no channel.
   const std::int64_t row_vectors = v.last ? std::min<std::int64_t>(columns, v.channels / v.width) : 1;
   const std::int64_t batch_bytes = kSlotBytes * row_vectors / columns;
   const std::int64_t kept = Tuning::kept(v.last ? v.width : 1), held = slots - Tuning::kAhead;
   const std::int64_t strip_bytes = strips.rows * row_vectors * simt::kVecBytes * kernels.inputs;
-  strips.teams = teams(strips.strips, blocks, divided_up(strip_bytes, kept * batch_bytes),
-                       divided_up(strip_bytes, (kept + held) * batch_bytes));
+  strips.groups = block_groups(strips.strips, blocks, divided_up(strip_bytes, kept * batch_bytes),
+                               divided_up(strip_bytes, (kept + held) * batch_bytes));
   const std::int64_t tiles = divided_up(strips.rows, Tuning::kThreads / columns);
-  placement.config.grid = std::min(blocks, tiles * strips.teams);
-  const std::int64_t team_blocks = divided_up(placement.config.grid, strips.teams);
-  placement.messages = strips.teams * Exchange::messages(strips.strip_channels, team_blocks);
+  placement.config.grid = std::min(blocks, tiles * strips.groups);
+  const std::int64_t group_blocks = divided_up(placement.config.grid, strips.groups);
+  placement.messages = strips.groups * Exchange::messages(strips.strip_channels, group_blocks);
   placement.kept_bytes =
-      std::min(strip_bytes, placement.config.grid / strips.teams * (kept + held) * batch_bytes);
+      std::min(strip_bytes, placement.config.grid / strips.groups * (kept + held) * batch_bytes);
   // Half of the L2 cache for what is read again, the other for what is written and for what comes next.
   strips.cached = static_cast<int>(std::min<std::int64_t>(
       device_limits(stream).l2_bytes / 2 / (kSlotBytes * placement.config.grid), 1 << 20));
@@ -192,7 +194,7 @@ Placement place_uncapped(const Kernels& kernels, const NormShape& shape, const S
     if (narrow_placement.config.grid == 0) continue;
     if (wide > narrow && wide * v.width <= Tuning::kMaxStripChannels) {
       const Placement placement = place_strips(kernels, v, shape, wide, instance, stream);
-      if (placement.config.grid > 0 && (placement.strips.teams > 1 || placement.strips.strips == 1))
+      if (placement.config.grid > 0 && (placement.strips.groups > 1 || placement.strips.strips == 1))
         return placement;
     }
     return narrow_placement;
@@ -211,10 +213,10 @@ std::int64_t workspace(const NormShape& shape, int value_bytes) {
   const Vectors v(shape, value_bytes);
   if (!v.fit_whole() && !v.fit_strips(shape)) return 0;
   const std::int64_t blocks = std::min<std::int64_t>(Tuning::kMaxBlocks, v.total);
-  const std::int64_t teams = std::min<std::int64_t>(Tuning::kMaxTeams, blocks);
+  const std::int64_t groups = std::min<std::int64_t>(Tuning::kMaxGroups, blocks);
   const std::int64_t channels = v.last ? std::min<std::int64_t>(v.channels, Tuning::kMaxStripChannels) : 1;
-  // The blocks of a team, rounded up, as Exchange counts their messages; one more for totals.
-  const std::int64_t messages = v.last ? channels * (blocks + 2 * teams) : 2 * (blocks + teams);
+  // The blocks of a group, rounded up, as Exchange counts their messages; one more for totals.
+  const std::int64_t messages = v.last ? channels * (blocks + 2 * groups) : 2 * (blocks + groups);
   return messages * static_cast<std::int64_t>(sizeof(Message));
 }
 

@@ -21,7 +21,7 @@ namespace bntrain::kernels::streamed {
 /// All that can be tuned.
 struct Tuning {
   static constexpr int kMaxBlocks = 256;  ///< of a grid, by which the workspace is sized
-  static constexpr int kMaxTeams = 32;
+  static constexpr int kMaxGroups = 32;
 
   // Strips. 256 threads of 255 registers keep twice as much as 512 of 128. Measured on an H200.
   static constexpr int kThreads = 256;
@@ -42,19 +42,19 @@ struct Tuning {
   }
 };
 
-/// Strips of channels and how teams of blocks share them. A row is what is adjacent in one: the vectors of
+/// Strips of channels and how groups of blocks share them. A row is what is adjacent in one: the vectors of
 /// some channels (channels last), or one vector (channels first). Offsets are counted in vectors.
 struct Strips {
   int channels = 0, strip_channels = 0, strips = 0;
   int columns = 0;  ///< vectors of a row, a power of two
-  int teams = 1;    ///< team t has strips t, t + teams, ...
+  int groups = 1;   ///< of blocks; group g has strips g, g + groups, ...
   int cached = 0;   ///< batches that may wait in the L2 cache to be read again
   std::uint32_t rows = 0;
   std::uint32_t row_step = 0;     ///< from row to row
   std::uint32_t plane_skip = 0;   ///< from the end of a channel's plane to its next plane (channels first)
   std::uint32_t strip_step = 0;   ///< from strip to strip
   std::uint32_t origin_step = 0;  ///< elements from a channel's first value to the next channel's
-  FastDivision plane;             ///< rows of a plane (channels first)
+  FastDivision plane{};           ///< rows of a plane (channels first)
 };
 
 /// A channels-last tensor as a whole, as a flat array of vectors. A period is the vectors after which

@@ -1,11 +1,10 @@
-// Batch norm over strips of channels, which all blocks of a team share.
+// Batch norm over strips of channels, which groups of blocks share.
 //
 // A thread copies its vectors, two at a time (a batch), to a slot of a ring in shared memory, and reads no
 // other thread's: the ring needs no barrier. The first batches of a strip stay in registers, the last ones in
 // the ring; those between, if any, are read again after the exchange, the latest first, while the L2 cache
 // may still have them. All copies form one sequence over all strips, so the ring runs ahead of every exchange
-// and hides it. Where that is not enough, two teams of half the blocks work on different strips: one streams
-// while the other exchanges.
+// and hides it. Groups of blocks work on different strips: one streams while another exchanges.
 //
 // Bytes moved, for S bytes of tensor, forward and backward: 2 S, 3 S where a strip fits on chip; a strip that
 // does not is read again in part, from the L2 cache as far as that holds it.
@@ -20,13 +19,13 @@ namespace bntrain::kernels::streamed {
 inline constexpr int kStripWarps = Tuning::kThreads / simt::kWarpSize;
 
 /// The blocks that share a strip.
-struct Team {
+struct BlockGroup {
   int index, rank, blocks;
 
-  SIMT_DEVICE explicit Team(int teams)
-      : index(simt::block_index() % teams),
-        rank(simt::block_index() / teams),
-        blocks((simt::grid_size() - index + teams - 1) / teams) {}
+  SIMT_DEVICE explicit BlockGroup(int groups)
+      : index(simt::block_index() % groups),
+        rank(simt::block_index() / groups),
+        blocks((simt::grid_size() - index + groups - 1) / groups) {}
 };
 
 /// A thread's vectors of every strip: in a tile each thread of the block has one, tile j of block `rank` is
@@ -36,13 +35,13 @@ struct Tiles {
   int column;              ///< of the vector in its row
   std::uint32_t first, step;
 
-  SIMT_DEVICE Tiles(const Strips& strips, const Team& team) {
+  SIMT_DEVICE Tiles(const Strips& strips, const BlockGroup& group) {
     const auto columns = static_cast<std::uint32_t>(strips.columns);
     const auto thread = static_cast<std::uint32_t>(simt::thread_index());
     const std::uint32_t tile_rows = Tuning::kThreads / columns;
-    const std::uint32_t block_row = static_cast<std::uint32_t>(team.rank) * tile_rows;
+    const std::uint32_t block_row = static_cast<std::uint32_t>(group.rank) * tile_rows;
     const std::uint32_t row = block_row + thread / columns;
-    const std::uint32_t stride = static_cast<std::uint32_t>(team.blocks) * tile_rows;
+    const std::uint32_t stride = static_cast<std::uint32_t>(group.blocks) * tile_rows;
     const auto tiles_from = [&](std::uint32_t from) {
       return from < strips.rows ? static_cast<int>((strips.rows - from + stride - 1) / stride) : 0;
     };
@@ -92,7 +91,7 @@ SIMT_DEVICE simt::Pair<double> block_total(int channel, int channels,
   return total;
 }
 
-/// messages: Exchange::messages() for every team.
+/// messages: Exchange::messages() for every group.
 template <typename Pass, int kSlots>
 SIMT_KERNEL(Tuning::kThreads, 1)
 strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_count) {
@@ -112,8 +111,8 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
   const auto constants = dynamic.take<Constants>("constants", strips.strip_channels);
   const auto origins = dynamic.take<float>("origins", strips.strip_channels);
 
-  const Team team(strips.teams);
-  const Tiles tiles(strips, team);
+  const BlockGroup group(strips.groups);
+  const Tiles tiles(strips, group);
   const int batches_needed = (tiles.block_count + kTiles - 1) / kTiles;
   const int batches = batches_needed > kKept ? batches_needed : kKept;
   const int held = batches - kKept < kSlots - Tuning::kAhead ? batches - kKept : kSlots - Tuning::kAhead;
@@ -127,7 +126,7 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
   };
 
   // The sequence of copies: in each strip all batches, then [kKept, end_again) backwards.
-  int next_copy = 0, copy_strip = team.index;
+  int next_copy = 0, copy_strip = group.index;
   const auto slot_of = [&](int slot, int vector) {
     return ring + ((slot * Tuning::kSlotVectors + vector) * Tuning::kThreads + thread_index()) * kWidth;
   };
@@ -151,7 +150,7 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
       }
       if (++next_copy == batches + again) {
         next_copy = 0;
-        copy_strip += strips.teams;
+        copy_strip += strips.groups;
       }
     }
     copies_commit();  // one group for each batch taken, empty or not: the number of groups tells what is
@@ -172,12 +171,12 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
   SIMT_UNROLL  // A loop becomes an illegal LDGSTS ([R + UR0], desc[UR1]) with ptxas 13.0.
       for (int slot = 0; slot < kSlots; ++slot) fetch(slot);
   grid_wait(clear_messages(messages, message_count));
-  const auto team_messages =
-      Exchange::messages(strips.strip_channels, (grid_size() + strips.teams - 1) / strips.teams);
-  Exchange exchange(messages + team.index * team_messages, strips.strip_channels, team.blocks, team.rank);
+  const auto group_messages =
+      Exchange::messages(strips.strip_channels, (grid_size() + strips.groups - 1) / strips.groups);
+  Exchange exchange(messages + group.index * group_messages, strips.strip_channels, group.blocks, group.rank);
 
   int slot = 0;
-  for (int strip = team.index; strip < strips.strips; strip += strips.teams) {
+  for (int strip = group.index; strip < strips.strips; strip += strips.groups) {
     const std::int64_t first_channel = static_cast<std::int64_t>(strip) * strips.strip_channels;
     const int strip_channels = strips.channels - first_channel < strips.strip_channels
                                    ? static_cast<int>(strips.channels - first_channel)
@@ -251,7 +250,7 @@ strips_kernel(Pass pass, Strips strips, Message* messages, std::int64_t message_
                if (channel >= strip_channels) return;
                const float first = origins[channel];
                constants[channel] =
-                   pass.finish(first_channel + channel, prepared, total, first, team.rank == 0);
+                   pass.finish(first_channel + channel, prepared, total, first, group.rank == 0);
              });
     block_sync();
     SIMT_UNROLL

@@ -15,7 +15,7 @@ namespace bntrain::test {
 
 struct ForwardResult {
   Floats y, mean, var, running_mean, running_var;
-  Floats inv_std, mean_low;  ///< of the kernels, which return them; of the CPU empty
+  Floats inv_std{}, mean_low{};  ///< of the kernels, which return them; of the CPU empty
 };
 struct BackwardResult {
   Floats dx, dgamma, dbeta;

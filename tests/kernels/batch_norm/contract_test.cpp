@@ -52,8 +52,8 @@ TEST_P(NormKernelContract, EmptyTensorsChangeNothing) {
 TEST_P(NormKernelContract, BrokenPreconditions) {
   const NormShape good{2, 1, 1, layout()};
   Floats in{1, 2}, out(2), m(2), v(1), s(1), rm(1), rv(1);
-  Floats workspace(16);
-  float* const memory = workspace.data();
+  Floats room(16);
+  float* const memory = room.data();
   const auto forward = [&](const NormShape& shape, const float* x, float* running, void* workspace) {
     batch_norm_forward(shape, {}, x, in.data(), in.data(), out.data(), m.data(), v.data(), s.data(), running,
                        rv.data(), workspace, {}, variant());

@@ -1,5 +1,5 @@
 // The streamed kernels themselves, on devices on which small tensors take every path: strips that fit on chip
-// and that do not, one team and two, tensors as a whole, float32 and bfloat16.
+// and that do not, one group and two, tensors as a whole, float32 and bfloat16.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -173,15 +173,17 @@ struct Served {
   int multiprocessors;
   bool little;
   Kernel kernel;
-  int teams;
+  int groups;
 };
 constexpr auto kFirst = Layout::channels_first, kLast = Layout::channels_last;
 
 /// A block keeps 34 batches of 512 vectors forward, 18 where shared memory is little; half of it backward.
 const Served kServed[] = {
-    // Channels first: a part of a tile; more strips than teams; two teams that need the ring to hold a strip;
+    // Channels first: a part of a tile; more strips than groups; two groups that need the ring to hold a
+    // strip;
     // one
-    // team, as there is one block; more strips than teams again; strips that are read twice in part; a single
+    // group, as there is one block; more strips than groups again; strips that are read twice in part; a
+    // single
     // channel; planes of one vector.
     {{1, 2, 4}, kFirst, 3, false, Kernel::strips_first, 2},
     {{3, 5, 64}, kFirst, 3, false, Kernel::strips_first, 3},
@@ -192,7 +194,7 @@ const Served kServed[] = {
     {{40, 1, 4096}, kFirst, 2, false, Kernel::strips_first, 1},
     {{1025, 3, 4}, kFirst, 3, true, Kernel::strips_first, 3},
     // Channels last in strips: too large to be held as a whole; of one strip that is no power of two wide; of
-    // strips of 32 channels and of 64, by one and two teams; read twice in part; more than 128 channels.
+    // strips of 32 channels and of 64, by one and two groups; read twice in part; more than 128 channels.
     {{40, 8, 400}, kLast, 1, false, Kernel::strips_last, 1},
     {{60, 20, 130}, kLast, 2, true, Kernel::strips_last, 1},
     {{3, 64, 500}, kLast, 2, true, Kernel::strips_last, 1},
@@ -223,7 +225,7 @@ TEST(NormStreamed, AgreesWithTheReference) {
     const Outputs out = run_streamed<float>(c, s.layout, device(s.multiprocessors, s.little));
     EXPECT_EQ(out.forward_placement.kernel, s.kernel);
     if (s.kernel != Kernel::whole) {
-      EXPECT_EQ(out.forward_placement.strips.teams, s.teams);
+      EXPECT_EQ(out.forward_placement.strips.groups, s.groups);
     }
     EXPECT_EQ(out.forward_placement.instance == 1,
               s.kernel == Kernel::whole ? out.forward_placement.instance == 1 : s.little);
@@ -394,7 +396,7 @@ kernels::DeviceLimits h200() {
   return {132, 90, 227 * kKilo, 60 * kKilo * kKilo};
 }
 
-/// "whole 128 x 640 x 9", "strips of 32, 132 blocks, 1 team".
+/// "whole 128 x 640 x 9", "strips of 32, 132 blocks, 1 group".
 template <template <typename, int> class Pass>
 std::string placed(const NormShape& shape, const kernels::DeviceLimits& limits = h200()) {
   simt_host::Settings settings;
@@ -406,7 +408,7 @@ std::string placed(const NormShape& shape, const kernels::DeviceLimits& limits =
     return "whole " + std::to_string(p.config.grid) + " x " + std::to_string(p.config.block) + " x " +
            std::to_string(p.instance == 0 ? 5 : 9);
   return "strips of " + std::to_string(p.strips.strip_channels) + ", " + std::to_string(p.config.grid) +
-         " blocks, " + std::to_string(p.strips.teams) + (p.strips.teams == 1 ? " team" : " teams");
+         " blocks, " + std::to_string(p.strips.groups) + (p.strips.groups == 1 ? " group" : " groups");
 }
 
 TEST(NormStreamed, TakesTheMeasuredGeometry) {
@@ -417,15 +419,15 @@ TEST(NormStreamed, TakesTheMeasuredGeometry) {
   EXPECT_EQ(placed<BackwardPass>(first_block), "whole 128 x 640 x 9");
   EXPECT_EQ(placed<ForwardPass>(second_block), "whole 128 x 512 x 5");
   EXPECT_EQ(placed<BackwardPass>(second_block), "whole 128 x 512 x 5");
-  EXPECT_EQ(placed<ForwardPass>({128, 256, 3136, kFirst}), "strips of 1, 132 blocks, 8 teams");
-  EXPECT_EQ(placed<BackwardPass>({128, 256, 3136, kFirst}), "strips of 1, 132 blocks, 4 teams");
-  EXPECT_EQ(placed<ForwardPass>(large), "strips of 32, 132 blocks, 1 team");
-  EXPECT_EQ(placed<BackwardPass>(large), "strips of 32, 132 blocks, 1 team");
-  EXPECT_EQ(placed<ForwardPass>(rows), "strips of 64, 132 blocks, 2 teams");
-  EXPECT_EQ(placed<BackwardPass>(rows), "strips of 64, 132 blocks, 2 teams");
-  EXPECT_EQ(placed<ForwardPass>(larger), "strips of 1, 132 blocks, 2 teams");
-  EXPECT_EQ(placed<BackwardPass>(larger), "strips of 1, 132 blocks, 2 teams");
-  EXPECT_EQ(placed<ForwardPass>(larger_last), "strips of 64, 132 blocks, 1 team");
+  EXPECT_EQ(placed<ForwardPass>({128, 256, 3136, kFirst}), "strips of 1, 132 blocks, 8 groups");
+  EXPECT_EQ(placed<BackwardPass>({128, 256, 3136, kFirst}), "strips of 1, 132 blocks, 4 groups");
+  EXPECT_EQ(placed<ForwardPass>(large), "strips of 32, 132 blocks, 1 group");
+  EXPECT_EQ(placed<BackwardPass>(large), "strips of 32, 132 blocks, 1 group");
+  EXPECT_EQ(placed<ForwardPass>(rows), "strips of 64, 132 blocks, 2 groups");
+  EXPECT_EQ(placed<BackwardPass>(rows), "strips of 64, 132 blocks, 2 groups");
+  EXPECT_EQ(placed<ForwardPass>(larger), "strips of 1, 132 blocks, 2 groups");
+  EXPECT_EQ(placed<BackwardPass>(larger), "strips of 1, 132 blocks, 2 groups");
+  EXPECT_EQ(placed<ForwardPass>(larger_last), "strips of 64, 132 blocks, 1 group");
 }
 
 TEST(NormStreamed, WhatItCannotServe) {
