@@ -11,8 +11,6 @@ architectures=(80 90 120)
 # FILE KERNEL of those that spill up to 16 bytes, because their launch bounds leave them too few registers.
 known='
 statistics.cu             merge_kernel
-relu_maxpool_backward.cu  dx_kernel
-relu_maxpool_backward.cu  sums_kernel
 '
 
 # ptxas 13.0 makes this of a loop of hinted asynchronous copies whose slot is a uniform counter: a descriptor is a pair of

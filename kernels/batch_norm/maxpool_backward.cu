@@ -9,6 +9,8 @@
 // two kernels here. Sums are over chunks that depend on the shape alone: the outputs of an item in float32,
 // everything above in double. The second kernel adds the chunks of its channel itself, which saves a launch
 // between the two. Bytes moved, with S the size of x and P that of y: 4 * (S + P), then 4 * (2 S + P).
+#include <algorithm>
+
 #include "kernels/batch_norm/maxpool.cuh"
 #include "kernels/simt/channel_chunks.hpp"
 #include "kernels/simt/reduce.cuh"

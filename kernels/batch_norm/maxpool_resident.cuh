@@ -5,6 +5,9 @@
 // ... of them, so that a warp reads adjacent items.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "kernels/batch_norm/maxpool.cuh"
 
 namespace bntrain::kernels::maxpool {
@@ -21,7 +24,7 @@ struct ResidentSize {
   int items, good_threads, most_threads;
 };
 
-/// The fastest of those measured on an H200: for 256 x 20 x 24 x 24 16 blocks of 256 threads with 9 windows
+/// What a prototype was fast with on an H200: for 256 x 20 x 24 x 24 16 blocks of 256 threads with 9 windows
 /// each, for 256 x 50 x 10 x 10 4 blocks of 320 threads with 5. At 80 and 64 registers a thread three such
 /// blocks fit on a multiprocessor, so that some read while others add up or write.
 struct PoolTuning {
@@ -29,9 +32,9 @@ struct PoolTuning {
   static constexpr int kFewestThreads = 128;  ///< smaller blocks are not worth a cluster
   /// Threads that have 64 and 80 (parts of windows: 128) registers each.
   static constexpr int kSmallThreads = 1024, kLargeThreads = 768, kPartThreads = 512;
-  /// A row of a channel (without pooling, its plane) in bytes: under a sector most of what is read is of
-  /// other channels, which only a tensor in the caches can afford.
-  static constexpr std::int64_t kShortestRow = 32, kCachedElements = 256 * 1024;
+  /// Elements. With planes of less than a sector most of what is read is of other channels, which only a
+  /// tensor in the caches can afford.
+  static constexpr std::int64_t kSmallestPlane = 8, kCachedTensor = 256 * 1024;
 };
 
 /// The instances of the kernels: a small and a large number of items per thread, which are the same where one
@@ -117,9 +120,9 @@ void with_resident_tile(const Planes& p, std::initializer_list<const void*> pixe
 template <typename Sizes, typename Kernel, typename... Arguments>
 bool launch_resident(const char* name, const Planes& p, Kernel small, Kernel large, int item_bytes,
                      const Stream& stream, const Arguments&... arguments) {
-  const bool short_row = (p.pool == 1 ? p.size : p.width) * sizeof(float) < PoolTuning::kShortestRow;
   const std::int64_t elements = std::int64_t{p.batch} * p.channels * p.size;
-  if (elements > UINT32_MAX || (short_row && elements > PoolTuning::kCachedElements)) return false;
+  if (elements > UINT32_MAX) return false;
+  if (p.size < PoolTuning::kSmallestPlane && elements > PoolTuning::kCachedTensor) return false;
   const DeviceLimits device = device_limits(stream);
   constexpr std::int64_t kSums = ChannelSums::bytes(PoolTuning::kSmallThreads, PoolTuning::kLargestCluster);
   const std::int64_t most_items =

@@ -1,7 +1,8 @@
 // The activations on a GPU: one functor each. A new one is a functor here and a case of with_activation().
 //
 // Formulas: bntrain/activation.hpp. forward(x) gives y; backward(saved, dy) gives dx, where `saved` is y for
-// the activations whose gradient_from_output says so, else x. NaN passes through all of them.
+// the activations whose gradient_from_output says so, else x. kKind: its row there. NaN passes through all of
+// them.
 //
 // Errors, with eps = 2^-23 and expf() and erfcf() as accurate as the CUDA programming guide says (2 and 4
 // ulp):
