@@ -130,7 +130,7 @@ class CudnnBlock final : public NormContender {
  public:
   CudnnBlock(const char* name, const NormCase& c, cudnnBatchNormMode_t mode, cuda::MathLibraries& libraries)
       : NormContender(name, true),
-        cudnn_(libraries.impl().cudnn()),
+        cudnn_(libraries.handles().cudnn()),
         norm_(name, c, mode, libraries),
         relu_(make_relu()),
         pooling_(make_pooling(static_cast<int>(c.pool))),

@@ -50,8 +50,9 @@ struct ChannelMoments {
 };
 
 /// How the training passes run. Each variant gives the same bits in every run and in every grid; two variants
-/// may differ by rounding. Bytes: those moved between memory and the GPU, forward and backward, for S bytes
-/// of tensor.
+/// may differ by rounding. (streamed divides its sums among the multiprocessors, so that devices may differ;
+/// its grid is fixed, and where Stream::max_blocks is less, automatic means another variant.) Bytes: those
+/// moved between memory and the GPU, forward and backward, for S bytes of tensor.
 enum class NormVariant {
   automatic,  ///< what batch_norm_variant() returns
   naive,      ///< 4 S, 5 S, one block per channel: the kernel to read first, never chosen automatically
