@@ -76,9 +76,10 @@ bool measure(const ConvolutionShape& shape, ConvolutionPass pass, const Options&
       right = false;
       continue;
     }
-    const double seconds = summarise(time_launches(stream, kLaunches, {.samples = options.samples}, [&](std::int64_t) {
-                             algorithm.run(a.data(), b.data(), out.data());
-                           })).median;
+    const double seconds =
+        summarise(time_launches(stream, kLaunches, {.samples = options.samples}, [&](std::int64_t) {
+          algorithm.run(a.data(), b.data(), out.data());
+        })).median;
     std::printf(" %9.2f us  %6.2f TFLOP/s  error %.1e\n", seconds * 1e6,
                 2e-12 * static_cast<double>(multiply_adds(shape)) / seconds, error);
     if (seconds < best) {

@@ -57,9 +57,9 @@ class NormContender {
 
 using Contenders = std::vector<std::unique_ptr<NormContender>>;
 
-inline constexpr kernels::NormVariant kVariants[] = {
-    kernels::NormVariant::naive, kernels::NormVariant::plain, kernels::NormVariant::resident,
-    kernels::NormVariant::streamed};
+inline constexpr kernels::NormVariant kVariants[] = {kernels::NormVariant::naive, kernels::NormVariant::plain,
+                                                     kernels::NormVariant::resident,
+                                                     kernels::NormVariant::streamed};
 
 /// "automatic (resident)" and every variant, for a pass of the case; with pooling the kernels that
 /// the CUDA backend launches for it, "automatic (fused)".

@@ -96,14 +96,13 @@ linear_softmax_kernel(Head head, const float* __restrict__ x, const float* __res
         }
         warp_sync();
         const std::int64_t image = order != nullptr ? order[first + n] : first + n;
-        const Pair<double> of_image =
-            image_loss(
-              out,
-              [&](int o) {
-                const float logit = z[o];
-                return logit;
-              },
-              labels[image], scale, true, [&](int o, float g) { gradient[o] = g; });
+        const Pair<double> of_image = image_loss(
+            out,
+            [&](int o) {
+              const float logit = z[o];
+              return logit;
+            },
+            labels[image], scale, true, [&](int o, float g) { gradient[o] = g; });
         if (lane_index() == 0) losses[n] = of_image;
         for (int o = lane_index(); o < out; o += kWarpSize) {
           if (logits != nullptr) logits[n * out + o] = z[o];

@@ -39,10 +39,9 @@ softmax_kernel(std::int64_t batch, int classes, const float* __restrict__ logits
   for (std::int64_t n = static_cast<std::int64_t>(block_index()) * SoftmaxTuning::kWarps + warp_index();
        n < batch; n += warps) {
     const std::int64_t image = order != nullptr ? load(order + first + n) : first + n;
-    const Pair<double> loss =
-        image_loss(classes, [&](int k) { return load(logits + n * classes + k); }, load(labels + image),
-                   scale, output.gradient != nullptr,
-                   [&](int k, float g) { store(output.gradient + n * classes + k, g); });
+    const Pair<double> loss = image_loss(
+        classes, [&](int k) { return load(logits + n * classes + k); }, load(labels + image), scale,
+        output.gradient != nullptr, [&](int k, float g) { store(output.gradient + n * classes + k, g); });
     if (lane_index() == 0) store(losses + n, loss);
   }
   if (!is_last_block(arrivals, static_cast<unsigned>(grid_size()), flag)) return;

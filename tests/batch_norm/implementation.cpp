@@ -47,10 +47,9 @@ void check_inference(const Implementation& implementation, const NormCase& c, co
 }
 
 testing::AssertionResult same_bits(const ForwardResult& a, const ForwardResult& b) {
-  return same_members(
-      a, b,
-      {&ForwardResult::y, &ForwardResult::mean, &ForwardResult::mean_low, &ForwardResult::var, &ForwardResult::running_mean,
-       &ForwardResult::running_var, &ForwardResult::inv_std});
+  return same_members(a, b,
+                      {&ForwardResult::y, &ForwardResult::mean, &ForwardResult::mean_low, &ForwardResult::var,
+                       &ForwardResult::running_mean, &ForwardResult::running_var, &ForwardResult::inv_std});
 }
 
 testing::AssertionResult same_bits(const BackwardResult& a, const BackwardResult& b) {

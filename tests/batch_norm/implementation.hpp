@@ -15,7 +15,7 @@ namespace bntrain::test {
 
 struct ForwardResult {
   Floats y, mean, mean_low, var, running_mean, running_var;  ///< mean: its high part
-  Floats inv_std{};                                           ///< of the kernels, which return it; else empty
+  Floats inv_std{};                                          ///< of the kernels, which return it; else empty
 
   /// As the backward pass takes it: the high parts, then the low parts.
   Floats both_parts_of_mean() const {

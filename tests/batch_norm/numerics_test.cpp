@@ -89,8 +89,8 @@ TEST_P(BatchNormNumerics, OneHotChannel) {
 }
 
 TEST_P(BatchNormNumerics, FarFromZeroAsExactAsNear) {
-  // The values of a channel at -10000 +- 0.001 lie 0.00098 apart: its mean as one float32 would be off by up to
-  // half a standard deviation.
+  // The values of a channel at -10000 +- 0.001 lie 0.00098 apart: its mean as one float32 would be off by up
+  // to half a standard deviation.
   for (const double mean : {-1e4, 1e4, 3e5, 1e-3}) {
     SCOPED_TRACE(mean);
     on_few_shapes([&](const BatchNormShape& shape) {

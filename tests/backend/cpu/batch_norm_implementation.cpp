@@ -57,8 +57,13 @@ class CpuFunctions final : public Implementation {
     EXPECT_TRUE(x.intact());
     const Floats means = take(mean);
     const auto low = means.begin() + c.shape.channels;
-    return {take(y.guarded()), {means.begin(), low}, {low, means.end()}, take(var),
-            take(running_mean), take(running_var), {}};
+    return {take(y.guarded()),
+            {means.begin(), low},
+            {low, means.end()},
+            take(var),
+            take(running_mean),
+            take(running_var),
+            {}};
   }
 
   BackwardResult backward(const NormCase& c, const ForwardResult& forward,

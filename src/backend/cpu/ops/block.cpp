@@ -15,7 +15,8 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
   moments_.resize(cells);
   sums_.resize(2 * cells);
   statistics_.resize(channels);
-  for (std::vector<float>* v : {&mean_, &mean_low_, &inv_std_, &beta_, &dbeta_mean_, &dgamma_mean_}) v->resize(channels);
+  for (std::vector<float>* v : {&mean_, &mean_low_, &inv_std_, &beta_, &dbeta_mean_, &dgamma_mean_})
+    v->resize(channels);
 }
 
 float* BlockOp::raw(std::int64_t group) {
