@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "bntrain/error.hpp"
+#include "support/device_vector.hpp"
 
 namespace bntrain::benchmarks {
 namespace {
@@ -33,20 +34,21 @@ TEST(ConvCase, WhatIsNoConvolutionIsRefused) {
 }
 
 std::vector<float> result_of(const ConvolutionShape& s, ConvolutionPass pass, const ConvProblem& problem) {
-  std::vector<float> result(static_cast<std::size_t>(problem.result_size));
+  support::DeviceVector<float> result(static_cast<std::size_t>(problem.result_size));
   const auto bytes = static_cast<std::size_t>(kernels::convolution_backward_weights_workspace(s));
   struct alignas(16) Sixteen {
     std::byte bytes[16];
   };
-  std::vector<Sixteen> workspace(bytes / sizeof(Sixteen));
-  const float *a = problem.a.data(), *b = problem.b.data();
+  support::DeviceVector<Sixteen> workspace(bytes / sizeof(Sixteen));
+  const auto first = support::on_device(problem.a), second = support::on_device(problem.b);
+  const float *a = first.data(), *b = second.data();
   if (pass == ConvolutionPass::forward)
     kernels::convolution_forward(s, a, b, nullptr, result.data(), {});
   else if (pass == ConvolutionPass::backward_input)
     kernels::convolution_backward_input(s, b, a, result.data(), {});
   else
     kernels::convolution_backward_weights(s, a, b, result.data(), workspace.data(), {});
-  return result;
+  return {result.begin(), result.end()};
 }
 
 TEST(ConvCase, RightResultsHaveSmallErrorsAndWrongOnesLarge) {

@@ -91,8 +91,8 @@ Results run(const NormCase& c, const Problem& p, const kernels::Stream& stream) 
   const Floats means = take(mean);
   const auto low = means.begin() + c.shape.channels;
   Results r;
-  r.forward = {take_tensor(y),    {means.begin(), low}, take(var),         take(running_mean),
-               take(running_var), take(inv_std),        {low, means.end()}};
+  r.forward = {take_tensor(y),     {means.begin(), low}, {low, means.end()}, take(var),
+               take(running_mean), take(running_var),    take(inv_std)};
   Guarded dx(c.x.size()), dgamma(channels), dbeta(channels);
   resident_backward(space, p.tuning, count, x.data(), dy.data(), gamma.data(), mean.data(), inv_std.data(),
                     dx.data(), dgamma.data(), dbeta.data(), stream);

@@ -52,11 +52,11 @@ ForwardResult finalize(const NormCase& c, const DeviceVector<ChannelMoments>& pa
   const auto low = means.begin() + c.shape.channels;
   return {{},
           {means.begin(), low},
+          {low, means.end()},
           take(var),
           take(running_mean),
           take(running_var),
-          take(inv_std),
-          {low, means.end()}};
+          take(inv_std)};
 }
 
 class NormKernelStatistics : public testing::TestWithParam<Layout> {};

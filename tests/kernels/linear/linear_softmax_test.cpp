@@ -2,11 +2,11 @@
 // loss of these logits, gradients against the products with the gradient of these logits.
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "support/device_vector.hpp"
 #include "support/guarded.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
@@ -47,6 +47,9 @@ struct LastLayer {
     }
   }
 
+  LastLayer(const LastLayer&) = delete;
+  LastLayer& operator=(const LastLayer&) = delete;
+
   struct Results {
     std::vector<float> logits, gradient, dx, dw, dbias;
     BatchMetrics metrics;
@@ -78,9 +81,11 @@ struct LastLayer {
 
   LinearShape shape;
   std::vector<float> x, w, bias;
-  std::vector<std::int64_t> in_order, order;
-  std::vector<std::uint8_t> labels;
-  std::unique_ptr<OnDevice> device = std::make_unique<OnDevice>();  // on the heap, where a GPU can reach it
+  std::vector<std::int64_t> in_order;
+  support::DeviceVector<std::int64_t> order;
+  support::DeviceVector<std::uint8_t> labels;
+  support::DeviceVector<OnDevice> memory = support::DeviceVector<OnDevice>(1);
+  OnDevice* device = memory.data();
 };
 
 testing::AssertionResult is_sum(const std::vector<float>& actual, const reference::Values& expected,
@@ -126,12 +131,13 @@ TEST(LinearSoftmax, IsTheProductItsLossAndTheirGradients) {
 TEST(LinearSoftmax, EvaluationNeedsNeitherOrderNorGradients) {
   LastLayer layer({33, 130, 10});
   const LastLayer::Results expected = layer.step();
-  std::vector<std::uint8_t> labels(layer.in_order.begin(), layer.in_order.end());
+  support::DeviceVector<std::uint8_t> labels(layer.in_order.begin(), layer.in_order.end());
+  const Guarded x(layer.x), w(layer.w), bias(layer.bias);
   *layer.device = {};
   Guarded workspace(at(kernels::linear_softmax_workspace(layer.shape)) / sizeof(float));
   simt_host::Executor executor;
   kernels::linear_softmax_cross_entropy(
-      layer.shape, layer.x.data(), layer.w.data(), layer.bias.data(), labels.data(), nullptr, &layer.state(),
+      layer.shape, x.data(), w.data(), bias.data(), labels.data(), nullptr, &layer.state(),
       {nullptr, &layer.device->metrics, 1}, {}, workspace.data(), &layer.device->arrivals, executor.stream());
   EXPECT_EQ(executor.launches().size(), 1u);
   EXPECT_EQ(layer.device->metrics.loss_sum, expected.metrics.loss_sum);
