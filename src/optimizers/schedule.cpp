@@ -77,7 +77,7 @@ Rate step_decay(const std::string& arguments, const Setting& s) {
 Rate cosine(const std::string& arguments, const Setting& s) {
   const double least = arguments.empty() ? 0 : number(arguments, "cosine:MIN", "MIN", 0, max_rate);
   return [s, least](std::int64_t t) {
-    return anneal(s.lr, least, static_cast<double>(t) / static_cast<double>(s.steps));
+    return anneal(s.lr, least, static_cast<double>(t) / std::max(1.0, static_cast<double>(s.steps)));
   };
 }
 
@@ -85,6 +85,7 @@ Rate cosine(const std::string& arguments, const Setting& s) {
 Rate one_cycle(const std::string&, const Setting& s) {
   return [s](std::int64_t t) {
     const double start = s.lr / 25, end = start / 1e4;
+    if (s.steps == 0) return start;  // the warm-up is the whole run
     const auto last = static_cast<double>(s.steps - 1);
     const double top = 0.3 * static_cast<double>(s.steps) - 1, at = static_cast<double>(t);
     if (at <= top) return anneal(start, s.lr, top > 0 ? at / top : 1);
@@ -154,7 +155,7 @@ Schedule::Schedule(const ScheduleOptions& options, double lr, std::int64_t steps
                    std::int64_t steps_per_epoch)
     : warmup_(options.warmup), steps_(options.steps > 0 ? options.steps : steps) {
   BNTRAIN_EXPECTS(warmup_ >= 0 && steps_ >= 0 && steps_per_epoch > 0);
-  rate_ = make_rate(options.text, {lr, std::max<std::int64_t>(steps_ - warmup_, 1), steps_per_epoch});
+  rate_ = make_rate(options.text, {lr, std::max<std::int64_t>(steps_ - warmup_, 0), steps_per_epoch});
 }
 
 double Schedule::lr(std::int64_t step) const {

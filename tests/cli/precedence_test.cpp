@@ -122,7 +122,12 @@ TEST_F(PrecedenceTest, TheFileTakesListsWithCommasBetweenTheirValues) {
   EXPECT_EQ(resolved({"--config", config("[train]\nrecord = [ \"bn\", 'activations' ]\n")}).at("record"),
             "bn,activations");
   EXPECT_THAT(refusal("[train]\nbetas = [0.8, 0.9\n"), AllOf(HasSubstr("line 2"), HasSubstr("]")));
-  EXPECT_THAT(refusal("[train]\nbetas = [0.8,]\n"), HasSubstr("line 2"));
+  EXPECT_EQ(resolved({"--config", config("[train]\noptimizer = 'adamw'\nbetas = [0.8, 0.8, ]\nlr = +0.5\n")})
+                .at("betas"),
+            "0.8,0.8");
+  for (const char* list : {"[]", "[0.8,,0.9]", "[,0.8]", "[0.8 0.9]", "["})
+    EXPECT_THAT(refusal(std::string("[train]\nbetas = ") + list + "\n"),
+                AllOf(HasSubstr("line 2"), HasSubstr("list")));
   EXPECT_THAT(refusal("[train]\nbetas = [0.8, 0.9, 1]\n"), HasSubstr("two numbers"));
   EXPECT_THAT(refusal("[train]\nlr = [0.1, 0.2]\n"), AllOf(HasSubstr("--lr"), HasSubstr("line 2")));
 }

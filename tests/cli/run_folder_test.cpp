@@ -3,6 +3,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "cli/resume_fixture.hpp"
 
 namespace bntrain::test {
@@ -61,6 +64,20 @@ TEST_F(ResumeProgramTest, TheConfigurationFileMakesTheSameRunAgain) {
       run_bntrain({"--config", file("run", "config.toml").string(), "--out", run_folder("again")});
   ASSERT_EQ(again.exit_code, 0) << again.err;
   expect_same_run("run", "again");
+}
+
+TEST_F(ResumeProgramTest, TheConfigurationFileHoldsTextOfSeveralLines) {
+  std::vector<std::string> arguments = small_run({"--out", run_folder("run")});
+  *std::next(std::ranges::find(arguments, "--network")) = "fc4,\n\tbn,relu,\r\nfc10";
+  const ProgramResult first = run_bntrain(arguments);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const ProgramResult again =
+      run_bntrain({"--config", file("run", "config.toml").string(), "--out", run_folder("again")});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  const auto model = [&](const std::string& run) {
+    return read_checkpoint(file(run, "last.safetensors")).checkpoint.model;
+  };
+  EXPECT_TRUE(same_bits(model("again"), model("run")));
 }
 
 TEST_F(ResumeProgramTest, ValidationIsNamedAndTheTestSetComesOnceAtTheEnd) {

@@ -63,6 +63,7 @@ TEST(Schedule, TheWarmupRisesToTheFirstRateAndShiftsTheRest) {
   EXPECT_DOUBLE_EQ(rate("cosine", 4, 4), 0.5);
   EXPECT_DOUBLE_EQ(rate("cosine", 52, 4), 0.25);  // half of the other 96
   EXPECT_NEAR(rate("onecycle", 1, 2), 0.5 / 25, 1e-16);
+  EXPECT_NEAR(rate("onecycle", kSteps - 1, kSteps), 0.5 / 25, 1e-16);  // nothing is left of the cycle
 }
 
 TEST(Schedule, BeyondItsStepsTheRateIsTheLast) {

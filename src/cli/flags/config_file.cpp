@@ -37,12 +37,14 @@ std::string take_quoted(std::string_view& text) {
       return value;
     }
     if (quote == '"' && text[i] == '\\') {
-      ++i;
-      if (i == text.size() || (text[i] != '"' && text[i] != '\\')) {
-        throw BadLine{"only \\\" and \\\\ may follow a backslash; '...' takes text as it is"};
-      }
+      constexpr std::string_view names = "\"\\ntr", letters = "\"\\\n\t\r";
+      const std::size_t escape = ++i < text.size() ? names.find(text[i]) : std::string_view::npos;
+      if (escape == std::string_view::npos)
+        throw BadLine{"only \", \\, n, t or r may follow a backslash; '...' takes text as it is"};
+      value += letters[escape];
+    } else {
+      value += text[i];
     }
-    value += text[i];
   }
   throw BadLine{"the quote is not closed"};
 }
@@ -50,13 +52,13 @@ std::string take_quoted(std::string_view& text) {
 std::string take_bare(std::string_view& text) {
   const auto end = std::min(text.find_first_of(" \t#,]"), text.size());
   std::string value(text.substr(0, end));
-  const bool number =
-      !value.empty() && (std::isdigit(static_cast<unsigned char>(value[0])) != 0 || value[0] == '-');
+  const std::size_t sign = value.starts_with('-') || value.starts_with('+') ? 1 : 0;
+  const bool number = sign < value.size() && std::isdigit(static_cast<unsigned char>(value[sign])) != 0;
   if (!number && value != "true" && value != "false") {
     throw BadLine{"'" + value + "' is not a number, true or false; text needs quotes: \"" + value + "\""};
   }
   text.remove_prefix(end);
-  return value;
+  return value.starts_with('+') ? value.substr(1) : value;
 }
 
 std::string take_scalar(std::string_view& text) {
@@ -69,11 +71,14 @@ std::string take_scalar(std::string_view& text) {
 std::string take_list(std::string_view& text) {
   std::string values;
   do {
-    text.remove_prefix(1);
+    text = trimmed(text.substr(1));
+    if (!values.empty() && text.starts_with(']')) break;  // after a last comma
+    if (text.empty() || text.front() == ',' || text.front() == ']')
+      throw BadLine{"a list needs values with commas between them, on one line"};
     values += (values.empty() ? "" : ",") + take_scalar(text);
     text = trimmed(text);
   } while (text.starts_with(','));
-  if (!text.starts_with(']')) throw BadLine{"the list's ] is missing"};
+  if (!text.starts_with(']')) throw BadLine{"a list's value is followed by , or ] on the same line"};
   text.remove_prefix(1);
   return values;
 }

@@ -42,10 +42,11 @@ void add_batch_norm(CLI::App& app, BatchNormOptions& options) {
 
 void add_betas(CLI::App& app, OptimizerOptions& options) {
   const auto take = [&options](const std::string& text) {
-    const std::vector<std::string> parts = parse_list("--betas", text);
-    if (parts.size() != 2) throw BadValue("--betas", text, "allowed: two numbers with a comma between them");
-    options.beta1 = parse_number("--betas", parts[0], {0, 1, false, true});
-    options.beta2 = parse_number("--betas", parts[1], {0, 1, false, true});
+    const std::size_t comma = text.find(',');
+    if (comma == std::string::npos || text.find(',', comma + 1) != std::string::npos)
+      throw BadValue("--betas", text, "allowed: two numbers with a comma between them");
+    options.beta1 = parse_number("--betas", text.substr(0, comma), {0, 1, false, true});
+    options.beta2 = parse_number("--betas", text.substr(comma + 1), {0, 1, false, true});
   };
   add_value(app, "--betas", "B1,B2", fmt::format("{},{}", options.beta1, options.beta2),
             "of adamw: weights of the old value in the moments of the gradient", take);

@@ -60,11 +60,18 @@ const fs::path& made(const fs::path& folder) {
                   " cannot be made: " + (error ? error.message() : "there is a file of that name"));
 }
 
+/// As a string of TOML.
 std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (const char letter : text) {
-    if (letter == '"' || letter == '\\') result += '\\';
-    result += letter;
+    if (letter == '\n')
+      result += "\\n";
+    else if (letter == '\t')
+      result += "\\t";
+    else if (letter == '\r')
+      result += "\\r";
+    else
+      (letter == '"' || letter == '\\' ? result += '\\' : result) += letter;
   }
   return result + "\"";
 }

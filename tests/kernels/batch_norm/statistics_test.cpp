@@ -50,12 +50,8 @@ ForwardResult finalize(const NormCase& c, const DeviceVector<ChannelMoments>& pa
   };
   const Floats means = take(mean);
   const auto low = means.begin() + c.shape.channels;
-  return {{},
-          {means.begin(), low},
-          {low, means.end()},
-          take(var),
-          take(running_mean),
-          take(running_var),
+  return {{},           {means.begin(), low}, {low, means.end()},
+          take(var),    take(running_mean),   take(running_var),
           take(inv_std)};
 }
 

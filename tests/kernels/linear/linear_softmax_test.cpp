@@ -136,9 +136,9 @@ TEST(LinearSoftmax, EvaluationNeedsNeitherOrderNorGradients) {
   *layer.device = {};
   Guarded workspace(at(kernels::linear_softmax_workspace(layer.shape)) / sizeof(float));
   simt_host::Executor executor;
-  kernels::linear_softmax_cross_entropy(
-      layer.shape, x.data(), w.data(), bias.data(), labels.data(), nullptr, &layer.state(),
-      {nullptr, &layer.device->metrics, 1}, {}, workspace.data(), &layer.device->arrivals, executor.stream());
+  kernels::linear_softmax_cross_entropy(layer.shape, x.data(), w.data(), bias.data(), labels.data(), nullptr,
+                                        &layer.state(), {nullptr, &layer.device->metrics, 1}, {},
+                                        workspace.data(), &layer.device->arrivals, executor.stream());
   EXPECT_EQ(executor.launches().size(), 1u);
   EXPECT_EQ(layer.device->metrics.loss_sum, expected.metrics.loss_sum);
   EXPECT_EQ(layer.device->metrics.correct, expected.metrics.correct);
