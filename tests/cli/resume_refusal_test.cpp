@@ -67,6 +67,10 @@ TEST_F(ResumeProgramTest, AMissingOrDamagedCheckpointIsNoFreshStart) {
     expect_refused(damaged);
     expect_refused(good.substr(0, i));
   }
+  const ProgramResult a_file = resume("run/last.safetensors");
+  EXPECT_EQ(a_file.exit_code, 2);
+  EXPECT_THAT(a_file.err, HasSubstr("is a file; name the run's folder, " + last.parent_path().string()));
+
   std::filesystem::remove(last);
   const ProgramResult missing = resume("run");
   EXPECT_EQ(missing.exit_code, 3);

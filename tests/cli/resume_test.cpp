@@ -101,7 +101,8 @@ TEST_F(ResumeProgramTest, AScheduleKeepsItsHorizonUnlessItIsGivenAgain) {
   for (const char* flag : {"--warmup", "--schedule-steps"}) {
     const ProgramResult refused = resume("kept", {"--epochs", "3", flag, "3"});
     EXPECT_EQ(refused.exit_code, 2);
-    EXPECT_THAT(refused.err, HasSubstr(std::string(flag) + ": 3 differs from the run's"));
+    EXPECT_THAT(refused.err, ::testing::AllOf(HasSubstr(std::string(flag) + ": 3 differs from the run's"),
+                                              HasSubstr("give --schedule with it")));
   }
 }
 

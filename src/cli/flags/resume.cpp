@@ -30,6 +30,11 @@ bool schedule_is_given_again(const Sources& sources, const Json& given, const Js
 CheckpointFile read_last(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "last.safetensors";
   std::error_code ignored;
+  if (std::filesystem::is_regular_file(folder, ignored)) {
+    const std::filesystem::path run = folder.parent_path();
+    throw Error(ErrorKind::usage, "resume",
+                folder.string() + " is a file; name the run's folder, " + (run.empty() ? "." : run.string()));
+  }
   if (!std::filesystem::exists(path, ignored)) {
     throw Error(ErrorKind::data, "resume",
                 "there is no checkpoint " + path.string() + "; a run started with --out " + folder.string() +
@@ -100,8 +105,9 @@ void resume_options(CLI::App& train, TrainOptions& options, const Sources& sourc
     if (allowed || given.at(key) == value) continue;
     throw Error(ErrorKind::usage, from_convention ? "bn-convention" : key,
                 (from_convention ? "its " + key + " " : "") + text_of(given.at(key)) +
-                    " differs from the run's " + text + " (--resume " + options.resume +
-                    "); omit it, or start another run with --out");
+                    " differs from the run's " + text + " (--resume " + options.resume + "); " +
+                    (key == "warmup" || key == "schedule-steps" ? "give --schedule with it, " : "") +
+                    "omit it, or start another run with --out");
   }
   options.out = options.resume;
 }
