@@ -16,6 +16,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
@@ -194,13 +195,13 @@ void add_training(CLI::App& app, TrainOptions& options) {
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(app, "--init-from", options.init_from, "FILE.safetensors",
+  add_path(app, "--init-from", options.init_from, "FILE.safetensors",
            "initial values from a file instead of --init");
-  add_text(app, "--save", options.save, "FILE.safetensors",
+  add_path(app, "--save", options.save, "FILE.safetensors",
            "save the model at the end, with PyTorch's tensor names");
-  add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
+  add_path(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
-  add_text(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
+  add_path(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
   add_log_every(app, config,
                 "write the loss of every step to --metrics, N steps at a time; 0: do not write them");
   add_eval_every(

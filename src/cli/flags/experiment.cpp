@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bntrain/error.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 
@@ -160,9 +161,9 @@ void add_validation(CLI::App& app, TrainConfig& config) {
 }
 
 void add_run(CLI::App& app, TrainOptions& options) {
-  add_text(app, "--out", options.out, "RUN",
+  add_path(app, "--out", options.out, "RUN",
            "folder for checkpoints, metrics and configuration of the run; it is created");
-  add_text(app, "--resume", options.resume, "RUN",
+  add_path(app, "--resume", options.resume, "RUN",
            "continue the run in that folder with its settings, as if it had never been interrupted");
   add_integer(app, "--save-every", options.config.save_every, {0, most_steps},
               "write a checkpoint every N steps too; 0: only after epochs");

@@ -10,6 +10,7 @@
 
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
+#include "cli/flags/config_file.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
 
@@ -60,32 +61,7 @@ const fs::path& made(const fs::path& folder) {
                   " cannot be made: " + (error ? error.message() : "there is a file of that name"));
 }
 
-/// As a string of TOML.
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (const char letter : text) {
-    if (letter == '\n')
-      result += "\\n";
-    else if (letter == '\t')
-      result += "\\t";
-    else if (letter == '\r')
-      result += "\\r";
-    else
-      (letter == '"' || letter == '\\' ? result += '\\' : result) += letter;
-  }
-  return result + "\"";
-}
-
 }  // namespace
-
-std::string config_file_text(const Json& config) {
-  std::string text = "[train]\n";
-  for (const auto& [key, value] : config.items()) {
-    if (value.is_string() && value.get_ref<const std::string&>().empty()) continue;  // not given
-    text += key + " = " + (value.is_string() ? quoted(value.get<std::string>()) : value.dump()) + "\n";
-  }
-  return text;
-}
 
 RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata)
     : options_(options),

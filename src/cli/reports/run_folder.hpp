@@ -48,7 +48,4 @@ class RunFolder {
   FolderLock lock_;
 };
 
-/// A configuration file with a section [train] of these values by flag names.
-std::string config_file_text(const Json& config);
-
 }  // namespace bntrain::cli
