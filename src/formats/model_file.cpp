@@ -74,7 +74,7 @@ Network network_of(const Metadata& metadata, const std::string& path, const Mode
     return Network::parse(*text, *input, *classes);
   } catch (const Error& error) {
     if (!known.network.empty()) throw;
-    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.what());
+    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.message());
   }
 }
 

@@ -260,7 +260,10 @@ std::string make_header(const std::filesystem::path& path, const TensorFile& fil
   try {
     std::string text = header.dump();
     text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
-    return text;
+    if (std::ssize(text) <= max_header) return text;
+    throw Error(ErrorKind::data, path.string() + ": names and metadata of " + std::to_string(text.size()) +
+                                     " bytes are more than the " + std::to_string(max_header) +
+                                     " that a safetensors file can have; nothing was written");
   } catch (const nlohmann::json::exception&) {
     throw Error(ErrorKind::data, path.string() + ": a name or a metadata value is not valid UTF-8");
   }
@@ -274,7 +277,9 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
 
 TensorFile read_model_tensors(const std::filesystem::path& path) {
   TensorFile file = read_safetensors(path);
-  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  constexpr const char* prefix = "bntrain.";
+  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with(prefix); });
+  std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with(prefix); });
   return file;
 }
 

@@ -19,11 +19,11 @@ struct TensorFile {
 /// truncation. Throws Error(data) that names the file, the tensor or byte, and what was expected.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
-/// As above, without the tensors that only a checkpoint has: those under "bntrain.".
+/// As above, without the tensors and the strings that only a checkpoint has: those under "bntrain.".
 TensorFile read_model_tensors(const std::filesystem::path& path);
 
 /// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.
-/// Throws Error(data) with the reason of the system.
+/// Throws Error(data) with the reason of the system, or for what read_safetensors() would refuse.
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file);
 
 }  // namespace bntrain

@@ -1,6 +1,6 @@
-// Checkpoints of format version 1: the files in formats/data/checkpoint_format_1 were written by the last
-// program that wrote it, NAME.safetensors in the middle of an epoch and NAME_end.safetensors by the run that
-// was not interrupted.
+// Checkpoints of earlier format versions: the files in formats/data/checkpoint_format_N were written by the
+// last program that wrote it, NAME.safetensors in the middle of an epoch and NAME_end.safetensors by the run
+// that was not interrupted.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,17 +69,49 @@ TEST_P(OldCheckpointTest, ContinuesAsItWouldHave) {
     expect_close(state.state, expected.optimizer[0].state);
   }
   EXPECT_EQ(found.progress.steps, expected.progress.steps);
-  ASSERT_EQ(found.progress.epochs.size(), expected.progress.epochs.size());
-  for (std::size_t i = 0; i < found.progress.epochs.size(); ++i) {
-    EXPECT_NEAR(found.progress.epochs[i].train.loss, expected.progress.epochs[i].train.loss, kRounding);
-    EXPECT_NEAR(found.progress.epochs[i].test.loss, expected.progress.epochs[i].test.loss, kRounding);
+  EXPECT_EQ(found.progress.epochs.count, expected.progress.epochs.count);
+  for (const auto member : {&EpochHistory::best, &EpochHistory::last}) {
+    const EpochResult &a = (found.progress.epochs.*member).value(),
+                      &b = (expected.progress.epochs.*member).value();
+    EXPECT_EQ(a.epoch, b.epoch);
+    EXPECT_NEAR(a.train.loss, b.train.loss, kRounding);
+    EXPECT_NEAR(a.test.loss, b.test.loss, kRounding);
   }
   EXPECT_EQ(read_safetensors(data("")).metadata.at("bntrain.format"), "1");
-  EXPECT_EQ(read_safetensors(run / "last.safetensors").metadata.at("bntrain.format"), "2");
+  EXPECT_EQ(read_safetensors(run / "last.safetensors").metadata.at("bntrain.format"), "3");
 }
 
 INSTANTIATE_TEST_SUITE_P(Runs, OldCheckpointTest,
                          ::testing::Values(OldRun{"momentum", "4"}, OldRun{"plain", "2"}),
+                         [](const ::testing::TestParamInfo<OldRun>& info) { return info.param.name; });
+
+// The bits of format 2's are those of today's arithmetic, with the kernels of x86-64-v2.
+class Format2Test : public ::testing::TestWithParam<OldRun> {};
+
+TEST_P(Format2Test, ContinuesBitForBit) {
+  const TemporaryFolder folder;
+  const std::filesystem::path run = folder.path() / "run";
+  const std::filesystem::path data =
+      std::filesystem::path(BNTRAIN_TESTS_FOLDER) / "formats/data/checkpoint_format_2";
+  std::filesystem::create_directory(run);
+  std::filesystem::copy_file(data / (GetParam().name + ".safetensors"), run / "last.safetensors");
+  const ProgramResult result = run_bntrain({"--resume", run.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, testing::Not(testing::HasSubstr("bits will differ")));
+
+  const Checkpoint expected = read_checkpoint(data / (GetParam().name + "_end.safetensors")).checkpoint;
+  const Checkpoint found = read_checkpoint(run / "last.safetensors").checkpoint;
+  EXPECT_TRUE(same_bits(found.model, expected.model));
+  EXPECT_TRUE(same_bits(found.best, expected.best));
+  ASSERT_EQ(found.optimizer.size(), expected.optimizer.size());
+  for (std::size_t i = 0; i < found.optimizer.size(); ++i)
+    EXPECT_TRUE(same_bits(found.optimizer[i].state, expected.optimizer[i].state));
+  EXPECT_EQ(found.progress.epochs.count, std::stoll(GetParam().epochs));
+  EXPECT_EQ(found.progress.epochs.last->test.loss, expected.progress.epochs.last->test.loss);
+  EXPECT_EQ(found.progress.epochs.best->epoch, expected.progress.epochs.best->epoch);
+}
+
+INSTANTIATE_TEST_SUITE_P(Runs, Format2Test, ::testing::Values(OldRun{"adamw", "4"}, OldRun{"momentum", "3"}),
                          [](const ::testing::TestParamInfo<OldRun>& info) { return info.param.name; });
 
 }  // namespace

@@ -65,7 +65,7 @@ TEST_P(ValidationTest, TheTestSetIsSeenWithTheWeightsOfTheBestEpoch) {
   config.optimizer.lr = 3.0;  // so large that a later epoch is worse than an earlier one
   config.epochs = 6;
   const TrainResult result = run();
-  const EpochResult* best = best_epoch(result.epochs);
+  const std::optional<EpochResult>& best = result.history.best;
   ASSERT_NE(best, nullptr);
   ASSERT_LT(best->epoch, 5) << "the last epoch is the best one: this test shows nothing";
   EXPECT_EQ(observer.epochs.back(), best->epoch);

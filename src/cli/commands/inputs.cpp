@@ -17,6 +17,17 @@ std::string name_of(bool unbiased) {
   return unbiased ? "unbiased" : "biased";
 }
 
+/// What `read` returns; its errors name the setting, whose source the user may have forgotten.
+template <class Read>
+auto with_setting(const std::string& setting, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (!error.setting().empty()) throw;
+    throw Error(error.kind(), setting, error.message());
+  }
+}
+
 /// With another eps the same weights are another function.
 void note_eps(const std::string& path, const TensorFile& file, double eps, std::vector<std::string>& notes) {
   const auto text = file.metadata.find("bn-eps");
@@ -58,7 +69,8 @@ DataSearch default_data_search() {
 }
 
 Dataset load_data(const std::string& data) {
-  return load_dataset(data, default_data_search());
+  if (data.empty()) return load_dataset(data, default_data_search());
+  return with_setting("data", [&] { return load_dataset(data, default_data_search()); });
 }
 
 std::unique_ptr<Backend> open_backend(const BackendOptions& options) {
@@ -80,8 +92,11 @@ void expect_fit(const std::string& model, const Network& network, const Dataset&
 
 ModelState read_initial_values(const std::string& path, const Network& network,
                                const BatchNormOptions& batch_norm, std::vector<std::string>& notes) {
-  TensorFile file = read_model_tensors(path);
-  check_state(network, file.state, path);
+  TensorFile file = with_setting("init_from", [&] {
+    TensorFile read = read_model_tensors(path);
+    check_state(network, read.state, path);
+    return read;
+  });
   if (!network.running().empty()) {
     note_eps(path, file, batch_norm.eps, notes);
     adopt_variance(path, network, batch_norm.unbiased, file, notes);

@@ -63,7 +63,9 @@ void log_dataset(const Dataset& dataset) {
 /// The model as its files describe it.
 Model described_model(const TrainOptions& options, const Trainer& trainer) {
   Model model = trainer.model();
-  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  // Without its folder: models are given away.
+  if (!options.init_from.empty())
+    model.metadata["init"] = utf8_text(std::filesystem::path(options.init_from).filename().string());
   return model;
 }
 
@@ -86,7 +88,10 @@ Json run_settings(const TrainOptions& options, const Trainer& trainer) {
 
 /// What the checkpoints of the run hold besides, so that it can be resumed.
 Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer) {
+  const std::filesystem::path start = std::filesystem::relative(".", std::filesystem::absolute(options.out));
   return {{"bntrain.config", one_line(run_settings(options, trainer))},
+          {"bntrain.start", percent_encoded(start.string())},
+          {"bntrain.changes", one_line(options.changes)},
           {"bntrain.data", content_digest(dataset)},
           {"bntrain.variant", trainer.variant()}};
 }
@@ -103,11 +108,11 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   const CheckpointFile& stored = *options.stored;
   const TrainProgress& progress = stored.checkpoint.progress;
   if (progress.steps == trainer.total_steps()) {
-    spdlog::info("the run in {} finished after {} steps; a larger --epochs continues it", options.resume,
-                 progress.steps);
+    spdlog::info("the run in {} finished after {} steps; a larger --{} continues it", options.resume,
+                 progress.steps, options.config.steps > 0 ? "steps" : "epochs");
   } else {
     spdlog::info("{} continues after {} steps, {} of them in epoch {}", options.resume, progress.steps,
-                 progress.measured.size(), progress.epochs.size());
+                 progress.measured.size(), progress.epochs.count);
   }
   const auto variant = stored.metadata.find("bntrain.variant");
   if (variant != stored.metadata.end() && variant->second != trainer.variant()) {
@@ -143,20 +148,23 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
   return folder;
 }
 
-Error divergence_error(const Divergence& divergence) {
+Error divergence_error(const TrainOptions& options, const Divergence& divergence) {
   return {ErrorKind::diverged,
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
-                      "{:.6g}; {}; try a smaller --lr",
+                      "{:.6g}; {}; try a smaller --lr{}",
                       divergence.epoch, divergence.step, divergence.lr,
                       divergence.layer.empty() ? "all layers are finite"
-                                               : "first non-finite layer: " + divergence.layer)};
+                                               : "first non-finite layer: " + divergence.layer,
+                      options.out.empty() ? ""
+                                          : "; --resume " + options.out +
+                                                " --lr X goes on from the last checkpoint with it")};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
   if (!options.assert_accuracy) return;
-  if (result.epochs.empty()) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
+  if (!result.history.last) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
   const double accuracy =
-      result.final_test.count > 0 ? result.final_test.accuracy : result.epochs.back().test.accuracy;
+      result.final_test.count > 0 ? result.final_test.accuracy : result.history.last->test.accuracy;
   if (accuracy >= *options.assert_accuracy) return;
   throw Error(ErrorKind::gate, "assert-acc",
               fmt::format("the last test accuracy is {:.6f}, below {}", accuracy, *options.assert_accuracy));
@@ -165,7 +173,7 @@ void check_gate(const TrainOptions& options, const TrainResult& result) {
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {
   switch (result.end) {
     case TrainEnd::diverged:
-      throw divergence_error(*result.divergence);
+      throw divergence_error(options, *result.divergence);
     case TrainEnd::interrupted:
       spdlog::warn("interrupted after {} steps{}", result.steps,
                    options.out.empty() ? "" : "; --resume " + options.out + " continues from there");
@@ -254,9 +262,9 @@ int run(const TrainOptions& options, const Sources& sources) {
   if (options.stored) log_resumed(options, trainer);
 
   const auto folder = make_run_folder(options, dataset, trainer);
-  TrainReport report(options, trainer,
-                     start_record(run_settings(options, trainer), dataset, trainer, backend->description()),
-                     folder.get());
+  Json start = start_record(run_settings(options, trainer), dataset, trainer, backend->description());
+  if (!options.changes.empty()) start["changes"] = options.changes;
+  TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);

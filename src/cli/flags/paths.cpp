@@ -2,7 +2,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -25,40 +24,48 @@ bool is_utf8(const std::string& text) {
   }
 }
 
-std::string from_uri(const std::string& flag, const std::string& uri) {
-  std::string path;
-  const char* const end = uri.data() + uri.size();
-  for (const char* next = uri.data() + uri_scheme.size(); next < end; ++next) {
-    unsigned char byte = static_cast<unsigned char>(*next);
-    if (*next == '%') {
-      const auto [rest, error] = std::from_chars(next + 1, std::min(next + 3, end), byte, 16);
-      if (error != std::errc() || rest != next + 3 || byte == 0)
-        throw BadValue(flag, uri, "after % come two hexadecimal digits of a byte that is not 00");
-      next += 2;
-    }
-    path += static_cast<char>(byte);
-  }
-  if (!path.starts_with('/')) throw BadValue(flag, uri, "allowed: file:///PATH, of an absolute path");
-  return path;
-}
+}  // namespace
 
-std::string to_uri(const std::string& path) {
-  std::string uri(uri_scheme);
-  for (const char letter : std::filesystem::absolute(path).string()) {
+std::string percent_encoded(const std::string& bytes) {
+  std::string text;
+  for (const char letter : bytes) {
     const auto byte = static_cast<unsigned char>(letter);
     if (byte < 0x80 &&
         (std::isalnum(byte) != 0 || std::string_view("/-._~").find(letter) != std::string::npos))
-      uri += letter;
+      text += letter;
     else
-      uri += fmt::format("%{:02X}", byte);
+      text += fmt::format("%{:02X}", byte);
   }
-  return uri;
+  return text;
 }
 
-}  // namespace
+std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string bytes;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '%') {
+      bytes += text[at];
+      continue;
+    }
+    unsigned char byte = 0;
+    const std::string_view digits = text.substr(at + 1, 2);
+    const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    if (error != std::errc() || rest != digits.data() + 2 || byte == 0) return std::nullopt;
+    bytes += static_cast<char>(byte);
+    at += 2;
+  }
+  return bytes;
+}
+
+std::string utf8_text(const std::string& bytes) {
+  return is_utf8(bytes) ? bytes : percent_encoded(bytes);
+}
 
 std::string path_of(const std::string& flag, const std::string& text) {
-  if (text.starts_with(uri_scheme)) return from_uri(flag, text);
+  if (text.starts_with(uri_scheme)) {
+    const auto path = percent_decoded(std::string_view(text).substr(uri_scheme.size()));
+    if (path && path->starts_with('/')) return *path;
+    throw BadValue(flag, text, "allowed: file:///PATH, of an absolute path, with %XX for a byte");
+  }
   if (!text.starts_with('~')) return text;
   if (text.size() > 1 && text[1] != '/') {
     throw BadValue(flag, text,
@@ -72,7 +79,8 @@ std::string path_of(const std::string& flag, const std::string& text) {
 }
 
 std::string path_text(const std::string& path) {
-  return is_utf8(path) ? path : to_uri(path);
+  if (is_utf8(path)) return path;
+  return std::string(uri_scheme) + percent_encoded(std::filesystem::absolute(path).string());
 }
 
 CLI::Option* add_path(CLI::App& app, const std::string& flag, std::string& target, const std::string& type,

@@ -100,11 +100,19 @@ void RunFolder::begin(const Trainer& trainer) {
   write_checkpoint(path_ / last_name, start);
   // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
   const auto& [model, optimizer, best, progress] = start.checkpoint;
-  if (const EpochResult* epoch = best_epoch(progress.epochs); epoch && !best.tensors.empty())
-    save_best(epoch->steps, best);
+  if (!best.tensors.empty()) save_best(progress.epochs.best->steps, best);
   Json config = settings_record(options_);
   config.erase("out");
-  write_file(path_ / config_name, config_file_text(config));
+  // A resumed run has the number of steps that its schedule began with; where that is the run's, no one said
+  // it.
+  if (options_.stored && options_.config.schedule.text != "constant" &&
+      trainer.schedule().steps() == trainer.total_steps())
+    config["schedule-steps"] = 0;
+  std::string text = config_file_text(config);
+  for (const Json& change : options_.changes)
+    text += fmt::format("# {} was {} up to step {}\n", change.at("setting").get<std::string>(),
+                        change.at("from").dump(), change.at("step").dump());
+  write_file(path_ / config_name, text);
 }
 
 void RunFolder::save(const Trainer& trainer) const {
