@@ -221,7 +221,8 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
     const PlanOp& plan_op = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
       if (plan_op.kind != OpKind::loss && p.layer >= plan_op.first_layer && p.layer <= plan_op.last_layer &&
-          !finite(std::span(parameters).subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size))))
+          !finite(std::span(parameters)
+                      .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size))))
         return plan_op.name + " (parameter " + p.name + ")";
     op->forward(pass);
     if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : plan_op.name;

@@ -42,7 +42,8 @@ void ParameterLayout::for_each_float(const Visit& visit) const {
       for (std::int64_t i = 0; i < part.size; ++i) visit(part.in_network + i, part.offset + i);
     for (std::int64_t i = 0; i < part.rows; ++i)
       for (std::int64_t j = 0; j < part.columns; ++j)
-        visit(part.in_network + i * part.columns + j, part.offset + weight_position({part.columns, part.rows}, i, j));
+        visit(part.in_network + i * part.columns + j,
+              part.offset + weight_position({part.columns, part.rows}, i, j));
   }
 }
 

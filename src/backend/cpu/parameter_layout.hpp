@@ -9,8 +9,8 @@
 
 namespace bntrain::cpu {
 
-/// The parameters in the network's order, but the weights of fully connected layers in blocks (weight_position()), 64-byte
-/// aligned. Gradients and the optimiser's states have the same layout.
+/// The parameters in the network's order, but the weights of fully connected layers in blocks
+/// (weight_position()), 64-byte aligned. Gradients and the optimiser's states have the same layout.
 class ParameterLayout {
  public:
   explicit ParameterLayout(const Plan& plan);

@@ -23,7 +23,8 @@ class LinearTest : public KernelTest {
   static Guarded in_blocks(std::span<const float> weights, const LinearShape& s) {
     std::vector<float> blocks(at(weight_floats(s)), std::nanf(""));
     for (std::int64_t o = 0; o < s.out; ++o)
-      for (std::int64_t i = 0; i < s.in; ++i) blocks[at(weight_position(s, o, i))] = weights[at(o * s.in + i)];
+      for (std::int64_t i = 0; i < s.in; ++i)
+        blocks[at(weight_position(s, o, i))] = weights[at(o * s.in + i)];
     return Guarded(blocks);
   }
   /// (images, size) -> [group][size][lane].
@@ -48,14 +49,16 @@ class LinearTest : public KernelTest {
     LinearShape shape;
     std::int64_t groups;
     std::string name() const {
-      return std::to_string(shape.in) + " -> " + std::to_string(shape.out) + ", groups " + std::to_string(groups);
+      return std::to_string(shape.in) + " -> " + std::to_string(shape.out) + ", groups " +
+             std::to_string(groups);
     }
   };
   // Every remainder of blocks and register tiles, and sums of several parts.
   static std::vector<Case> cases() {
     std::vector<Case> all;
     for (const std::int64_t groups : {1, 2, 3, 4, 7})
-      for (const LinearShape shape : {LinearShape{1, 1}, {3, 17}, {16, 16}, {17, 5}, {47, 33}, {50, 10}, {129, 31}, {300, 9}})
+      for (const LinearShape shape :
+           {LinearShape{1, 1}, {3, 17}, {16, 16}, {17, 5}, {47, 33}, {50, 10}, {129, 31}, {300, 9}})
         all.push_back({shape, groups});
     for (std::int64_t size = 1; size <= 50; ++size) all.push_back({{1 + size * 7 % 59, size}, 1 + size % 4});
     return all;
@@ -70,9 +73,10 @@ TEST_P(LinearTest, ForwardIsTheReferences) {
     const auto weights = random(out * in), x = random(c.groups * k.lanes * in), bias = random(out);
     const reference::LinearShape shape{c.groups * k.lanes, in, out};
     const auto wide_bias = with_bias ? reference::widen(bias) : reference::Values(at(out), 0.0);
-    auto expected = reference::linear_forward(reference::widen(x), reference::widen(weights), wide_bias, shape);
-    const auto sums = reference::linear_forward(absolute(reference::widen(x)), absolute(reference::widen(weights)),
-                                                absolute(wide_bias), shape);
+    auto expected =
+        reference::linear_forward(reference::widen(x), reference::widen(weights), wide_bias, shape);
+    const auto sums = reference::linear_forward(
+        absolute(reference::widen(x)), absolute(reference::widen(weights)), absolute(wide_bias), shape);
     if (relu) expected = reference::relu_forward(expected);
     Guarded y(at(c.groups * out * k.lanes));
     k.linear_forward(c.shape, {0, out, 0, c.groups}, in_blocks(weights, c.shape).data(),
@@ -86,7 +90,8 @@ TEST_P(LinearTest, ForwardsReluLetsNanThrough) {
   const LinearShape shape{1, 2};
   const std::vector<float> weights{1, -1}, x(at(k.lanes), std::nanf(""));
   Guarded y(at(2 * k.lanes));
-  k.linear_forward(shape, {0, 2, 0, 1}, in_blocks(weights, shape).data(), nullptr, true, Guarded(x).data(), y.data());
+  k.linear_forward(shape, {0, 2, 0, 1}, in_blocks(weights, shape).data(), nullptr, true, Guarded(x).data(),
+                   y.data());
   for (const float value : y.values()) EXPECT_TRUE(std::isnan(value));
 }
 
@@ -94,22 +99,26 @@ TEST_P(LinearTest, BackwardIsTheReferences) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name());
     const auto [in, out] = c.shape;
-    const auto weights = random(out * in), x = random(c.groups * k.lanes * in), dy = random(c.groups * k.lanes * out);
+    const auto weights = random(out * in), x = random(c.groups * k.lanes * in),
+               dy = random(c.groups * k.lanes * out);
     const reference::LinearShape shape{c.groups * k.lanes, in, out};
-    const auto expected = reference::linear_backward(reference::widen(x), reference::widen(weights), reference::widen(dy),
-                                                     shape);
-    const auto magnitude = reference::linear_backward(
-        absolute(reference::widen(x)), absolute(reference::widen(weights)), absolute(reference::widen(dy)), shape);
-    const Guarded x_groups(to_groups(x, in)), dy_groups(to_groups(dy, out)), blocks = in_blocks(weights, c.shape);
+    const auto expected = reference::linear_backward(reference::widen(x), reference::widen(weights),
+                                                     reference::widen(dy), shape);
+    const auto magnitude =
+        reference::linear_backward(absolute(reference::widen(x)), absolute(reference::widen(weights)),
+                                   absolute(reference::widen(dy)), shape);
+    const Guarded x_groups(to_groups(x, in)), dy_groups(to_groups(dy, out)),
+        blocks = in_blocks(weights, c.shape);
 
     Guarded dx(at(c.groups * in * k.lanes));
     k.linear_backward_input(c.shape, {0, in, 0, c.groups}, blocks.data(), dy_groups.data(), false, dx.data());
     EXPECT_TRUE(dx.complete());
-    EXPECT_TRUE(support::close(from_groups(dx.values(), in), expected.x, bounds(longest_sum(out), magnitude.x)));
+    EXPECT_TRUE(
+        support::close(from_groups(dx.values(), in), expected.x, bounds(longest_sum(out), magnitude.x)));
 
     Guarded dweights(std::vector<float>(at(weight_floats(c.shape)), 7.0f)), dbias(at(out));
-    k.linear_backward_weights(c.shape, c.groups, {0, out, 0, in}, x_groups.data(), dy_groups.data(), dweights.data(),
-                              dbias.data());
+    k.linear_backward_weights(c.shape, c.groups, {0, out, 0, in}, x_groups.data(), dy_groups.data(),
+                              dweights.data(), dbias.data());
     EXPECT_TRUE(dweights.intact());
     EXPECT_TRUE(dbias.complete());
     std::vector<float> dense;
@@ -161,7 +170,8 @@ TEST_P(LinearTest, PartsFillWhatIsTheirsWithTheBitsOfTheWhole) {
     k.linear_backward_input(s, part, weights.data(), dy.data(), false, dx_parts.data());
   compare(dx, dx_parts, s.in, 0, 96, 2, 5);
 
-  Guarded dw = filled(weight_floats(s)), dw_parts = filled(weight_floats(s)), db = filled(s.out), db_parts = filled(s.out);
+  Guarded dw = filled(weight_floats(s)), dw_parts = filled(weight_floats(s)), db = filled(s.out),
+          db_parts = filled(s.out);
   k.linear_backward_weights(s, groups, {0, s.out, 0, s.in}, x.data(), dy.data(), dw.data(), db.data());
   for (const LinearTile& tile : {LinearTile{16, 64, 48, 144}, {64, s.out, 48, 144}, {16, s.out, 144, s.in}})
     k.linear_backward_weights(s, groups, tile, x.data(), dy.data(), dw_parts.data(),

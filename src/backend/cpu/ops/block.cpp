@@ -62,8 +62,8 @@ void BlockOp::use_batch_statistics(const Pass& pass) {
   values_per_channel_ = pass.count * spatial;
   for (std::int64_t c = 0; c < shape_.channels; ++c)
     set_statistics(pass, c,
-                   merge_groups(&moments_[static_cast<std::size_t>(c)], shape_.channels, pass.groups, pass.count,
-                                w_.kernels.lanes, spatial));
+                   merge_groups(&moments_[static_cast<std::size_t>(c)], shape_.channels, pass.groups,
+                                pass.count, w_.kernels.lanes, spatial));
 }
 
 void BlockOp::set_statistics(const Pass& pass, std::int64_t channel, ChannelStatistics s) {
@@ -164,17 +164,17 @@ void BlockOp::forward_features(const Pass& pass) {
 
 void BlockOp::backward_features(const Pass& pass) {
   for_each_features([&](const BlockShape& part, std::int64_t first, std::int64_t last, int thread) {
-    w_.kernels.feature_backward_sums(shape_, pass.groups, first, last, input(0), output(0), output_gradient(0),
-                                     coefficients(), sums_.data());
+    w_.kernels.feature_backward_sums(shape_, pass.groups, first, last, input(0), output(0),
+                                     output_gradient(0), coefficients(), sums_.data());
     for (std::int64_t c = first; c < last; ++c)
       set_gradients(c, sums_[static_cast<std::size_t>(2 * c)], sums_[static_cast<std::size_t>(2 * c + 1)]);
     if (!stores_input_gradient()) return;
     for (std::int64_t group = 0; group < pass.groups; ++group)
       with_input_gradient(group, thread, first, part.channels, [&](float* dx) {
         const std::int64_t offset = first * w_.kernels.lanes;
-        w_.kernels.block_backward_input(part, input(group) + offset, input(group) + offset, output(group) + offset,
-                                        output_gradient(group) + offset, coefficients(first), pass.valid(group),
-                                        {1, 1, 1, 0}, dx);
+        w_.kernels.block_backward_input(part, input(group) + offset, input(group) + offset,
+                                        output(group) + offset, output_gradient(group) + offset,
+                                        coefficients(first), pass.valid(group), {1, 1, 1, 0}, dx);
       });
   });
 }

@@ -76,8 +76,8 @@ class BlockOp : public Op {
     return op_.has_norm() && op_.first_layer >= pass.by_batch_from;
   }
   void use_batch_statistics(const Pass& pass);
-  /// Whether this is the batch norm of a fully connected layer. Its work is divided by channels: all groups of a few of
-  /// them stay in the first-level cache from the statistics to the result.
+  /// Whether this is the batch norm of a fully connected layer. Its work is divided by channels: all groups
+  /// of a few of them stay in the first-level cache from the statistics to the result.
   bool of_features() const {
     return op_.has_norm() && !after_conv() && shape_.pool == 1 && shape_.in_height * shape_.in_width == 1;
   }

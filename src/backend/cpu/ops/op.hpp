@@ -20,7 +20,7 @@ struct Workspace {
   const Kernels& kernels;
   ThreadTeam& team;
   ParameterLayout layout;  ///< of `parameters`, `gradients` and `moments`
-  std::int64_t capacity;  ///< images the arena has room for, a multiple of the lanes
+  std::int64_t capacity;   ///< images the arena has room for, a multiple of the lanes
   FloatBuffer arena;
   FloatBuffer parameters, gradients, running;
   FloatBuffer moments[2];  ///< what the optimiser keeps; empty where its rule keeps less
@@ -94,8 +94,9 @@ class Op {
 
   /// Whether the backward pass has to compute the gradient of its (first) input.
   bool has_input_gradient() const { return op_.input_gradients.front() != InputGradient::none; }
-  /// Hands `compute` where elements [first, first + size) of one group of that gradient go: their memory, or where
-  /// another reader's gradient is there already a copy that is then added to it. `thread` owns the copy.
+  /// Hands `compute` where elements [first, first + size) of one group of that gradient go: their memory, or
+  /// where another reader's gradient is there already a copy that is then added to it. `thread` owns the
+  /// copy.
   template <class Compute>
   void with_input_gradient(std::int64_t group, int thread, std::int64_t first, std::int64_t size,
                            const Compute& compute) {
