@@ -11,6 +11,12 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
             op.pool,     op.has_norm(), op.takes_average(), op.activation};
   if (pools_raw(shape_)) pooled_ = FloatBuffer(out.size() * w_.capacity);
   if (!op.has_norm()) return;
+  gamma_ = parameter(op_.gamma);
+  trained_beta_ = parameter(op_.beta);
+  if (w_.plan.has_gradients()) {
+    dgamma_ = parameter_gradient(op_.gamma);
+    dbeta_ = parameter_gradient(op_.beta);
+  }
   const auto channels = static_cast<std::size_t>(in.channels);
   const auto cells = static_cast<std::size_t>(w_.groups()) * channels;
   moments_.resize(cells);
@@ -27,13 +33,13 @@ float* BlockOp::raw(std::int64_t group) {
 
 NormCoefficients BlockOp::coefficients(std::int64_t first) {
   if (!op_.has_norm()) return {};
-  return {mean_.data() + first, inv_std_.data() + first,    parameter(op_.gamma) + first,
+  return {mean_.data() + first, inv_std_.data() + first,    gamma_ + first,
           beta_.data() + first, dbeta_mean_.data() + first, dgamma_mean_.data() + first};
 }
 
 ConvEpilogue BlockOp::epilogue(const Pass& pass, std::int64_t group) {
   Moments* moments = takes_batch_statistics(pass) ? moments_.data() + group * shape_.channels : nullptr;
-  return {&shape_, gamma(), moments, raw(group), pass.valid(group)};
+  return {&shape_, gamma_, moments, raw(group), pass.valid(group)};
 }
 
 std::string BlockOp::variant(StepPass pass) const {
@@ -86,8 +92,7 @@ void BlockOp::set_coefficients(std::int64_t channel, const ChannelStatistics& s)
   mean_[i] = static_cast<float>(s.mean);
   mean_low_[i] = low_part(s);
   inv_std_[i] = inv_std_of(s.var, w_.plan.batch_norm.eps);
-  beta_[i] =
-      shifted_beta(parameter(op_.beta)[channel], mean_low_[i], parameter(op_.gamma)[channel] * inv_std_[i]);
+  beta_[i] = shifted_beta(trained_beta_[channel], mean_low_[i], gamma_[channel] * inv_std_[i]);
 }
 
 void BlockOp::update_running() {
@@ -132,8 +137,8 @@ void BlockOp::set_gradients(std::int64_t channel, double dbeta, double dgamma) {
   const auto i = static_cast<std::size_t>(channel);
   const auto n = static_cast<double>(values_per_channel_);
   dgamma = exact_dgamma(dgamma, dbeta, mean_low_[i], inv_std_[i]);
-  parameter_gradient(op_.beta)[channel] = static_cast<float>(dbeta);
-  parameter_gradient(op_.gamma)[channel] = static_cast<float>(dgamma);
+  dbeta_[channel] = static_cast<float>(dbeta);
+  dgamma_[channel] = static_cast<float>(dgamma);
   dbeta_mean_[i] = shifted_dbeta_mean(dbeta, dgamma, n, mean_low_[i], inv_std_[i]);
   dgamma_mean_[i] = static_cast<float>(dgamma / n);
 }

@@ -93,11 +93,12 @@ class BlockOp : public Op {
   NormCoefficients coefficients(std::int64_t first_channel = 0);
   bool stores_input_gradient() const;
   bool after_conv() const { return op_.conv_before >= 0; }
-  const float* gamma() { return op_.has_norm() ? parameter(op_.gamma) : nullptr; }
   /// The argmax values of max pooling, before the batch norm: the input itself where there is none.
   float* raw(std::int64_t group);
 
   BlockShape shape_{};
+  const float *gamma_ = nullptr, *trained_beta_ = nullptr;  ///< [channel]; null without norm
+  float *dgamma_ = nullptr, *dbeta_ = nullptr;
   FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with max pooling
   std::vector<Moments> moments_;  ///< [group][channel]
   std::vector<double> sums_;      ///< [group][channel]{sum(dy), sum(dy * xhat)}
