@@ -257,19 +257,20 @@ std::string make_header(const std::filesystem::path& path, const TensorFile& fil
         {"dtype", floats ? "F32" : "I64"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  try {
-    std::string text = header.dump();
-    text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
-    if (std::ssize(text) <= max_header) return text;
-    throw Error(ErrorKind::data, path.string() + ": names and metadata of " + std::to_string(text.size()) +
-                                     " bytes are more than the " + std::to_string(max_header) +
-                                     " that a safetensors file can have; nothing was written");
-  } catch (const nlohmann::json::exception&) {
-    throw Error(ErrorKind::data, path.string() + ": a name or a metadata value is not valid UTF-8");
-  }
+  // A file system's names may be of any bytes, and metadata hold such names; no model is lost for that.
+  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
+  if (std::ssize(text) <= max_header) return text;
+  throw Error(ErrorKind::data, path.string() + ": names and metadata of " + std::to_string(text.size()) +
+                                   " bytes are more than the " + std::to_string(max_header) +
+                                   " that a safetensors file can have; nothing was written");
 }
 
 }  // namespace
+
+std::string valid_utf8(const std::string& text) {
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
+}
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   return Reader(path).read();

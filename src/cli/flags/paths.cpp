@@ -6,23 +6,15 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "cli/flags/values.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::cli {
 namespace {
 
 constexpr std::string_view uri_scheme = "file://";
-
-bool is_utf8(const std::string& text) {
-  try {
-    return !nlohmann::json(text).dump().empty();
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
 
 }  // namespace
 
@@ -56,10 +48,6 @@ std::optional<std::string> percent_decoded(std::string_view text) {
   return bytes;
 }
 
-std::string utf8_text(const std::string& bytes) {
-  return is_utf8(bytes) ? bytes : percent_encoded(bytes);
-}
-
 std::string path_of(const std::string& flag, const std::string& text) {
   if (text.starts_with(uri_scheme)) {
     const auto path = percent_decoded(std::string_view(text).substr(uri_scheme.size()));
@@ -79,7 +67,7 @@ std::string path_of(const std::string& flag, const std::string& text) {
 }
 
 std::string path_text(const std::string& path) {
-  if (is_utf8(path)) return path;
+  if (valid_utf8(path) == path) return path;
   return std::string(uri_scheme) + percent_encoded(std::filesystem::absolute(path).string());
 }
 

@@ -20,8 +20,6 @@ std::string path_text(const std::string& path);
 std::string percent_encoded(const std::string& bytes);
 /// Nothing for what percent_encoded() does not write.
 std::optional<std::string> percent_decoded(std::string_view text);
-/// The text itself, or percent-encoded where it is not UTF-8.
-std::string utf8_text(const std::string& bytes);
 
 /// Binds a file name, as add_text() does a text.
 CLI::Option* add_path(CLI::App& app, const std::string& flag, std::string& target, const std::string& type,
