@@ -47,9 +47,7 @@ Json run_settings(const TrainOptions& options, const Trainer& trainer) {
 
 /// What the checkpoints of the run hold besides, so that it can be resumed.
 Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer) {
-  const std::filesystem::path start = std::filesystem::relative(".", std::filesystem::absolute(options.out));
   return {{"bntrain.config", one_line(run_settings(options, trainer))},
-          {"bntrain.start", percent_encoded(start.string())},
           {"bntrain.changes", one_line(options.changes)},
           {"bntrain.data", content_digest(dataset)},
           {"bntrain.variant", trainer.variant()}};

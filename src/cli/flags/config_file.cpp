@@ -78,9 +78,11 @@ std::string advice(const std::string& text, const toml::parse_error& error) {
   std::string line;
   for (toml::source_index number = 0; number < error.source().begin.line; ++number) std::getline(lines, line);
   const std::size_t value = line.find_first_not_of(" \t", line.find('=') + 1);
-  const bool bare = line.find('=') < value && value < line.size() &&
-                    (std::isalpha(static_cast<unsigned char>(line[value])) != 0 ||
-                     std::string_view("~/.").find(line[value]) != std::string_view::npos);
+  if (line.find('=') > value || value >= line.size()) return "";
+  const std::string_view word = std::string_view(line).substr(value);
+  const bool bare = std::isalpha(static_cast<unsigned char>(word[0])) != 0 || word.starts_with('~') ||
+                    word.starts_with('/') || word.starts_with("./") || word.starts_with("../");
+  if (word.starts_with("True") || word.starts_with("False")) return "; it is written true or false";
   return bare ? "; text needs quotes, as in norm = \"none\"" : "";
 }
 

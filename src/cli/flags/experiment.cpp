@@ -164,7 +164,9 @@ void add_run(CLI::App& app, TrainOptions& options) {
   add_path(app, "--out", options.out, "RUN",
            "folder for checkpoints, metrics and configuration of the run; it is created");
   add_path(app, "--resume", options.resume, "RUN",
-           "continue the run in that folder with its settings, as if it had never been interrupted");
+           "continue the run in that folder with its settings, as if it had never been interrupted; "
+           "--epochs, --lr "
+           "and what docs/checkpoints.md names may be given again");
   add_integer(app, "--save-every", options.config.save_every, {0, most_steps},
               "write a checkpoint every N steps too; 0: only after epochs");
   add_integer(app, "--keep", options.keep, {0, most_steps},

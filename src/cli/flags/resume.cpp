@@ -108,7 +108,7 @@ CheckpointFile read_last(const fs::path& folder) {
 void enter_start_folder(TrainOptions& options, const std::string& stored_data) {
   const auto text = options.stored->metadata.find("bntrain.start");
   const auto start = text == options.stored->metadata.end() ? std::nullopt : percent_decoded(text->second);
-  if (!start) return;
+  if (!start || start->empty()) return;
   std::error_code error;
   const fs::path folder = fs::weakly_canonical(options.resume / fs::path(*start), error);
   if (error || !fs::is_directory(folder, error) || fs::equivalent(folder, ".", error)) return;

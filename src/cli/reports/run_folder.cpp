@@ -11,6 +11,7 @@
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
 #include "cli/flags/config_file.hpp"
+#include "cli/flags/paths.hpp"
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
@@ -90,14 +91,18 @@ Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const 
   return model;
 }
 
-CheckpointFile RunFolder::file_of(Checkpoint checkpoint) const {
+CheckpointFile RunFolder::file_of(Checkpoint checkpoint, const fs::path& folder) const {
   Metadata metadata = file_metadata(model_after(checkpoint.progress.steps, {}));
   metadata.insert(metadata_.begin(), metadata_.end());
+  // The way to where relative names begin.
+  std::error_code ignored;
+  const fs::path here = fs::current_path(ignored);
+  metadata["bntrain.start"] = percent_encoded(fs::relative(here, here / folder, ignored).string());
   return {std::move(checkpoint), std::move(metadata)};
 }
 
 void RunFolder::begin(const Trainer& trainer) {
-  const CheckpointFile start = file_of(trainer.checkpoint());
+  const CheckpointFile start = file_of(trainer.checkpoint(), path_);
   write_checkpoint(path_ / last_name, start);
   // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
   write_best(start.checkpoint);
@@ -132,7 +137,7 @@ void RunFolder::attempt(const std::function<void()>& write) {
 
 void RunFolder::save(const Trainer& trainer) {
   sync(metrics());
-  const CheckpointFile file = file_of(trainer.checkpoint());
+  const CheckpointFile file = file_of(trainer.checkpoint(), path_);
   if (first_non_finite(file.checkpoint.model) != nullptr) return;
   attempt([&] {
     if (options_.keep > 0) {
@@ -156,12 +161,11 @@ void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
 
 std::string RunFolder::rescue(const Trainer& trainer) const {
   if (failure_.empty()) return "";
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (first_non_finite(file.checkpoint.model) != nullptr) return failure_;
+  if (first_non_finite(trainer.save()) != nullptr) return failure_;
   const std::string folder = rescue_folder().string();
   try {
     if (folder.empty()) return failure_ + "; nor can a temporary folder be made";
-    write_checkpoint(fs::path(folder) / last_name, file);
+    write_checkpoint(fs::path(folder) / last_name, file_of(trainer.checkpoint(), folder));
     return failure_ + "; the last checkpoint was written to " + folder + " instead, and --resume " + folder +
            " continues from there";
   } catch (const Error& error) {

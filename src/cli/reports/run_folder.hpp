@@ -45,7 +45,8 @@ class RunFolder {
  private:
   /// The description of the model after so many steps.
   Model model_after(std::int64_t steps, const ModelState& state) const;
-  CheckpointFile file_of(Checkpoint checkpoint) const;
+  /// As it is written into that folder.
+  CheckpointFile file_of(Checkpoint checkpoint, const std::filesystem::path& folder) const;
   void write_best(const Checkpoint& checkpoint) const;
   void attempt(const std::function<void()>& write);
 
