@@ -82,8 +82,8 @@ TEST_P(OldCheckpointTest, ContinuesAsItWouldHave) {
 INSTANTIATE_TEST_SUITE_P(Runs, OldCheckpointTest,
                          ::testing::Values(OldRun{"1", "momentum", "4"}, OldRun{"1", "plain", "2"},
                                            OldRun{"2", "momentum", "3"}, OldRun{"2", "adamw", "4"}),
-                         [](const ::testing::TestParamInfo<OldRun>& info) {
-                           return "Format" + info.param.format + "_" + info.param.name;
+                         [](const ::testing::TestParamInfo<OldRun>& run) {
+                           return "Format" + run.param.format + "_" + run.param.name;
                          });
 
 }  // namespace
