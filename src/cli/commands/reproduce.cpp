@@ -24,6 +24,7 @@
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/reproduce_report.hpp"
+#include "cli/reports/tables.hpp"
 #include "core/write_file.hpp"
 
 namespace bntrain::cli {
@@ -150,7 +151,7 @@ int run(const ReproduceOptions& options) {
   const std::vector<bench::Experiment> experiments = chosen(options.names);
   const Dataset dataset = load_data(options.data);
   if (options.list) {
-    print_result(experiment_list(experiments, options.seeds, dataset));
+    print_result(wrapped(experiment_list(experiments, options.seeds, dataset)));
     return 0;
   }
   if (!options.out.empty()) make_folder(options.out);

@@ -8,7 +8,7 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
   const Shape &in = op.in, &out = op.out;
   shape_ = {in.channels, in.height,     in.width,           out.height,   out.width,
             op.pool,     op.has_norm(), op.takes_average(), op.activation};
-  if (pools_raw(shape_)) pooled_ = FloatBuffer(out.size() * w_.capacity);
+  if (pools_raw(shape_)) w_.reserve(pooled_, out.size() * w_.capacity);
   if (!op.has_norm()) return;
   const auto channels = static_cast<std::size_t>(in.channels);
   const auto cells = static_cast<std::size_t>(w_.groups()) * channels;

@@ -22,15 +22,14 @@ ConvOp::ConvOp(Workspace& workspace, const PlanOp& op, BlockOp* block)
             op.kernel,
             op.stride};
   layout_ = conv_gradient_layout(shape_, op.padding, has_input_gradient());
-  packed_ = FloatBuffer(w_.kernels.conv_packed_floats(shape_));
+  w_.reserve(packed_, w_.kernels.conv_packed_floats(shape_));
   const std::int64_t threads = w_.team.size();
   if (op.padding > 0)
-    padded_ =
-        FloatBuffer(threads * shape_.in_channels * shape_.in_height * shape_.in_width * w_.kernels.lanes);
+    w_.reserve(padded_, threads * shape_.in_channels * shape_.in_height * shape_.in_width * w_.kernels.lanes);
   if (!w_.plan.has_gradients()) return;
-  if (has_input_gradient()) backward_packed_ = FloatBuffer(w_.kernels.conv_backward_packed_floats(shape_));
-  partials_ = FloatBuffer(slices_ * out.channels * (in.channels * op.kernel * op.kernel + 1));
-  dout_ = FloatBuffer(threads * out.channels * layout_.channel * w_.kernels.lanes);
+  if (has_input_gradient()) w_.reserve(backward_packed_, w_.kernels.conv_backward_packed_floats(shape_));
+  w_.reserve(partials_, slices_ * out.channels * (in.channels * op.kernel * op.kernel + 1));
+  w_.reserve(dout_, threads * out.channels * layout_.channel * w_.kernels.lanes);
 }
 
 void ConvOp::pack(std::int64_t task) {

@@ -11,7 +11,9 @@ constexpr std::int64_t kRows = 30;
 }  // namespace
 
 LinearOp::LinearOp(Workspace& workspace, const PlanOp& op)
-    : Op(workspace, op), in_(op.in.size()), out_(op.out.size()), transposed_(in_ * out_) {}
+    : Op(workspace, op), in_(op.in.size()), out_(op.out.size()) {
+  w_.reserve(transposed_, in_ * out_);
+}
 
 std::int64_t LinearOp::row_blocks() const {
   return (out_ + kRows - 1) / kRows;
