@@ -36,8 +36,8 @@ void Workspace::allocate() {
 CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
     : plan_(std::move(plan)),
       team_(threads),
-      w_{plan_, kernels, team_, rounded_up(plan_.batch_size, kernels.lanes)} {
-  const std::int64_t floats = plan_.network.parameter_floats();
+      w_{plan_, kernels, team_, ParameterLayout(plan_), rounded_up(plan_.batch_size, kernels.lanes)} {
+  const std::int64_t floats = w_.layout.size();
   const int states = plan_.has_gradients() ? state_count(plan_.update) : 0;
   w_.reserve(w_.arena, plan_.arena_floats_per_image * w_.capacity);
   w_.reserve(w_.parameters, floats);
@@ -49,6 +49,7 @@ CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
 
 void CpuExecutable::allocate() {
   w_.allocate();
+  for (const std::unique_ptr<Op>& op : ops_) op->find_parameters();
   metrics_.reserve(1 << 14);  // more steps than anybody lets pass between two drains
 }
 
@@ -148,7 +149,7 @@ void CpuExecutable::train_step(BatchRange range, const StepParams& params) {
 }
 
 void CpuExecutable::update(const UpdateScalars& scalars) {
-  const std::int64_t floats = w_.parameters.size(), decayed = plan_.decayed_floats;
+  const std::int64_t floats = w_.parameters.size(), decayed = w_.layout.offset(plan_.decayed_floats);
   UpdateScalars without_decay = scalars;
   without_decay.weight_decay = 0;
   const auto from = [](FloatBuffer& buffer, std::int64_t first) {
@@ -226,11 +227,13 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
     return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
   };
   const Pass pass = begin(training_, range, every_norm, 0);
+  const std::vector<float> parameters = read(StateBuffer::parameters);
   for (const std::unique_ptr<Op>& op : ops_) {
     const PlanOp& plan_op = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
       if (plan_op.kind != OpKind::loss && p.layer >= plan_op.first_layer && p.layer <= plan_op.last_layer &&
-          !finite({w_.parameters.data() + p.offset, static_cast<std::size_t>(p.size)}))
+          !finite(std::span(parameters)
+                      .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size))))
         return plan_op.name + " (parameter " + p.name + ")";
     op->forward(pass);
     if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : plan_op.name;
@@ -247,11 +250,14 @@ std::string CpuExecutable::variant() const {
 
 std::vector<float> CpuExecutable::read(StateBuffer which) const {
   const FloatBuffer& from = buffer_of(w_, which);
+  if (which != StateBuffer::running_statistics && from.size() > 0) return w_.layout.to_network(from.data());
   return {from.data(), from.data() + from.size()};
 }
 
 void CpuExecutable::write(StateBuffer which, std::span<const float> values) {
   FloatBuffer& to = buffer_of(w_, which);
+  if (which != StateBuffer::running_statistics && to.size() > 0)
+    return w_.layout.from_network(values, to.data());
   BNTRAIN_EXPECTS(static_cast<std::int64_t>(values.size()) == to.size());
   std::ranges::copy(values, to.data());
 }

@@ -14,6 +14,7 @@
 #include "cli/flags/values.hpp"
 #include "cli/reports/output.hpp"
 #include "core/machine_limits.hpp"
+#include "train/records.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -74,7 +75,7 @@ int run(const InfoOptions& options) {
     Json record;
     for (const auto& [name, text] : facts) record[name] = text;
     record["data"] = data;
-    print_result(record.dump());
+    print_result(one_line(record));
     return 0;
   }
   for (const auto& place : data) facts.emplace_back("data", place.get<std::string>());
