@@ -81,10 +81,10 @@ TEST_F(TrainerTest, ATestLossThatIsNotFiniteIsADivergenceWhateverTrainingCompute
 
   // Running statistics, say, which only an evaluation reads.
   backend.script = [&](std::int64_t) {
-    backend.recording.parameters.back() = std::numeric_limits<float>::infinity();
+    backend.recording.parameters.front() = std::numeric_limits<float>::infinity();
     return 1.0;
   };
-  EXPECT_EQ(run().divergence.value().layer, "0.bias");
+  EXPECT_EQ(run().divergence.value().layer, "0.weight");
 }
 
 TEST_F(TrainerTest, StopEndsAfterTheStepWithoutAnEvaluation) {
