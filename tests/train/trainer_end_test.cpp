@@ -71,6 +71,24 @@ TEST_F(TrainerTest, AnUpdateThatRuinsTheWeightsAfterTheLastLossIsADivergence) {
   EXPECT_EQ(result.divergence.value().step, 3);
 }
 
+TEST_F(TrainerTest, ARunWhoseLastEvaluationIsNotFiniteHasDivergedThoughItTrains) {
+  backend.test_loss = nan_loss;
+  backend.recording.non_finite = "";
+  const TrainResult result = run();
+  EXPECT_EQ(result.steps, 6) << "running statistics may recover: only the last evaluation counts";
+  EXPECT_EQ(result.end, TrainEnd::diverged);
+  EXPECT_EQ(result.divergence.value().layer, "");
+  EXPECT_EQ(result.divergence.value().epoch, 1);
+}
+
+TEST_F(TrainerTest, InitialValuesThatAreNotFiniteAreRefused) {
+  ModelState initial = initial_state(Network::parse("fc3", {1, 2, 2, false}, 3), Init::torch, 0);
+  initial.tensors.at(0).floats()[1] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(
+      error_message(ErrorKind::data, [&] { Trainer(config, dataset, backend, initial); }),
+      ::testing::HasSubstr("the initial values: nothing can be computed with tensor '1.weight' of 1 fc3"));
+}
+
 TEST_F(TrainerTest, StopEndsAfterTheStepWithoutAnEvaluation) {
   backend.script = [&](std::int64_t step) {
     if (step == 4) stop = true;
