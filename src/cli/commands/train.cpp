@@ -1,6 +1,8 @@
 // bntrain train: the training run.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -13,6 +15,7 @@
 #include "bntrain/model_file.hpp"
 #include "bntrain/train.hpp"
 #include "cli/commands/commands.hpp"
+#include "cli/commands/initial_values.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/experiment.hpp"
@@ -23,11 +26,15 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
+#include "core/first_few.hpp"
 #include "formats/safetensors.hpp"
 #include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {
+
+// In the metadata of models and in the record of the start: the tensors that --init-from did not give.
+constexpr const char* anew_key = "init-anew";
 
 void check_output_files(const TrainOptions& options) {
   const TrainConfig& config = options.config;
@@ -60,18 +67,30 @@ void log_dataset(const Dataset& dataset) {
 }
 
 /// The model as its files describe it.
-Model described_model(const TrainOptions& options, const Trainer& trainer) {
+Model described_model(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
   Model model = trainer.model();
   if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  if (!anew.empty()) model.metadata[anew_key] = anew;
   return model;
 }
 
-void save_files(const TrainOptions& options, const Trainer& trainer) {
+/// They are written all the same: they show where a run diverged.
+void warn_of_non_finite(const ModelState& gradients) {
+  std::vector<std::string> names;
+  for (const Tensor& tensor : gradients.tensors)
+    if (std::ranges::any_of(tensor.floats(), [](float value) { return !std::isfinite(value); }))
+      names.push_back(tensor.name);
+  if (!names.empty()) spdlog::warn("the gradients hold NaN or infinity: {}", first_few(names));
+}
+
+void save_files(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
   if (options.save.empty() && options.save_gradients.empty()) return;
-  const Model model = described_model(options, trainer);
+  const Model model = described_model(options, trainer, anew);
   if (!options.save.empty()) save_model(options.save, model);
   if (!options.save_gradients.empty()) {
-    write_safetensors(options.save_gradients, {trainer.save_gradients(), file_metadata(model)});
+    const ModelState gradients = trainer.save_gradients();
+    warn_of_non_finite(gradients);
+    write_safetensors(options.save_gradients, {gradients, file_metadata(model)});
   }
 }
 
@@ -116,23 +135,28 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   }
 }
 
+/// `anew` receives the names of the tensors that --init-from does not give, with commas.
 Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend,
-                     std::vector<std::string>& notes) {
+                     std::string& anew) {
   const TrainConfig& config = options.config;
   if (options.stored) {
     check_same_data(options, dataset);
+    const auto& metadata = options.stored->metadata;
+    if (const auto found = metadata.find(anew_key); found != metadata.end()) anew = found->second;
     return {config, dataset, backend, options.stored->checkpoint};
   }
   if (options.init_from.empty()) return {config, dataset, backend};
   const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
-  return {config, dataset, backend,
-          read_initial_values(options.init_from, network, config.batch_norm, notes)};
+  const InitialValues initial = read_initial_values(options, network);
+  log_remarks(initial.remarks);
+  for (const std::string& name : initial.anew) anew += (anew.empty() ? "" : ",") + name;
+  return {config, dataset, backend, initial.state};
 }
 
 std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
-                                           const Trainer& trainer) {
+                                           const Trainer& trainer, const std::string& anew) {
   if (options.out.empty()) return nullptr;
-  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer),
+  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer, anew),
                                             run_metadata(options, dataset, trainer));
   if (options.config.valid == 0) {
     spdlog::info(
@@ -143,12 +167,18 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
 }
 
 Error divergence_error(const Divergence& divergence) {
+  if (divergence.layer.empty()) {
+    return {
+        ErrorKind::diverged,
+        fmt::format("training diverged: the loss of the evaluation after step {} is not finite, though every "
+                    "layer is in training: the running statistics do not fit the weights; try a smaller --lr "
+                    "or --bn-momentum",
+                    divergence.step)};
+  }
   return {ErrorKind::diverged,
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
-                      "{:.6g}; {}; try a smaller --lr",
-                      divergence.epoch, divergence.step, divergence.lr,
-                      divergence.layer.empty() ? "all layers are finite"
-                                               : "first non-finite layer: " + divergence.layer)};
+                      "{:.6g}; first non-finite layer: {}; try a smaller --lr",
+                      divergence.epoch, divergence.step, divergence.lr, divergence.layer)};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
@@ -194,8 +224,13 @@ void add_training(CLI::App& app, TrainOptions& options) {
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(app, "--init-from", options.init_from, "FILE.safetensors",
-           "initial values from a file instead of --init");
+  add_text(
+      app, "--init-from", options.init_from, "FILE.safetensors",
+      "initial values from a file (or a run's folder) instead of --init; a last layer with another number "
+      "of outputs begins anew");
+  add_names(app, "--init-skip", options.init_skip, "LAYER,...",
+            "layers, by the names of their tensors such as 9 or 3.body, that --init-from does not give: they "
+            "begin anew with --init and --seed; may be repeated");
   add_text(app, "--save", options.save, "FILE.safetensors",
            "save the model at the end, with PyTorch's tensor names");
   add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
@@ -237,13 +272,12 @@ int run(const TrainOptions& options, const Sources& sources) {
 
   const std::unique_ptr<Backend> backend = starting.get();
   if (!note.empty()) spdlog::info("{}", note);
-  std::vector<std::string> notes;
-  Trainer trainer = make_trainer(options, dataset, *backend, notes);
+  std::string anew;
+  Trainer trainer = make_trainer(options, dataset, *backend, anew);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
     throw Error(ErrorKind::usage, "save-gradients", "it needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
-  for (const std::string& line : notes) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
@@ -252,14 +286,14 @@ int run(const TrainOptions& options, const Sources& sources) {
   }
   if (options.stored) log_resumed(options, trainer);
 
-  const auto folder = make_run_folder(options, dataset, trainer);
-  TrainReport report(options, trainer,
-                     start_record(run_settings(options, trainer), dataset, trainer, backend->description()),
-                     folder.get());
+  const auto folder = make_run_folder(options, dataset, trainer, anew);
+  Json start = start_record(run_settings(options, trainer), dataset, trainer, backend->description());
+  if (!anew.empty()) start[anew_key] = anew;
+  TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
-  save_files(options, trainer);
+  save_files(options, trainer, anew);
   report.on_end(result);
   return finish(options, result, interrupt.signal());
 }
