@@ -56,6 +56,9 @@ struct ModelState {
   const Tensor* find(std::string_view name) const;
 };
 
+/// The first tensor with a NaN or an infinity, or nullptr.
+const Tensor* first_non_finite(const ModelState& state);
+
 /// What a reader has to say about a file that it took.
 struct Remark {
   std::string text;

@@ -72,8 +72,8 @@ struct Divergence {
   std::int64_t epoch = 0;
   std::int64_t step = 0;  ///< from 0, the first step whose loss was not finite
   double lr = 0;
-  /// The first op of the plan that is not finite, from Executable::first_non_finite(); "" where all are
-  /// finite in training and only the evaluation with running statistics at the end of the run is not.
+  /// The first op that is not finite, from Executable::first_non_finite(), else the first such tensor; "":
+  /// none.
   std::string layer;
 };
 

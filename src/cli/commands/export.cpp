@@ -19,6 +19,7 @@
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/output_files.hpp"
 #include "formats/onnx.hpp"
 #include "network/batch_norm_convention.hpp"
 #include "network/fold_batch_norm.hpp"
@@ -217,7 +218,7 @@ int run(const ExportOptions& given) {
   const Format format = format_of(options.output);
   if (format != Format::onnx && options.opset != kOnnxOpset)
     throw Error(ErrorKind::usage, "opset", "it needs an --output that ends with .onnx");
-  expect_writable("output", options.output, OutputKind::replaced);
+  expect_outputs({{"output", options.output, OutputKind::replaced}}, {});
   if (options.fold && options.convention)
     throw Error(ErrorKind::usage, "bn-convention",
                 "it cannot be given with --fold: a folded batch norm has no running_var to convert");

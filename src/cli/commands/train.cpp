@@ -1,12 +1,8 @@
 // bntrain train: the training run.
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <cmath>
-#include <filesystem>
 #include <future>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -18,6 +14,7 @@
 #include "cli/commands/initial_values.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
+#include "cli/commands/train_files.hpp"
 #include "cli/flags/experiment.hpp"
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
@@ -26,36 +23,10 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
-#include "core/first_few.hpp"
-#include "formats/safetensors.hpp"
 #include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {
-
-// In the metadata of models and in the record of the start: the tensors that --init-from did not give.
-constexpr const char* anew_key = "init-anew";
-
-void check_output_files(const TrainOptions& options) {
-  const TrainConfig& config = options.config;
-  if (config.record.any() && options.metrics.empty() && options.out.empty()) {
-    throw Error(ErrorKind::usage, "record",
-                "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
-  }
-  std::set<std::string> paths;
-  if (!options.out.empty()) {
-    for (const char* name : run_files) paths.insert((std::filesystem::path(options.out) / name).string());
-  }
-  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"save", options.save},
-                                   {"save-gradients", options.save_gradients},
-                                   {"metrics", options.metrics}}) {
-    if (path.empty()) continue;
-    expect_writable(flag, path, flag == "metrics" ? OutputKind::appended : OutputKind::replaced);
-    if (!paths.insert(path).second) {
-      throw Error(ErrorKind::usage, flag, path + " is also what another flag writes; name another file");
-    }
-  }
-}
 
 void log_dataset(const Dataset& dataset) {
   spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
@@ -63,34 +34,6 @@ void log_dataset(const Dataset& dataset) {
                dataset.classes);
   if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
     spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
-  }
-}
-
-/// The model as its files describe it.
-Model described_model(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
-  Model model = trainer.model();
-  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
-  if (!anew.empty()) model.metadata[anew_key] = anew;
-  return model;
-}
-
-/// They are written all the same: they show where a run diverged.
-void warn_of_non_finite(const ModelState& gradients) {
-  std::vector<std::string> names;
-  for (const Tensor& tensor : gradients.tensors)
-    if (std::ranges::any_of(tensor.floats(), [](float value) { return !std::isfinite(value); }))
-      names.push_back(tensor.name);
-  if (!names.empty()) spdlog::warn("the gradients hold NaN or infinity: {}", first_few(names));
-}
-
-void save_files(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
-  if (options.save.empty() && options.save_gradients.empty()) return;
-  const Model model = described_model(options, trainer, anew);
-  if (!options.save.empty()) save_model(options.save, model);
-  if (!options.save_gradients.empty()) {
-    const ModelState gradients = trainer.save_gradients();
-    warn_of_non_finite(gradients);
-    write_safetensors(options.save_gradients, {gradients, file_metadata(model)});
   }
 }
 
@@ -167,18 +110,12 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
 }
 
 Error divergence_error(const Divergence& divergence) {
-  if (divergence.layer.empty()) {
-    return {
-        ErrorKind::diverged,
-        fmt::format("training diverged: the loss of the evaluation after step {} is not finite, though every "
-                    "layer is in training: the running statistics do not fit the weights; try a smaller --lr "
-                    "or --bn-momentum",
-                    divergence.step)};
-  }
   return {ErrorKind::diverged,
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
-                      "{:.6g}; first non-finite layer: {}; try a smaller --lr",
-                      divergence.epoch, divergence.step, divergence.lr, divergence.layer)};
+                      "{:.6g}; {}; try a smaller --lr",
+                      divergence.epoch, divergence.step, divergence.lr,
+                      divergence.layer.empty() ? "all layers are finite in training"
+                                               : "first non-finite layer: " + divergence.layer)};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
@@ -292,10 +229,17 @@ int run(const TrainOptions& options, const Sources& sources) {
   TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
+  // Before anything is printed: the terminal or the pipe may be what ended the run.
+  const std::string unsaved_run = folder == nullptr ? "" : folder->rescue(trainer);
+  std::string unsaved = save_files(options, trainer, result.end, anew);
+  if (!unsaved.empty() && !unsaved_run.empty()) unsaved += "; " + unsaved_run;
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
-  save_files(options, trainer, anew);
   report.on_end(result);
-  return finish(options, result, interrupt.signal());
+  if (!unsaved.empty()) throw Error(ErrorKind::runtime, unsaved);
+  if (!unsaved_run.empty()) throw Error(ErrorKind::data, unsaved_run);
+  const int exit_code = finish(options, result, interrupt.signal());
+  if (exit_code == 0) report.expect_printed();
+  return exit_code;
 }
 
 CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
@@ -307,8 +251,11 @@ CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
   set_footer(
       train,
       {sources_note(train),
+       "--save is tried out before training; a model that cannot be written there at the end is written "
+       "beside",
+       "it or to the temporary folder. A run that diverged writes NAME.diverged.safetensors instead.",
        "Exit codes: 0 done, 1 failure, 2 usage, 3 bad data or file, 4 diverged, 5 --assert-acc missed,",
-       "130 Ctrl-C."});
+       "128 + n signal n (130 Ctrl-C), 141 the reader of stdout is gone."});
   return train;
 }
 
