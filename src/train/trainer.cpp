@@ -110,7 +110,8 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     // after the last epoch nothing would. Running statistics never become finite again.
     if (!std::isfinite(epoch.test.loss)) {
       result.divergence = divergence(0);
-      const Tensor* found = first_non_finite(save());
+      const ModelState state = save();
+      const Tensor* found = first_non_finite(state);
       if (result.divergence->layer.empty() && found != nullptr) result.divergence->layer = found->name;
       return TrainEnd::diverged;
     }
