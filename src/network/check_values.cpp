@@ -56,9 +56,13 @@ std::vector<Remark> check_values(const Network& network, const ModelState& state
   std::vector<std::string> problems;
   std::vector<Remark> remarks;
   for (const StateEntry& entry : state_layout(network)) {
-    if (entry.role == TensorRole::batches_tracked) continue;
     const Tensor* tensor = state.find(entry.name);
     BNTRAIN_EXPECTS(tensor != nullptr);
+    if (entry.role == TensorRole::batches_tracked) {
+      if (std::get<std::vector<std::int64_t>>(tensor->values).at(0) < 0)
+        problems.push_back(describe(network, entry) + ": a count below 0");
+      continue;
+    }
     const auto [problem, remark] = examine(entry, tensor->floats(), use);
     const std::string what = describe(network, entry) + ": ";
     const bool unused = is_running(entry.role) && use == StatisticsUse::none;

@@ -51,6 +51,11 @@ TEST_F(CheckValues, NoVarianceIsNegative) {
   EXPECT_THAT(refusal(), HasSubstr("'1.running_var' of 1 bn: 1 of 3 values negative"));
 }
 
+TEST_F(CheckValues, NoCountIsNegative) {
+  const_cast<Tensor*>(state_.find("1.num_batches_tracked"))->values = std::vector<std::int64_t>{-1};
+  EXPECT_THAT(refusal(), HasSubstr("'1.num_batches_tracked' of 1 bn: a count below 0"));
+}
+
 TEST_F(CheckValues, StatisticsThatAreNotUsedAreOnlyNamed) {
   values("1.running_mean")[0] = kNan;
   const auto remarks = check(StatisticsUse::none);

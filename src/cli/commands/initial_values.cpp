@@ -136,20 +136,20 @@ class Reader {
 
   void adopt_variance() {
     const bool unbiased = config_.batch_norm.unbiased;
-    const auto name_of = [](bool is_unbiased) { return is_unbiased ? "unbiased" : "biased"; };
+    const auto word_of = [](bool is_unbiased) { return is_unbiased ? "unbiased" : "biased"; };
     const auto found = recorded();
     if (!found) {
       note(
           fmt::format("does not say which variance running_var holds; it is taken as {}, which this run "
                       "stores (a file of PyTorch holds the unbiased one, which --bn-convention torch "
                       "continues)",
-                      name_of(unbiased)));
+                      word_of(unbiased)));
     } else if (found->unbiased != unbiased) {
       values_.state = convert_running_variance(network_, std::move(values_.state), *found, unbiased);
       values_.remarks.push_back({fmt::format(
           "running_var of {} converted from {} to {}, with the values per channel that the file "
           "names: {}",
-          path_, name_of(found->unbiased), name_of(unbiased), metadata_of(*found).at("bn-values"))});
+          path_, word_of(found->unbiased), word_of(unbiased), metadata_of(*found).at("bn-values"))});
     }
   }
 
