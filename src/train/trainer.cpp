@@ -28,6 +28,14 @@ void check_fit(const TrainConfig& config, const Dataset& dataset) {
   }
 }
 
+PlanRequest training_plan(const TrainConfig& config, const Network& network) {
+  return {.network = network,
+          .batch_norm = config.batch_norm,
+          .batch_size = config.batch_size,
+          .update = update_rule(config.optimizer),
+          .decay_weights_only = config.optimizer.decay_weights_only};
+}
+
 }  // namespace
 
 const EpochResult* best_epoch(const std::vector<EpochResult>& epochs) {
@@ -38,6 +46,10 @@ const EpochResult* best_epoch(const std::vector<EpochResult>& epochs) {
   return best;
 }
 
+std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend) {
+  return backend.memory_bytes(training_plan(config, network));
+}
+
 void Trainer::compile() {
   BNTRAIN_EXPECTS(dataset_.train.count > 0 && dataset_.test.count > 0);
   if (config_.valid > 0) {
@@ -45,11 +57,7 @@ void Trainer::compile() {
   }
   check_fit(config_, data());
   network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
-  executable_ = backend_.compile({.network = network_,
-                                  .batch_norm = config_.batch_norm,
-                                  .batch_size = config_.batch_size,
-                                  .update = update_rule(config_.optimizer),
-                                  .decay_weights_only = config_.optimizer.decay_weights_only});
+  executable_ = backend_.compile(training_plan(config_, network_));
   schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
   if (config_.schedule.warmup > schedule_->steps()) {
     throw Error(ErrorKind::usage, "warmup",

@@ -19,6 +19,7 @@ if Path(sys.prefix) != environment:
 
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is imported
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from safetensors import safe_open  # noqa: E402

@@ -123,6 +123,7 @@ int run(const BenchOptions& options) {
     return settings_record(run, options.data, options.backend);
   };
   adjust_logging(options.log);
+  if (options.report) expect_report_tools();
   const Dataset dataset = load_data(options.data);
   std::string note;
   const bench::Backends backends =

@@ -23,6 +23,7 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
+#include "core/machine_limits.hpp"
 #include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
@@ -128,7 +129,16 @@ void check_gate(const TrainOptions& options, const TrainResult& result) {
               fmt::format("the last test accuracy is {:.6f}, below {}", accuracy, *options.assert_accuracy));
 }
 
+/// Said before anybody closes the terminal: where the run is, or that its model is gone.
+void log_kept(const TrainOptions& options, const TrainResult& result) {
+  if (result.end != TrainEnd::finished || result.steps == 0) return;
+  if (!options.out.empty()) spdlog::info("the run is kept in {}", options.out);
+  if (options.out.empty() && options.save.empty())
+    spdlog::info("the model is not kept; --out RUN keeps a run, and --save FILE.safetensors the model alone");
+}
+
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {
+  log_kept(options, result);
   switch (result.end) {
     case TrainEnd::diverged:
       throw divergence_error(*result.divergence);
@@ -196,14 +206,19 @@ int run(const TrainOptions& options, const Sources& sources) {
   check_run_options(options, sources);
   check_output_files(options);
   std::string note;
-  // A GPU takes tenths of a second to start: beside reading the images.
+  // A GPU takes tenths of a second to start: beside reading the images, where another thread is to be had.
   std::future<std::unique_ptr<Backend>> starting;
   if (!options.summary)
-    starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
+    starting = std::async(std::launch::async | std::launch::deferred,
+                          [&] { return make_backend(options.backend, note); });
   const Dataset dataset = load_data(options.data);
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
     print_result(layer_table(network, config.batch_size));
+    const auto backend = make_backend(options.backend, note);
+    print_result(
+        wrapped("memory of a training step: " + memory_text(memory_bytes(config, network, *backend)) +
+                " on " + backend->description()));
     return 0;
   }
 

@@ -31,6 +31,7 @@ void check_output_files(const TrainOptions& options) {
     throw Error(ErrorKind::usage, "record",
                 "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
   }
+  if (!options.out.empty() && !options.stored) expect_no_run(options.out);
   const MissingFolder folder("out", options.out);
   std::vector<TakenFile> taken = {{options.init_from, "what --init-from reads", "save"}};
   if (!options.out.empty()) {
@@ -69,6 +70,8 @@ std::string save_files(const TrainOptions& options, const Trainer& trainer, Trai
       write_or_rescue(target, write);
       if (diverged)
         spdlog::warn("what the diverged run leaves is in {}; {} is not written", target.string(), path);
+      else
+        spdlog::info("saved in {}", path);
     } catch (const Error& error) {
       problems += (problems.empty() ? "" : "; ") + std::string(error.what());
     }

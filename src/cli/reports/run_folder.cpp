@@ -89,6 +89,16 @@ std::string config_file_text(const Json& config) {
   return text;
 }
 
+void expect_no_run(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* name : run_files) {
+    if (!fs::exists(fs::path(folder) / name, ignored)) continue;
+    throw Error(ErrorKind::usage, "out",
+                "the folder " + folder + " already holds a run (" + name + "); --resume " + folder +
+                    " continues it, or name another folder");
+  }
+}
+
 RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata)
     : options_(options),
       path_(options.out),
@@ -100,12 +110,7 @@ RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata
     remove_temporary_files(path_);
     return;
   }
-  for (const char* name : run_files) {
-    if (!fs::exists(path_ / name)) continue;
-    throw Error(ErrorKind::usage, "out",
-                "the folder " + options.out + " already holds a run (" + name + "); --resume " + options.out +
-                    " continues it, or name another folder");
-  }
+  expect_no_run(options.out);
 }
 
 Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const {

@@ -21,6 +21,9 @@ using Metadata = std::map<std::string, std::string>;
 inline constexpr std::array<const char*, 4> run_files = {"last.safetensors", "best.safetensors",
                                                          "config.toml", "metrics.jsonl"};
 
+/// Throws Error(usage) of "out" where the folder holds any of them: asked before anything is read or trained.
+void expect_no_run(const std::string& folder);
+
 /// Writes last.safetensors, the checkpoint that --resume takes; step-NNNNNNNN.safetensors, the last --keep of
 /// them; best.safetensors, the model of the best validation accuracy; config.toml, for people and --config.
 class RunFolder {
