@@ -12,8 +12,8 @@
 
 int main(int argc, char** argv) {
   bntrain::cli::set_up_streams();
-  bntrain::cli::set_up_logging();
   try {
+    bntrain::cli::set_up_logging();
     return bntrain::cli::run_command_line(argc, argv);
   } catch (const bntrain::cli::ClosedPipe&) {
     return 128 + SIGPIPE;

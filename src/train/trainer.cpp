@@ -118,7 +118,8 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     // after the last epoch nothing would. Running statistics never become finite again.
     if (!std::isfinite(epoch.test.loss)) {
       result.divergence = divergence(0);
-      const Tensor* found = first_non_finite(save());
+      const ModelState state = save();
+      const Tensor* found = first_non_finite(state);
       if (result.divergence->layer.empty() && found != nullptr) result.divergence->layer = found->name;
       return TrainEnd::diverged;
     }
@@ -134,7 +135,15 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
   }
   result.out_of_patience = out_of_patience();
   if (!best_.tensors.empty()) result.final_test = test_best_epoch();
-  return TrainEnd::finished;
+  // A network that trains and yet cannot be evaluated with its running statistics is no result.
+  const bool evaluated = (result.epochs.empty() || std::isfinite(result.epochs.back().test.loss)) &&
+                         std::isfinite(result.final_test.loss);
+  if (evaluated) return TrainEnd::finished;
+  result.divergence = {.epoch = result.epochs.back().epoch,
+                       .step = progress_.steps,
+                       .lr = schedule_->lr(progress_.steps),
+                       .layer = ""};
+  return TrainEnd::diverged;
 }
 
 bool Trainer::train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop) {

@@ -133,12 +133,19 @@ void add_range(const PredictOptions& options, const Model& model, Questions& que
 void print_answers(const PredictOptions& options, const Questions& questions,
                    const std::vector<float>& logits, const std::vector<std::string>& class_names) {
   const std::size_t classes = class_names.size();
+  std::size_t without_class = 0;
   for (std::size_t image = 0; image < questions.names.size(); ++image) {
     const Answer answer = answer_of(questions.names[image], questions.labels[image],
                                     std::span(logits).subspan(image * classes, classes), options.top);
     print_result(options.json ? one_line(answer_record(answer, class_names))
                               : answer_line(answer, class_names));
+    without_class += answer.best.empty() ? 1U : 0U;
   }
+  if (without_class == 0) return;
+  throw Error(ErrorKind::diverged,
+              fmt::format("{}: {} of {} images have logits that are not finite; a layer's values exceed "
+                          "float32",
+                          options.model, without_class, questions.names.size()));
 }
 
 ImageRange parse_range(const std::string& text) {
@@ -155,12 +162,14 @@ ImageRange parse_range(const std::string& text) {
   throw BadValue("--range", text, "allowed: FIRST:LAST, both included, from 0, or one number");
 }
 
-int run(const PredictOptions& options) {
-  adjust_logging(options.log);
+int run(const PredictOptions& given) {
+  adjust_logging(given.log);
+  PredictOptions options = given;
+  options.model = model_file(given.model);
   if (options.images.empty() && !options.range)
     throw Error(ErrorKind::usage,
                 "predict needs IMAGE files or folders, or --range for images of a data set");
-  const Model model = load_model(options.model, options.description);
+  const Model model = open_model(options.model, options.description);
   Questions questions;
   questions.images.shape = model.network.input();
   add_pictures(options, questions);
@@ -178,7 +187,8 @@ int run(const PredictOptions& options) {
 
 void bind_flags(CLI::App& app, PredictOptions& options) {
   CLI::App& predict = add_command(app, "predict", "predict the classes of images");
-  add_argument(predict, "MODEL", options.model, "a safetensors file, such as train --save writes")
+  add_argument(predict, "MODEL", options.model,
+               "a safetensors file, such as train --save writes, or the folder of a run")
       ->required();
   add_argument(predict, "IMAGE", options.images, "PNG and JPEG files, and folders with such files");
   in_group(predict, "Model", [&] {

@@ -11,6 +11,7 @@
 #include "bntrain/model_file.hpp"
 #include "bntrain/train.hpp"
 #include "cli/commands/commands.hpp"
+#include "cli/commands/initial_values.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/train_files.hpp"
@@ -78,23 +79,28 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   }
 }
 
+/// `anew` receives the names of the tensors that --init-from does not give, with commas.
 Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend,
-                     std::vector<std::string>& notes) {
+                     std::string& anew) {
   const TrainConfig& config = options.config;
   if (options.stored) {
     check_same_data(options, dataset);
+    const auto& metadata = options.stored->metadata;
+    if (const auto found = metadata.find(anew_key); found != metadata.end()) anew = found->second;
     return {config, dataset, backend, options.stored->checkpoint};
   }
   if (options.init_from.empty()) return {config, dataset, backend};
   const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
-  return {config, dataset, backend,
-          read_initial_values(options.init_from, network, config.batch_norm, notes)};
+  const InitialValues initial = read_initial_values(options, network);
+  log_remarks(initial.remarks);
+  for (const std::string& name : initial.anew) anew += (anew.empty() ? "" : ",") + name;
+  return {config, dataset, backend, initial.state};
 }
 
 std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
-                                           const Trainer& trainer) {
+                                           const Trainer& trainer, const std::string& anew) {
   if (options.out.empty()) return nullptr;
-  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer),
+  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer, anew),
                                             run_metadata(options, dataset, trainer));
   if (options.config.valid == 0) {
     spdlog::info(
@@ -165,8 +171,13 @@ void add_training(CLI::App& app, TrainOptions& options) {
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(app, "--init-from", options.init_from, "FILE.safetensors",
-           "initial values from a file instead of --init");
+  add_text(
+      app, "--init-from", options.init_from, "FILE.safetensors",
+      "initial values from a file (or a run's folder) instead of --init; a last layer with another number "
+      "of outputs begins anew");
+  add_names(app, "--init-skip", options.init_skip, "LAYER,...",
+            "layers, by the names of their tensors such as 9 or 3.body, that --init-from does not give: they "
+            "begin anew with --init and --seed; may be repeated");
   add_text(app, "--save", options.save, "FILE.safetensors",
            "save the model at the end, with PyTorch's tensor names");
   add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
@@ -213,13 +224,12 @@ int run(const TrainOptions& options, const Sources& sources) {
 
   const std::unique_ptr<Backend> backend = starting.get();
   if (!note.empty()) spdlog::info("{}", note);
-  std::vector<std::string> notes;
-  Trainer trainer = make_trainer(options, dataset, *backend, notes);
+  std::string anew;
+  Trainer trainer = make_trainer(options, dataset, *backend, anew);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
     throw Error(ErrorKind::usage, "save-gradients", "it needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
-  for (const std::string& line : notes) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
@@ -228,15 +238,15 @@ int run(const TrainOptions& options, const Sources& sources) {
   }
   if (options.stored) log_resumed(options, trainer);
 
-  const auto folder = make_run_folder(options, dataset, trainer);
-  TrainReport report(options, trainer,
-                     start_record(run_settings(options, trainer), dataset, trainer, backend->description()),
-                     folder.get());
+  const auto folder = make_run_folder(options, dataset, trainer, anew);
+  Json start = start_record(run_settings(options, trainer), dataset, trainer, backend->description());
+  if (!anew.empty()) start[anew_key] = anew;
+  TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   // Before anything is printed: the terminal or the pipe may be what ended the run.
   const std::string unsaved_run = folder == nullptr ? "" : folder->rescue(trainer);
-  std::string unsaved = save_files(options, trainer, result.end);
+  std::string unsaved = save_files(options, trainer, result.end, anew);
   if (!unsaved.empty() && !unsaved_run.empty()) unsaved += "; " + unsaved_run;
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
   report.on_end(result);

@@ -50,15 +50,17 @@ void check_output_files(const TrainOptions& options) {
                  taken);
 }
 
-Model described_model(const TrainOptions& options, const Trainer& trainer) {
+Model described_model(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
   Model model = trainer.model();
   if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  if (!anew.empty()) model.metadata[anew_key] = anew;
   return model;
 }
 
-std::string save_files(const TrainOptions& options, const Trainer& trainer, TrainEnd end) {
+std::string save_files(const TrainOptions& options, const Trainer& trainer, TrainEnd end,
+                       const std::string& anew) {
   if (options.save.empty() && options.save_gradients.empty()) return "";
-  const Model model = described_model(options, trainer);
+  const Model model = described_model(options, trainer, anew);
   const bool diverged = end == TrainEnd::diverged || first_non_finite(model.state) != nullptr;
   std::string problems;
   const auto save = [&](const std::string& path, const std::function<void(const fs::path&)>& write) {
@@ -76,7 +78,10 @@ std::string save_files(const TrainOptions& options, const Trainer& trainer, Trai
   };
   save(options.save, [&](const fs::path& path) { save_model(path, model); });
   save(options.save_gradients, [&](const fs::path& path) {
-    write_safetensors(path, {trainer.save_gradients(), file_metadata(model)});
+    const ModelState gradients = trainer.save_gradients();
+    if (const Tensor* found = first_non_finite(gradients))
+      spdlog::warn("--save-gradients: '{}' holds NaN or infinity", found->name);
+    write_safetensors(path, {gradients, file_metadata(model)});
   });
   return problems;
 }

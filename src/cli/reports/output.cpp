@@ -100,8 +100,9 @@ std::string printable(std::string_view text) {
 
 void set_up_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    // The lowest number that is free is this one.
-    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+    // The lowest number that is free is this one. A container may have no /dev.
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0 && ::open("/", O_RDONLY) < 0)
+      std::_Exit(static_cast<int>(ErrorKind::runtime));
   }
   // Not SIG_IGN, which programs that are started would inherit.
   struct sigaction action = {};

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -142,20 +143,23 @@ void RunFolder::write_best(const Checkpoint& checkpoint) const {
 }
 
 void RunFolder::attempt(const std::function<void()>& write) {
+  std::string failure;
   try {
     write();
-    failure_.clear();
   } catch (const Error& error) {
-    if (failure_.empty()) spdlog::warn("{}; the run goes on, and tries it again", error.what());
-    failure_ = error.what();
+    failure = error.what();
+  } catch (const std::bad_alloc&) {
+    failure = path_.string() + ": there is not enough memory for a checkpoint";
   }
+  if (failure_.empty() && !failure.empty()) spdlog::warn("{}; the run goes on, and tries it again", failure);
+  failure_ = failure;
 }
 
 void RunFolder::save(const Trainer& trainer) {
   sync(metrics());
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (first_non_finite(file.checkpoint.model) != nullptr) return;
   attempt([&] {
+    const CheckpointFile file = file_of(trainer.checkpoint());
+    if (first_non_finite(file.checkpoint.model) != nullptr) return;
     if (options_.keep > 0) {
       const std::int64_t steps = file.checkpoint.progress.steps;
       write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
@@ -175,19 +179,20 @@ void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
   });
 }
 
-std::string RunFolder::rescue(const Trainer& trainer) const {
+std::string RunFolder::rescue(const Trainer& trainer) {
   if (failure_.empty()) return "";
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (first_non_finite(file.checkpoint.model) != nullptr) return failure_;
-  const std::string folder = rescue_folder().string();
-  try {
-    if (folder.empty()) return failure_ + "; nor can a temporary folder be made";
-    write_checkpoint(fs::path(folder) / last_name, file);
-    return failure_ + "; the last checkpoint was written to " + folder + " instead, and --resume " + folder +
-           " continues from there";
-  } catch (const Error& error) {
-    return failure_ + "; " + error.what() + "; the steps since the last checkpoint are lost";
-  }
+  const std::string reason = failure_;
+  std::string where;
+  attempt([&] {
+    const CheckpointFile file = file_of(trainer.checkpoint());
+    const fs::path folder = rescue_folder();
+    if (folder.empty() || first_non_finite(file.checkpoint.model) != nullptr) return;
+    write_checkpoint(folder / last_name, file);
+    where = folder.string();
+  });
+  if (where.empty()) return reason + "; the steps since the last checkpoint are lost";
+  return reason + "; the last checkpoint was written to " + where + " instead, and --resume " + where +
+         " continues from there";
 }
 
 }  // namespace bntrain::cli

@@ -43,7 +43,7 @@ class RunFolder {
   /// Likewise; what could not be written comes with the next checkpoint.
   void save_best(std::int64_t steps, const ModelState& state);
   /// At the end: "", or why the last checkpoint could not be written and where it is now.
-  std::string rescue(const Trainer& trainer) const;
+  std::string rescue(const Trainer& trainer);
 
  private:
   /// The description of the model after so many steps.
