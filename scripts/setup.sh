@@ -9,7 +9,7 @@ set -euo pipefail
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 
 packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
-          libturbojpeg0-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
+          libjpeg62-turbo-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
 cuda=no tests=no
 while [[ ${1-} == --* ]]; do
   case $1 in

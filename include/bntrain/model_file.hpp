@@ -39,6 +39,9 @@ struct ModelDescription {
 /// or does not fit the network, Error(usage) where neither file nor `known` tells what is needed.
 Model load_model(const std::filesystem::path& path, const ModelDescription& known = {});
 
+/// The number of classes that the file names in its metadata, if it does. Throws Error(data) as load_model().
+std::optional<std::int64_t> stored_classes(const std::filesystem::path& path);
+
 /// What save_model() writes as the metadata of the file: model.metadata, and over it what load_model() needs
 /// (format, version, network, input, classes and, where there are batch norms, bn-eps).
 std::map<std::string, std::string> file_metadata(const Model& model);

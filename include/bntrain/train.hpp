@@ -86,7 +86,8 @@ struct TrainResult {
   std::int64_t steps = 0;
   std::optional<Divergence> divergence;
   bool out_of_patience = false;  ///< finished because of config.patience
-  AverageMetrics final_test;     ///< with validation, when finished: the test set by the best epoch's weights
+  AverageMetrics final_test;  ///< with validation, when finished: the test set, if there is one, by the best
+                              ///< epoch's weights
 };
 
 class Trainer;

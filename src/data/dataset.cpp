@@ -21,12 +21,12 @@ void check_fashion_mnist(const IdxFolder& folder) {
   }
 }
 
-Dataset search_fashion_mnist(const DataSearch& search) {
+Dataset search_fashion_mnist(const DataSearch& search, const DataNeeds& needs) {
   std::string looked_in;
   for (const std::filesystem::path& folder : search.folders) {
     if (folder.empty()) continue;  // else the current folder would be searched
     if (has_idx_files(folder)) {
-      IdxFolder found = read_idx_folder(folder);
+      IdxFolder found = read_idx_folder(folder, needs);
       check_fashion_mnist(found);
       return std::move(found.dataset);
     }
@@ -58,17 +58,23 @@ std::vector<std::string> class_names(const std::string& dataset, std::int64_t cl
   return numbers;
 }
 
-Dataset load_dataset(const std::string& data, const DataSearch& search) {
+Dataset load_dataset(const std::string& data, const DataSearch& search, const DataNeeds& needs) {
   const std::string synthetic = "synthetic";
-  if (data.empty()) return search_fashion_mnist(search);
-  if (data == synthetic) return make_synthetic(SyntheticSpec{});
-  if (data.starts_with(synthetic + ":"))
-    return make_synthetic(parse_synthetic(data.substr(synthetic.size() + 1)));
-  return load_idx_dataset(data);
+  if (data.empty()) return search_fashion_mnist(search, needs);
+  if (data != synthetic && !data.starts_with(synthetic + ":")) return load_idx_dataset(data, needs);
+  Dataset dataset = make_synthetic(data == synthetic ? SyntheticSpec{}
+                                                     : parse_synthetic(data.substr(synthetic.size() + 1)));
+  if (needs.classes && *needs.classes < dataset.classes) {
+    throw Error(ErrorKind::data, "classes",
+                std::to_string(*needs.classes) + " is less than the " + std::to_string(dataset.classes) +
+                    " classes of " + data);
+  }
+  if (needs.classes) dataset.classes = *needs.classes;
+  return dataset;
 }
 
-Dataset load_idx_dataset(const std::filesystem::path& place) {
-  return read_idx_folder(place).dataset;
+Dataset load_idx_dataset(const std::filesystem::path& place, const DataNeeds& needs) {
+  return read_idx_folder(place, needs).dataset;
 }
 
 std::string content_digest(const Dataset& dataset) {

@@ -105,6 +105,11 @@ Model load_model(const std::filesystem::path& path, const ModelDescription& know
   return model;
 }
 
+std::optional<std::int64_t> stored_classes(const std::filesystem::path& path) {
+  const TensorFile file = read_model_tensors(path);
+  return Metadata(path, file.metadata).number<std::int64_t>("classes");
+}
+
 std::map<std::string, std::string> file_metadata(const Model& model) {
   std::map<std::string, std::string> metadata = model.metadata;
   metadata["format"] = "bntrain-model";

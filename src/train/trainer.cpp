@@ -39,7 +39,7 @@ const EpochResult* best_epoch(const std::vector<EpochResult>& epochs) {
 }
 
 void Trainer::compile() {
-  BNTRAIN_EXPECTS(dataset_.train.count > 0 && dataset_.test.count > 0);
+  BNTRAIN_EXPECTS(dataset_.train.count > 0 && (dataset_.test.count > 0 || config_.valid > 0));
   if (config_.valid > 0) {
     split_ = std::make_unique<const Dataset>(hold_out(dataset_, config_.valid, config_.seed));
   }
@@ -124,7 +124,7 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     observer.on_checkpoint(*this);
   }
   result.out_of_patience = out_of_patience();
-  if (!best_.tensors.empty()) result.final_test = test_best_epoch();
+  if (!best_.tensors.empty() && dataset_.test.count > 0) result.final_test = test_best_epoch();
   return TrainEnd::finished;
 }
 

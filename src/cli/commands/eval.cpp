@@ -99,7 +99,8 @@ std::vector<NormStatistics> parse_statistics(const std::string& text) {
 int run(const EvalOptions& options) {
   adjust_logging(options.log);
   check_options(options);
-  Dataset dataset = load_data(options.data);
+  const Dataset dataset = load_data(
+      options.data, needs_of_model(options.model, options.description.classes, options.split == Split::test));
   const Model model = load_for(options, dataset);
   const auto backend = open_backend(options.backend);
   spdlog::info("{}: {}, {} parameters", options.model, model.network.text(), model.network.parameter_count());
@@ -147,6 +148,7 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
   in_group(eval, "Model", [&] { add_description(eval, options.description); });
   in_group(eval, "Workload", [&] {
     add_data(eval, options.data);
+    add_classes(eval, options.description.classes, "the number of classes, where neither file nor data say");
     add_split(eval, options.split, "which images to evaluate on");
     add_batch_size(eval, options.batch_size);
     add_value(eval, "--bn-stats", "running|batch|recomputed|all", "running",

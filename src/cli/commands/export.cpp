@@ -214,7 +214,8 @@ int run(const ExportOptions& options) {
     throw Error(ErrorKind::usage, "bn-convention",
                 "it cannot be given with --fold: a folded batch norm has no running_var to convert");
   std::optional<Dataset> dataset;
-  if (options.fold || !options.data.empty()) dataset = load_data(options.data);
+  if (options.fold || !options.data.empty())
+    dataset = load_data(options.data, needs_of_model(options.model, options.description.classes, true));
   Model model = load(options, dataset);
   if (options.convention) convert(model, options);
   const std::string folded = options.fold ? fold(model, options, *dataset) : "";

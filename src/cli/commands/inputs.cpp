@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bntrain/error.hpp"
+#include "bntrain/model_file.hpp"
 #include "formats/safetensors.hpp"
 #include "network/batch_norm_convention.hpp"
 
@@ -57,8 +58,12 @@ DataSearch default_data_search() {
   return search;
 }
 
-Dataset load_data(const std::string& data) {
-  return load_dataset(data, default_data_search());
+Dataset load_data(const std::string& data, const DataNeeds& needs) {
+  return load_dataset(data, default_data_search(), needs);
+}
+
+DataNeeds needs_of_model(const std::string& model, std::optional<std::int64_t> known, bool test_set) {
+  return {.classes = known ? known : stored_classes(model), .test_set = test_set};
 }
 
 std::unique_ptr<Backend> open_backend(const BackendOptions& options) {

@@ -1,6 +1,7 @@
 // bntrain train: the training run.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -50,10 +51,25 @@ void check_output_files(const TrainOptions& options) {
   }
 }
 
+/// With initial values of a file that knows more classes than the data show, its last layer is kept.
+Dataset load_training_data(TrainOptions& options) {
+  Dataset dataset =
+      load_data(options.data, {.classes = options.classes, .test_set = options.config.valid == 0});
+  if (options.init_from.empty() || options.classes) return dataset;
+  const std::int64_t stored = stored_classes(options.init_from).value_or(0);
+  if (stored <= dataset.classes) return dataset;
+  spdlog::info("the data show {} classes, and {} has {}: the network keeps those; --classes says otherwise",
+               dataset.classes, options.init_from, stored);
+  options.classes = dataset.classes = stored;
+  return dataset;
+}
+
 void log_dataset(const Dataset& dataset) {
   spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
                dataset.train.count, dataset.test.count, bntrain::to_string(dataset.train.shape),
                dataset.classes);
+  if (std::ranges::find(dataset.train.labels, 0) == dataset.train.labels.end())
+    spdlog::info("no training label is 0: the network's first output has no images");
   if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
     spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
   }
@@ -183,7 +199,7 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
 void add_training(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_number(app, "--lr", config.optimizer.lr, learning_rates, "learning rate");
-  add_workload(app, options.data, config);
+  add_workload(app, options.data, options.classes, config);
   add_norm(app, config);
   add_choice(app, "--init", config.init, init_names, "initial values");
   add_experiment(app, config);
@@ -218,7 +234,7 @@ void add_results(CLI::App& app, TrainOptions& options) {
   add_output(app, options.json, "JSON objects, one a line, instead of text on stdout", options.log);
 }
 
-int run(const TrainOptions& options, const Sources& sources) {
+int run(TrainOptions& options, const Sources& sources) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
   check_run_options(options, sources);
@@ -228,7 +244,7 @@ int run(const TrainOptions& options, const Sources& sources) {
   std::future<std::unique_ptr<Backend>> starting;
   if (!options.summary)
     starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
-  const Dataset dataset = load_data(options.data);
+  const Dataset dataset = load_training_data(options);
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
     print_result(layer_table(network, config.batch_size));
@@ -237,6 +253,8 @@ int run(const TrainOptions& options, const Sources& sources) {
 
   const std::unique_ptr<Backend> backend = starting.get();
   if (!note.empty()) spdlog::info("{}", note);
+  if (options.assert_accuracy && dataset.test.count == 0)
+    throw Error(ErrorKind::usage, "assert-acc", "it needs a test set, and " + dataset.source + " has none");
   std::vector<std::string> notes;
   Trainer trainer = make_trainer(options, dataset, *backend, notes);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
@@ -248,7 +266,8 @@ int run(const TrainOptions& options, const Sources& sources) {
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
   if (config.valid > 0) {
-    spdlog::info("{} of the training images are held out for validation", trainer.data().test.count);
+    spdlog::info("{} of the training images are held out for validation{}", trainer.data().test.count,
+                 dataset.test.count > 0 ? "" : "; there is no test set, so none is evaluated at the end");
   }
   if (options.stored) log_resumed(options, trainer);
 

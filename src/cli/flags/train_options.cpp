@@ -20,6 +20,7 @@ std::string to_string(const RecordOptions& record) {
 Json settings_record(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   return {{"data", options.data},
+          {"classes", options.classes ? Json(*options.classes) : Json("")},
           {"network", config.network},
           {"norm", bntrain::to_string(config.norm)},
           {"init", bntrain::to_string(config.init)},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "bntrain/backend.hpp"
@@ -18,13 +19,16 @@ enum class Split { test, train };
 
 inline constexpr Named<Split> split_names[] = {{"test", Split::test}, {"train", Split::train}};
 
-/// --data, --network, --batch-size.
-void add_workload(CLI::App& app, std::string& data, TrainConfig& config);
+/// --data, --classes, --network, --batch-size.
+void add_workload(CLI::App& app, std::string& data, std::optional<std::int64_t>& classes,
+                  TrainConfig& config);
 
 /// --norm, of a single run.
 void add_norm(CLI::App& app, TrainConfig& config);
 
 void add_data(CLI::App& app, std::string& data);
+/// --classes, where there is a data set.
+void add_classes(CLI::App& app, std::optional<std::int64_t>& classes, const std::string& help);
 void add_split(CLI::App& app, Split& split, const std::string& help);
 void add_batch_size(CLI::App& app, std::int64_t& batch_size);
 
