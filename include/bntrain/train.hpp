@@ -31,6 +31,7 @@ struct TrainConfig {
   Norm norm = Norm::batch;
   Init init = Init::tutorial;
   BatchNormOptions batch_norm;
+  Normalization normalization;  ///< of the images
   std::int64_t epochs = 5;
   std::int64_t batch_size = 256;
   OptimizerOptions optimizer;

@@ -47,7 +47,7 @@ Json identity(Json dataset) {
 Json run_settings(const BenchConfig& config, const TrainConfig& run) {
   Json settings = config.settings(run);
   for (const char* name : {"device", "cpu-isa", "threads", "init-from", "save", "save-gradients", "metrics",
-                           "out", "save-every", "keep", "valid", "patience"}) {
+                           "out", "save-every", "keep", "valid", "patience", "classes", "normalize"}) {
     settings.erase(name);
   }
   return settings;

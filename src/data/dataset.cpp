@@ -26,7 +26,7 @@ Dataset search_fashion_mnist(const DataSearch& search, const DataNeeds& needs) {
   for (const std::filesystem::path& folder : search.folders) {
     if (folder.empty()) continue;  // else the current folder would be searched
     if (has_idx_files(folder)) {
-      IdxFolder found = read_idx_folder(folder, needs);
+      IdxFolder found = read_idx_folder(folder, {.classes = needs.classes});
       check_fashion_mnist(found);
       return std::move(found.dataset);
     }
@@ -65,9 +65,9 @@ Dataset load_dataset(const std::string& data, const DataSearch& search, const Da
   Dataset dataset = make_synthetic(data == synthetic ? SyntheticSpec{}
                                                      : parse_synthetic(data.substr(synthetic.size() + 1)));
   if (needs.classes && *needs.classes < dataset.classes) {
-    throw Error(ErrorKind::data, "classes",
-                std::to_string(*needs.classes) + " is less than the " + std::to_string(dataset.classes) +
-                    " classes of " + data);
+    throw Error(ErrorKind::data, data + ": the labels go up to " + std::to_string(dataset.classes - 1) +
+                                     "; allowed is 0 to " + std::to_string(*needs.classes - 1) + ", for " +
+                                     std::to_string(*needs.classes) + " classes");
   }
   if (needs.classes) dataset.classes = *needs.classes;
   return dataset;

@@ -120,7 +120,8 @@ IdxFolder read_idx_folder(const fs::path& place, const DataNeeds& needs) {
 
   Dataset& dataset = result.dataset;
   dataset.classes = needs.classes ? *needs.classes : count_classes(train_labels);
-  const std::string reason = needs.classes ? "the number of classes is given" : "the largest training label";
+  const std::string reason =
+      needs.classes ? "for " + std::to_string(dataset.classes) + " classes" : "the largest training label";
   check_labels(train_labels, dataset.classes, reason);
   if (files.has_test_set()) {
     check_counts(test_images, test_labels);

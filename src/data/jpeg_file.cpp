@@ -24,13 +24,13 @@ constexpr std::array<std::uint8_t, 6> exif_start = {'E', 'x', 'i', 'f', 0, 0};
 /// Whether pixels are missing or wrong after that warning.
 bool loses_pixels(int code) {
   return code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_ARITH_BAD_CODE ||
-         code == JWRN_MUST_RESYNC || code == JWRN_BOGUS_PROGRESSION;
+         code == JWRN_MUST_RESYNC;
 }
 
 /// libjpeg reports errors by a jump, over frames that own nothing: each step below is such a frame.
 class JpegDecoder {
  public:
-  explicit JpegDecoder(std::span<const std::uint8_t> bytes) {
+  explicit JpegDecoder(std::span<const std::uint8_t> bytes) : data_(bytes) {
     info_.err = jpeg_std_error(&errors_);
     info_.client_data = this;
     errors_.error_exit = [](j_common_ptr info) {
@@ -44,19 +44,20 @@ class JpegDecoder {
         ERREXIT(info, JERR_BAD_PROGRESSION);
     };
     step([](JpegDecoder& self) { jpeg_create_decompress(&self.info_); });
-    info_.client_data = this;  // creating forgets it
     info_.progress = &progress_;
     info_.mem->max_memory_to_use = most_memory;
-    data_ = bytes;
+  }
+  ~JpegDecoder() { jpeg_destroy_decompress(&info_); }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
+
+  void read_header() {
     step([](JpegDecoder& self) {
       jpeg_mem_src(&self.info_, self.data_.data(), static_cast<unsigned long>(self.data_.size()));
       jpeg_save_markers(&self.info_, JPEG_APP0 + 1, 0xffff);
       jpeg_read_header(&self.info_, TRUE);
     });
   }
-  ~JpegDecoder() { jpeg_destroy_decompress(&info_); }
-  JpegDecoder(const JpegDecoder&) = delete;
-  JpegDecoder& operator=(const JpegDecoder&) = delete;
 
   std::int64_t width() const { return info_.image_width; }
   std::int64_t height() const { return info_.image_height; }
@@ -134,6 +135,7 @@ class JpegDecoder {
 
 Picture decode_jpeg(std::span<const std::uint8_t> bytes, const SizeCheck& check_size) {
   JpegDecoder decoder(bytes);
+  decoder.read_header();
   check_size(decoder.width(), decoder.height());
   const int orientation = decoder.orientation();
   return upright(decoder.decode(), orientation);

@@ -44,7 +44,8 @@ void Trainer::compile() {
     split_ = std::make_unique<const Dataset>(hold_out(dataset_, config_.valid, config_.seed));
   }
   check_fit(config_, data());
-  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
+  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm,
+                            config_.normalization);
   executable_ = backend_.compile({.network = network_,
                                   .batch_norm = config_.batch_norm,
                                   .batch_size = config_.batch_size,

@@ -201,8 +201,8 @@ TEST(IdxDataset, ANumberOfClassesThatIsNamedLeavesSomeWithoutImages) {
   EXPECT_EQ(load_idx_dataset(folder.path(), {.classes = 256}).classes, 256);
   EXPECT_THAT(
       error_of([&] { load_idx_dataset(folder.path(), {.classes = 255}); }),
-      IsDataError("byte 11: the label is 255; allowed is 0 to 254, the number of classes is given (1 of 6 "
-                  "labels are larger)"));
+      IsDataError(
+          "byte 11: the label is 255; allowed is 0 to 254, for 255 classes (1 of 6 labels are larger)"));
   files[1] = idx_labels(Bytes(6));
   write_set(folder, files);
   EXPECT_EQ(load_idx_dataset(folder.path(), {.classes = 256}).train.labels, Bytes(6));

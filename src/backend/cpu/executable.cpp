@@ -35,7 +35,11 @@ Workspace make_workspace(const Plan& plan, const Kernels& kernels, ThreadTeam& t
 }  // namespace
 
 CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
-    : plan_(std::move(plan)), team_(threads), w_(make_workspace(plan_, kernels, team_)) {
+    : plan_(std::move(plan)),
+      mean_(plan_.network.normalization().mean.begin(), plan_.network.normalization().mean.end()),
+      std_(plan_.network.normalization().std.begin(), plan_.network.normalization().std.end()),
+      team_(threads),
+      w_(make_workspace(plan_, kernels, team_)) {
   build_ops();
   metrics_.reserve(1 << 14);  // more steps than anybody lets pass between two drains
 }
@@ -103,9 +107,11 @@ Pass CpuExecutable::begin(const Source& source, BatchRange range, int by_batch_f
   pass.groups = (range.count + pass.lanes - 1) / pass.lanes;
   pass.by_batch_from = by_batch_from;
   pass.gradient_scale = static_cast<float>(gradient_scale);
+  const PixelScale scale{mean_.empty() ? nullptr : mean_.data(), std_.data(),
+                         plan_.network.input().spatial()};
   team_.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.gather(source.images->pixels.data(), source.images->shape.size(),
-                      pass.indices + group * pass.lanes, pass.valid(group), w_.value(0, group));
+                      pass.indices + group * pass.lanes, pass.valid(group), scale, w_.value(0, group));
   });
   return pass;
 }

@@ -171,9 +171,10 @@ std::string format_lines(const Model& model, Format format) {
   const Shape& image = model.network.input();
   return fmt::format(
       "format      ONNX, operator set {}, passed ONNX's checker\n"
-      "input       {}: float32 [batch, {}, {}, {}], pixels divided by 255\n"
+      "input       {}: float32 [batch, {}, {}, {}], pixels divided by 255{}\n"
       "output      {}: float32 [batch, {}]\n",
-      kOnnxOpset, kOnnxInput, image.channels, image.height, image.width, kOnnxOutput,
+      kOnnxOpset, kOnnxInput, image.channels, image.height, image.width,
+      model.network.normalization().any() ? "; the graph normalises them" : "", kOnnxOutput,
       model.network.classes());
 }
 

@@ -26,6 +26,19 @@ void note_eps(const std::string& path, const TensorFile& file, double eps, std::
                   ", and this run has another; its first logits differ from the file's");
 }
 
+/// On other inputs the same weights are another function.
+void note_normalization(const std::string& path, const TensorFile& file, const Network& network,
+                        std::vector<std::string>& notes) {
+  const auto text = file.metadata.find("normalize");
+  const std::string stored = text == file.metadata.end() ? "" : text->second,
+                    now = network.normalization().text();
+  if (stored == now || (stored.empty() && !file.metadata.contains("format"))) return;
+  notes.push_back(path + " was trained " +
+                  (stored.empty() ? "without --normalize" : "with --normalize " + stored) +
+                  ", and this run " + (now.empty() ? "has none" : "has " + now) +
+                  "; its first logits differ from the file's");
+}
+
 void adopt_variance(const std::string& path, const Network& network, bool unbiased, TensorFile& file,
                     std::vector<std::string>& notes) {
   const auto recorded = recorded_variance(network, file.metadata, path);
@@ -63,7 +76,9 @@ Dataset load_data(const std::string& data, const DataNeeds& needs) {
 }
 
 DataNeeds needs_of_model(const std::string& model, std::optional<std::int64_t> known, bool test_set) {
-  return {.classes = known ? known : stored_classes(model), .test_set = test_set};
+  if (!known) known = stored_classes(model);
+  if (known && *known < 1) known.reset();  // load_model() refuses it
+  return {.classes = known, .test_set = test_set};
 }
 
 std::unique_ptr<Backend> open_backend(const BackendOptions& options) {
@@ -87,6 +102,7 @@ ModelState read_initial_values(const std::string& path, const Network& network,
                                const BatchNormOptions& batch_norm, std::vector<std::string>& notes) {
   TensorFile file = read_model_tensors(path);
   check_state(network, file.state, path);
+  note_normalization(path, file, network, notes);
   if (!network.running().empty()) {
     note_eps(path, file, batch_norm.eps, notes);
     adopt_variance(path, network, batch_norm.unbiased, file, notes);

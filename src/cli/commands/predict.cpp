@@ -157,7 +157,8 @@ void predict_range(const PredictOptions& options, const ImageSet& set, Predictor
   const auto size = static_cast<std::size_t>(set.shape.size());
   for (std::int64_t image = options.range->first; image <= options.range->last; ++image) {
     const auto at = static_cast<std::size_t>(image);
-    std::vector<std::uint8_t> pixels(set.pixels.begin() + at * size, set.pixels.begin() + (at + 1) * size);
+    const auto stored = std::span(set.pixels).subspan(at * size, size);
+    std::vector<std::uint8_t> pixels(stored.begin(), stored.end());
     if (options.invert)
       for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(255 - pixel);
     predictor.add(fmt::format("{} {}", split, image), pixels, set.labels[at]);

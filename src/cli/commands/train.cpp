@@ -55,7 +55,7 @@ void check_output_files(const TrainOptions& options) {
 Dataset load_training_data(TrainOptions& options) {
   Dataset dataset =
       load_data(options.data, {.classes = options.classes, .test_set = options.config.valid == 0});
-  if (options.init_from.empty() || options.classes) return dataset;
+  if (options.init_from.empty() || options.classes || options.stored) return dataset;
   const std::int64_t stored = stored_classes(options.init_from).value_or(0);
   if (stored <= dataset.classes) return dataset;
   spdlog::info("the data show {} classes, and {} has {}: the network keeps those; --classes says otherwise",
@@ -140,7 +140,8 @@ Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backen
     return {config, dataset, backend, options.stored->checkpoint};
   }
   if (options.init_from.empty()) return {config, dataset, backend};
-  const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+  const Network network =
+      Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm, config.normalization);
   return {config, dataset, backend,
           read_initial_values(options.init_from, network, config.batch_norm, notes)};
 }
@@ -201,6 +202,10 @@ void add_training(CLI::App& app, TrainOptions& options) {
   add_number(app, "--lr", config.optimizer.lr, learning_rates, "learning rate");
   add_workload(app, options.data, options.classes, config);
   add_norm(app, config);
+  add_normalization(
+      app, config.normalization,
+      "train on (pixel / 255 - MEAN) / STD, one value or one a channel; the model's file says so; "
+      "default: pixel / 255");
   add_choice(app, "--init", config.init, init_names, "initial values");
   add_experiment(app, config);
   add_schedule(app, config.schedule);
@@ -246,7 +251,8 @@ int run(TrainOptions& options, const Sources& sources) {
     starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
   const Dataset dataset = load_training_data(options);
   if (options.summary) {
-    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm,
+                                           config.normalization);
     print_result(layer_table(network, config.batch_size));
     return 0;
   }

@@ -24,6 +24,7 @@ Json settings_record(const TrainOptions& options) {
           {"network", config.network},
           {"norm", bntrain::to_string(config.norm)},
           {"init", bntrain::to_string(config.init)},
+          {"normalize", config.normalization.text()},
           {"bn-momentum", config.batch_norm.momentum},
           {"bn-eps", config.batch_norm.eps},
           {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},

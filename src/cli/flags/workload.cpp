@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "backend/cpu/isa.hpp"
+#include "bntrain/error.hpp"
 #include "cli/flags/experiment.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
@@ -65,6 +66,16 @@ void add_classes(CLI::App& app, std::optional<std::int64_t>& classes, const std:
   });
 }
 
+void add_normalization(CLI::App& app, Normalization& normalization, const std::string& help) {
+  add_value(app, "--normalize", "MEAN[,...]/STD[,...]", "", help, [&normalization](const std::string& text) {
+    try {
+      normalization = Normalization::parse(text);
+    } catch (const Error& error) {
+      throw BadValue("--normalize", text, error.message().substr(error.message().find("allowed")));
+    }
+  });
+}
+
 void add_split(CLI::App& app, Split& split, const std::string& help) {
   add_choice(app, "--split", split, split_names, help);
 }
@@ -80,6 +91,9 @@ void add_description(CLI::App& app, ModelDescription& description) {
             [&description](const std::string& text) {
               description.eps = parse_number("--bn-eps", text, bn_eps_range);
             });
+  add_normalization(app, description.normalization,
+                    "how its images were normalised: (pixel / 255 - MEAN) / STD, one value or one a channel; "
+                    "takes precedence over the file's");
 }
 
 void add_image_description(CLI::App& app, ModelDescription& description) {
