@@ -21,6 +21,8 @@ class Search {
     if (fs::is_directory(status)) {
       const std::size_t before = found.pictures.size() + found.problems.size();
       seen_.clear();
+      for (fs::path above = fs::canonical(name, error); above.has_relative_path();)
+        seen_.insert(above = above.parent_path());  // a link may lead there
       add_folder(name);
       if (found.pictures.size() + found.problems.size() == before)
         found.problems.push_back(name + ": there is no PNG or JPEG in this folder nor in those below it");

@@ -14,7 +14,7 @@ struct FoundPictures {
 };
 
 /// What names of files and folders mean: a file itself, of a folder the pictures in it and in the folders
-/// below, by name. Links are followed; a folder that is met again is passed over.
+/// below, by name. Links are followed, but not to a folder that was met before or lies above.
 FoundPictures find_pictures(const std::vector<std::string>& names);
 
 }  // namespace bntrain

@@ -46,7 +46,9 @@ TEST_F(PictureSearch, FoldersBelowAreSearchedByName) {
 TEST_F(PictureSearch, LinksMayGoInCircles) {
   folder("f/a");
   picture("f/a/1.png");
+  picture("above.png");
   std::filesystem::create_directory_symlink(path("f"), path("f/a/up"));
+  std::filesystem::create_directory_symlink(path(""), path("f/a/top"));
   std::filesystem::create_directory_symlink(path("f/a"), path("f/b"));
   std::filesystem::create_symlink(path("f/a/1.png"), path("f/c.png"));
   EXPECT_THAT(find_pictures({path("f")}).pictures, ElementsAre(path("f/a/1.png"), path("f/c.png")));
