@@ -20,6 +20,7 @@ struct Model {
   BatchNormOptions batch_norm;  ///< of a file only the eps, which is all that inference needs
   ModelState state;
   std::map<std::string, std::string> metadata;  ///< the strings of the file
+  std::vector<Remark> remarks = {};             ///< of load_model(): what it converted, and what may surprise
 
   /// The name of the data set that it was trained on; "" where the file does not tell.
   std::string dataset() const;
@@ -33,11 +34,13 @@ struct ModelDescription {
   Normalization normalization = {};  ///< without values: what the file says, if it says anything
   std::optional<Shape> input;
   std::optional<std::int64_t> classes;
+  StatisticsUse statistics = StatisticsUse::inference;  ///< see check_values()
 };
 
 /// Reads the model of a safetensors file: one that save_model() or write_checkpoint() wrote tells everything
-/// in its metadata, others (of PyTorch) hold the tensors alone. Throws Error(data) for a file that is damaged
-/// or does not fit the network, Error(usage) where neither file nor `known` tells what is needed.
+/// in its metadata, others (of PyTorch) hold the tensors alone. Throws Error(data) for a file that is
+/// damaged, does not fit the network or holds values that nothing can be computed with, Error(usage) where
+/// neither file nor `known` tells what is needed.
 Model load_model(const std::filesystem::path& path, const ModelDescription& known = {});
 
 /// The number of classes that the file names in its metadata, if it does. Throws Error(data) as load_model().

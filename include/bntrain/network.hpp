@@ -154,8 +154,20 @@ enum class Init { tutorial, gluon, torch, he, xavier };
 /// and fc weights are the same with Norm::none.
 ModelState initial_state(const Network& network, Init init, std::uint64_t seed);
 
-/// Checks that `state` has exactly the tensors of `network`; throws Error(data) that names every unknown,
-/// missing or misshapen tensor, prefixed by `where` (a file's name).
+/// Checks that `state` has exactly the tensors of `network`; throws Error(data) that names the unknown,
+/// missing and misshapen tensors, prefixed by `where` (a file's name): the first few of each, and how many
+/// more there are.
 void check_state(const Network& network, const ModelState& state, const std::string& where);
+
+/// What running statistics are read for: training goes on from them, `none` does without them.
+enum class StatisticsUse { inference, training, none };
+
+/// Checks the values of a state that check_state() took. Throws Error(data), prefixed by `where`, that names
+/// the tensors with NaN or infinity, their layers and how many values it is, likewise negative variances.
+/// Returns what is allowed and yet worth a word: a running_var of infinity, whose channel is constant in
+/// inference; for inference one of zeros alone, which no step has written; and what would be errors in
+/// running statistics that are not used.
+std::vector<Remark> check_values(const Network& network, const ModelState& state, const std::string& where,
+                                 StatisticsUse use);
 
 }  // namespace bntrain

@@ -56,6 +56,16 @@ struct ModelState {
   const Tensor* find(std::string_view name) const;
 };
 
+/// The first tensor with a NaN or an infinity, or nullptr.
+const Tensor* first_non_finite(const ModelState& state);
+const Tensor* first_non_finite(ModelState&& state) = delete;  // the tensor would be gone
+
+/// What a reader has to say about a file that it took.
+struct Remark {
+  std::string text;
+  bool warning = false;  ///< what the file holds may be another thing than the user means
+};
+
 /// One tensor that an optimiser keeps for every parameter, under the parameters' names.
 struct OptimizerState {
   std::string name;  ///< torch.optim's, such as "momentum_buffer" of SGD; without dots

@@ -73,10 +73,15 @@ struct Divergence {
   std::int64_t epoch = 0;
   std::int64_t step = 0;  ///< from 0, the first step whose loss was not finite
   double lr = 0;
-  std::string layer;  ///< the first step of the plan that is not finite, from Executable::first_non_finite()
+  /// The first op that is not finite, from Executable::first_non_finite(), else the first such tensor; "":
+  /// none.
+  std::string layer;
 };
 
 enum class TrainEnd { finished, interrupted, diverged };
+
+/// What Backend::memory_bytes() says of the training step of that run. `network` is config.network's.
+std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend);
 
 /// The first evaluated epoch of the highest accuracy; nullptr where none was evaluated.
 const EpochResult* best_epoch(const std::vector<EpochResult>& epochs);
@@ -138,6 +143,7 @@ class Trainer {
   /// One line for people about the steps so far; "" when there is nothing to say.
   std::string report() const;
   Executable& executable() { return *executable_; }
+  std::int64_t memory_bytes() const { return bntrain::memory_bytes(config_, network_, backend_); }
   std::int64_t steps_per_epoch() const;
   const Schedule& schedule() const { return *schedule_; }
   /// Steps of the whole run, `config.steps` respected.

@@ -14,6 +14,8 @@
 #include "cli/flags/names.hpp"
 #include "cli/flags/sources.hpp"
 #include "cli/flags/values.hpp"
+#include "cli/reports/output.hpp"
+#include "cli/reports/tables.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -24,7 +26,8 @@ using Arguments = std::vector<std::string>;
 /// one rule, are left to the footer.
 class HelpFormatter : public CLI::Formatter {
  public:
-  HelpFormatter() { column_width(36); }
+  /// In a narrow terminal descriptions go below their flags.
+  HelpFormatter() { column_width(output_width() < 72 ? 8 : 36); }
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
   }
@@ -34,10 +37,17 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-Arguments with_command(int argc, const char* const* argv) {
+Arguments with_command(const std::vector<std::string>& commands, int argc, const char* const* argv) {
   Arguments arguments(argv + 1, argv + argc);
   const bool help =
       !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
+  // "help" and "help COMMAND", as other programs with commands have it.
+  if (!arguments.empty() && arguments[0] == "help" && arguments.size() <= 2) {
+    if (arguments.size() == 1 || arguments[1].starts_with('-')) return {"--help"};
+    if (std::ranges::find(commands, arguments[1]) == commands.end())
+      return {arguments[1]};  // refused as such
+    return {arguments[1], "--help"};
+  }
   // The name of the command is the first argument, or the first after --config FILE.
   std::size_t at = 0;
   if (!arguments.empty() && arguments[0] == "--config") at = 2;
@@ -84,10 +94,10 @@ bool parse(CLI::App& app, const Arguments& arguments, const Sources& sources) {
     app.parse(reversed);
     return true;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}\n", app.help());
+    print_result(wrapped(app.help()));
     return false;
   } catch (const CLI::CallForVersion& version) {
-    fmt::print("{}\n", version.what());
+    print_result(version.what());
     return false;
   } catch (const CLI::ExtrasError&) {
     refuse_extras(app);
@@ -122,15 +132,15 @@ int run_command_line(int argc, const char* const* argv) {
       ->type_name("FILE");
   app.config_formatter(std::make_shared<ConfigFile>(app));
   app.require_subcommand(1);
-  app.footer("bntrain COMMAND --help lists the flags of a command.");
+  app.footer("bntrain COMMAND --help, or bntrain help COMMAND, lists the flags of a command.");
   // In the order of the help.
   const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
                                  add_reproduce(app), add_time(app),  add_export(app), add_info(app)};
 
-  const Arguments arguments = with_command(argc, argv);
+  const std::vector<std::string> names = command_names(app);
+  const Arguments arguments = with_command(names, argc, argv);
   const Sources sources(app, arguments);
   if (!parse(app, arguments, sources)) return 0;
-  const std::vector<std::string> names = command_names(app);
   const std::string& chosen = app.get_subcommands().front()->get_name();
   const auto number = static_cast<std::size_t>(std::ranges::find(names, chosen) - names.begin());
   try {

@@ -21,16 +21,27 @@ void check_fashion_mnist(const IdxFolder& folder) {
   }
 }
 
+/// A folder that was not asked for, such as one in the HOME of another user, is no reason to stop.
+bool may_have_idx_files(const std::filesystem::path& folder, std::string& refusal) {
+  try {
+    return has_idx_files(folder);
+  } catch (const Error& error) {
+    refusal = error.what();
+    return false;
+  }
+}
+
 Dataset search_fashion_mnist(const DataSearch& search, const DataNeeds& needs) {
   std::string looked_in;
   for (const std::filesystem::path& folder : search.folders) {
     if (folder.empty()) continue;  // else the current folder would be searched
-    if (has_idx_files(folder)) {
+    std::string refusal;
+    if (may_have_idx_files(folder, refusal)) {
       IdxFolder found = read_idx_folder(folder, {.classes = needs.classes});
       check_fashion_mnist(found);
       return std::move(found.dataset);
     }
-    looked_in += "\n  " + folder.string();
+    looked_in += "\n  " + folder.string() + (refusal.empty() ? "" : " (passed over: " + refusal + ")");
   }
   throw Error(ErrorKind::data, "data",
               "there is no train-images-idx3-ubyte, raw or .gz, in any of these folders:" +

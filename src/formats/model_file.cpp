@@ -6,7 +6,9 @@
 
 #include "bntrain/error.hpp"
 #include "core/number_text.hpp"
+#include "formats/adapt_state.hpp"
 #include "formats/safetensors.hpp"
+#include "layers/layer_type.hpp"
 
 namespace bntrain {
 namespace {
@@ -39,7 +41,8 @@ class Metadata {
     long long channels = 0, height = 0, width = 0;
     const int count = std::sscanf(text->c_str(), "(%lld, %lld, %lld)", &channels, &height, &width);
     const Shape shape{channels, height, width, false};
-    if (count != 3 || to_string(shape) != *text || channels < 1 || height < 1 || width < 1)
+    if (count != 3 || to_string(shape) != *text || channels < 1 || height < 1 || width < 1 ||
+        bounded_product({channels, height, width}) > max_elements)
       refuse(key, "a shape such as (1, 28, 28)");
     return shape;
   }
@@ -109,7 +112,11 @@ Model load_model(const std::filesystem::path& path, const ModelDescription& know
   const Metadata metadata(path, file.metadata);
   Model model;
   model.network = network_of(metadata, path.string(), known);
+  model.remarks = std::move(file.remarks);
+  file.state = adapt_state(model.network, std::move(file.state), path.string(), model.remarks);
   check_state(model.network, file.state, path.string());
+  for (Remark& remark : check_values(model.network, file.state, path.string(), known.statistics))
+    model.remarks.push_back(std::move(remark));
   if (!model.network.running().empty()) model.batch_norm.eps = eps_of(metadata, known);
   model.state = std::move(file.state);
   model.metadata = std::move(file.metadata);
@@ -131,6 +138,7 @@ std::map<std::string, std::string> file_metadata(const Model& model) {
   metadata.erase("normalize");
   if (model.network.normalization().any()) metadata["normalize"] = model.network.normalization().text();
   if (!model.network.running().empty()) metadata["bn-eps"] = shortest_text(model.batch_norm.eps);
+  for (auto& [key, text] : metadata) text = valid_utf8(text);
   return metadata;
 }
 

@@ -13,8 +13,10 @@
 namespace bntrain {
 namespace {
 
-// The file format that ONNX 1.12 brought together with the operator set.
-constexpr std::int64_t kIrVersion = 8;
+/// The file format of the ONNX release that brought the operator set: 1.8 and 1.9 had 13 and 14.
+std::int64_t ir_version(std::int64_t opset) {
+  return opset <= 14 ? 7 : 8;
+}
 
 /// Adds the layers to a graph, one node each.
 class GraphBuilder {
@@ -218,10 +220,10 @@ class GraphBuilder {
 };
 
 onnx::ModelProto make_model(const Network& network, const ModelState& state, double eps,
-                            const std::map<std::string, std::string>& metadata) {
+                            const std::map<std::string, std::string>& metadata, std::int64_t opset) {
   onnx::ModelProto model;
-  model.set_ir_version(kIrVersion);
-  model.add_opset_import()->set_version(kOnnxOpset);
+  model.set_ir_version(ir_version(opset));
+  model.add_opset_import()->set_version(opset);
   model.set_producer_name("bntrain");
   model.set_producer_version(BNTRAIN_VERSION);
   for (const auto& [name, text] : metadata) {
@@ -247,7 +249,8 @@ void check(onnx::ModelProto& model, const std::string& path) {
 }  // namespace
 
 void write_onnx(const std::filesystem::path& path, const Network& network, const ModelState& state,
-                double eps, const std::map<std::string, std::string>& metadata) {
+                double eps, const std::map<std::string, std::string>& metadata, std::int64_t opset) {
+  BNTRAIN_EXPECTS(opset >= kOldestOnnxOpset && opset <= kOnnxOpset);
   // A protocol buffer counts its bytes in an int; a million of them is far more than everything else takes.
   constexpr std::int64_t kMostBytes = std::numeric_limits<int>::max() - 1'000'000;
   const std::int64_t elements = network.parameter_count() + network.running_floats();
@@ -255,7 +258,7 @@ void write_onnx(const std::filesystem::path& path, const Network& network, const
     throw Error(ErrorKind::runtime, path.string() + ": the network has " + std::to_string(elements) +
                                         " elements, and an ONNX file can hold 2 GiB; export to .safetensors");
   }
-  onnx::ModelProto model = make_model(network, state, eps, metadata);
+  onnx::ModelProto model = make_model(network, state, eps, metadata, opset);
   check(model, path.string());
   const std::string bytes = model.SerializeAsString();
   FileWriter writer(path);

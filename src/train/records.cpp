@@ -63,6 +63,7 @@ Json start_record(const Json& settings, const Dataset& dataset, const Trainer& t
           {"jobs", jobs},
           {"network", trainer.network().text()},
           {"parameters", trainer.network().parameter_count()},
+          {"memory_bytes", trainer.memory_bytes()},
           {"dataset", dataset_record(dataset)},
           {"steps_per_epoch", trainer.steps_per_epoch()},
           {"total_steps", trainer.total_steps()}};

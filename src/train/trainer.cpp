@@ -28,6 +28,14 @@ void check_fit(const TrainConfig& config, const Dataset& dataset) {
   }
 }
 
+PlanRequest training_plan(const TrainConfig& config, const Network& network) {
+  return {.network = network,
+          .batch_norm = config.batch_norm,
+          .batch_size = config.batch_size,
+          .update = update_rule(config.optimizer),
+          .decay_weights_only = config.optimizer.decay_weights_only};
+}
+
 }  // namespace
 
 const EpochResult* best_epoch(const std::vector<EpochResult>& epochs) {
@@ -38,6 +46,10 @@ const EpochResult* best_epoch(const std::vector<EpochResult>& epochs) {
   return best;
 }
 
+std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend) {
+  return backend.memory_bytes(training_plan(config, network));
+}
+
 void Trainer::compile() {
   BNTRAIN_EXPECTS(dataset_.train.count > 0 && (dataset_.test.count > 0 || config_.valid > 0));
   if (config_.valid > 0) {
@@ -46,11 +58,7 @@ void Trainer::compile() {
   check_fit(config_, data());
   network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm,
                             config_.normalization);
-  executable_ = backend_.compile({.network = network_,
-                                  .batch_norm = config_.batch_norm,
-                                  .batch_size = config_.batch_size,
-                                  .update = update_rule(config_.optimizer),
-                                  .decay_weights_only = config_.optimizer.decay_weights_only});
+  executable_ = backend_.compile(training_plan(config_, network_));
   schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
   if (config_.schedule.warmup > schedule_->steps()) {
     throw Error(ErrorKind::usage, "warmup",
@@ -108,11 +116,13 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     observer.on_epoch(epoch);
     if (interrupted) return TrainEnd::interrupted;
     // The update after the last finite loss may have diverged. No further step of this epoch would tell, and
-    // after the last epoch nothing would.
+    // after the last epoch nothing would. Running statistics never become finite again.
     if (!std::isfinite(epoch.test.loss)) {
       result.divergence = divergence(0);
-      if (!result.divergence->layer.empty()) return TrainEnd::diverged;
-      result.divergence.reset();
+      const ModelState state = save();
+      const Tensor* found = first_non_finite(state);
+      if (result.divergence->layer.empty() && found != nullptr) result.divergence->layer = found->name;
+      return TrainEnd::diverged;
     }
     if (config_.valid > 0 && best_epoch(result.epochs) == &result.epochs.back()) {
       best_ = save();
@@ -126,7 +136,15 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
   }
   result.out_of_patience = out_of_patience();
   if (!best_.tensors.empty() && dataset_.test.count > 0) result.final_test = test_best_epoch();
-  return TrainEnd::finished;
+  // A network that trains and yet cannot be evaluated with its running statistics is no result.
+  const bool evaluated = (result.epochs.empty() || std::isfinite(result.epochs.back().test.loss)) &&
+                         std::isfinite(result.final_test.loss);
+  if (evaluated) return TrainEnd::finished;
+  result.divergence = {.epoch = result.epochs.back().epoch,
+                       .step = progress_.steps,
+                       .lr = schedule_->lr(progress_.steps),
+                       .layer = ""};
+  return TrainEnd::diverged;
 }
 
 bool Trainer::train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop) {

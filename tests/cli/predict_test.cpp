@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "bntrain/dataset.hpp"
+#include "cli/edit_model.hpp"
 #include "cli/run_program.hpp"
 #include "formats/safetensors.hpp"
 #include "support/picture_files.hpp"
@@ -177,14 +178,14 @@ TEST_F(PredictTest, PicturesThatWouldBeDistortedAreRefused) {
 }
 
 TEST_F(PredictTest, LogitsThatAreNoNumbersNameNoClass) {
-  TensorFile contents = read_safetensors(model());
-  for (Tensor& tensor : contents.state.tensors)
-    if (tensor.name == "5.bias") tensor.floats()[0] = std::nanf("");
-  write_safetensors(model(), contents);
+  overflow_logits(model());
   const ProgramResult result = predict({"--data", kData, "--range", "3"});
-  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.out, HasSubstr("no class"));
-  EXPECT_EQ(predict_json({"--data", kData, "--range", "3"}).at(0).at("top"), json::array());
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr(model()), HasSubstr("1 of 1 images have logits that are not finite")));
+  const ProgramResult record = predict({"--data", kData, "--range", "3", "--json"});
+  EXPECT_EQ(json::parse(record.out).at("top"), json::array());
 }
 
 TEST_F(PredictTest, AFileWithoutMetadataNeedsToBeDescribed) {

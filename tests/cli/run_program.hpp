@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -25,9 +26,18 @@ struct ProgramSetup {
   int signal = 0;                 ///< sent when the first whole line is on stdout, or ...
   std::string signal_after = "";  ///< ... this is on stderr, or ...
   std::optional<std::chrono::microseconds> after = std::nullopt;  ///< ... so long after the start
+  int second_signal = 0;                                          ///< sent directly after `signal`
+  bool leaves_first = false;                 ///< the reader of stdout is gone before the signal is sent
+  std::function<void()> before_signal = {};  ///< called here
+  std::function<void()> prepare = {};        ///< called in the new process before the program starts
 };
 
 ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup = {});
+
+/// bash with that script, in which "$0" is bntrain: for limits, terminals and pipes.
+ProgramResult run_in_shell(const std::string& script, const ProgramSetup& setup = {});
+/// The first word is the program's path.
+ProgramResult run_command(std::vector<std::string> words, const ProgramSetup& setup = {});
 
 std::vector<std::string> lines(const std::string& text);
 std::string read_text(const std::filesystem::path& path);

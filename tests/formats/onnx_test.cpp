@@ -55,6 +55,22 @@ TEST_F(OnnxFile, HasOneNodeALayer) {
               ElementsAre("layer_0", "1.weight", "1.bias", "1.running_mean", "1.running_var"));
 }
 
+TEST_F(OnnxFile, EveryOperatorSetHasTheSameNodes) {
+  const Network network =
+      Network::parse("conv3x3,bn,gelu,maxpool2,res(bn,silu),avgpool2,fc4,leakyrelu,fc4", {2, 9, 9, false}, 4);
+  const ModelState state = initial_state(network, Init::torch, 0);
+  const std::string expected = written(network, state).SerializeAsString();
+  for (std::int64_t opset = kOldestOnnxOpset; opset <= kOnnxOpset; ++opset) {
+    write_onnx(folder_.file("model.onnx"), network, state, 0.25, {}, opset);  // which runs ONNX's checker
+    std::ifstream stream(folder_.file("model.onnx"), std::ios::binary);
+    ASSERT_TRUE(model_.ParseFromIstream(&stream));
+    EXPECT_EQ(model_.opset_import(0).version(), opset);
+    EXPECT_EQ(model_.ir_version(), opset < 15 ? 7 : 8);
+    EXPECT_EQ(model_.producer_name(), "bntrain");
+    EXPECT_EQ(model_.graph().SerializeAsString(), expected);
+  }
+}
+
 TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
   const onnx::NodeProto& node = written("avgpool3,fc4").node(0);
   EXPECT_EQ(node.op_type(), "AveragePool");

@@ -71,6 +71,30 @@ TEST_F(TrainerTest, AnUpdateThatRuinsTheWeightsAfterTheLastLossIsADivergence) {
   EXPECT_EQ(result.divergence.value().step, 3);
 }
 
+TEST_F(TrainerTest, ATestLossThatIsNotFiniteIsADivergenceWhateverTrainingComputes) {
+  backend.test_loss = nan_loss;
+  backend.recording.diagnosis = "";
+  const TrainResult finite = run();
+  EXPECT_EQ(finite.end, TrainEnd::diverged);
+  EXPECT_EQ(finite.steps, 3);
+  EXPECT_EQ(finite.divergence.value().layer, "");
+
+  // Running statistics, say, which only an evaluation reads.
+  backend.script = [&](std::int64_t) {
+    backend.recording.parameters.front() = std::numeric_limits<float>::infinity();
+    return 1.0;
+  };
+  EXPECT_EQ(run().divergence.value().layer, "0.weight");
+}
+
+TEST_F(TrainerTest, InitialValuesThatAreNotFiniteAreRefused) {
+  ModelState initial = initial_state(Network::parse("fc3", {1, 2, 2, false}, 3), Init::torch, 0);
+  initial.tensors.at(0).floats()[1] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(
+      error_message(ErrorKind::data, [&] { Trainer(config, dataset, backend, initial); }),
+      ::testing::HasSubstr("the initial values: nothing can be computed with tensor '1.weight' of 1 fc3"));
+}
+
 TEST_F(TrainerTest, StopEndsAfterTheStepWithoutAnEvaluation) {
   backend.script = [&](std::int64_t step) {
     if (step == 4) stop = true;

@@ -17,30 +17,41 @@ namespace {
 // Parameters that one task of the update covers: long enough to hide the hand-over, short enough to share.
 constexpr std::int64_t kUpdateChunk = 1 << 14;
 
-Workspace make_workspace(const Plan& plan, const Kernels& kernels, ThreadTeam& team) {
-  const std::int64_t capacity = (plan.batch_size + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
-  const std::int64_t floats = plan.network.parameter_floats();
-  const int states = plan.has_gradients() ? state_count(plan.update) : 0;
-  return {plan,
-          kernels,
-          team,
-          capacity,
-          FloatBuffer(plan.arena_floats_per_image * capacity),
-          FloatBuffer(floats),
-          FloatBuffer(plan.has_gradients() ? floats : 0),
-          FloatBuffer(plan.network.running_floats()),
-          {FloatBuffer(states > 0 ? floats : 0), FloatBuffer(states > 1 ? floats : 0)}};
+std::int64_t rounded_up(std::int64_t images, std::int64_t lanes) {
+  return (images + lanes - 1) / lanes * lanes;
 }
 
 }  // namespace
+
+std::int64_t Workspace::reserved_bytes() const {
+  std::int64_t floats = 0;
+  for (const auto& [buffer, size] : reserved) floats += size;
+  return floats * static_cast<std::int64_t>(sizeof(float));
+}
+
+void Workspace::allocate() {
+  for (const auto& [buffer, size] : reserved) *buffer = FloatBuffer(size);
+}
 
 CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
     : plan_(std::move(plan)),
       mean_(plan_.network.normalization().mean.begin(), plan_.network.normalization().mean.end()),
       std_(plan_.network.normalization().std.begin(), plan_.network.normalization().std.end()),
       team_(threads),
-      w_(make_workspace(plan_, kernels, team_)) {
+      w_{plan_, kernels, team_, ParameterLayout(plan_), rounded_up(plan_.batch_size, kernels.lanes)} {
+  const std::int64_t floats = w_.layout.size();
+  const int states = plan_.has_gradients() ? state_count(plan_.update) : 0;
+  w_.reserve(w_.arena, plan_.arena_floats_per_image * w_.capacity);
+  w_.reserve(w_.parameters, floats);
+  w_.reserve(w_.gradients, plan_.has_gradients() ? floats : 0);
+  w_.reserve(w_.running, plan_.network.running_floats());
+  for (int state = 0; state < states; ++state) w_.reserve(w_.moments[state], floats);
   build_ops();
+}
+
+void CpuExecutable::allocate() {
+  w_.allocate();
+  for (const std::unique_ptr<Op>& op : ops_) op->find_parameters();
   metrics_.reserve(1 << 14);  // more steps than anybody lets pass between two drains
 }
 
@@ -142,7 +153,7 @@ void CpuExecutable::train_step(BatchRange range, const StepParams& params) {
 }
 
 void CpuExecutable::update(const UpdateScalars& scalars) {
-  const std::int64_t floats = w_.parameters.size(), decayed = plan_.decayed_floats;
+  const std::int64_t floats = w_.parameters.size(), decayed = w_.layout.offset(plan_.decayed_floats);
   UpdateScalars without_decay = scalars;
   without_decay.weight_decay = 0;
   const auto from = [](FloatBuffer& buffer, std::int64_t first) {
@@ -220,11 +231,13 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
     return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
   };
   const Pass pass = begin(training_, range, every_norm, 0);
+  const std::vector<float> parameters = read(StateBuffer::parameters);
   for (const std::unique_ptr<Op>& op : ops_) {
     const PlanOp& plan_op = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
       if (plan_op.kind != OpKind::loss && p.layer >= plan_op.first_layer && p.layer <= plan_op.last_layer &&
-          !finite({w_.parameters.data() + p.offset, static_cast<std::size_t>(p.size)}))
+          !finite(std::span(parameters)
+                      .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size))))
         return plan_op.name + " (parameter " + p.name + ")";
     op->forward(pass);
     if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : plan_op.name;
@@ -241,11 +254,14 @@ std::string CpuExecutable::variant() const {
 
 std::vector<float> CpuExecutable::read(StateBuffer which) const {
   const FloatBuffer& from = buffer_of(w_, which);
+  if (which != StateBuffer::running_statistics && from.size() > 0) return w_.layout.to_network(from.data());
   return {from.data(), from.data() + from.size()};
 }
 
 void CpuExecutable::write(StateBuffer which, std::span<const float> values) {
   FloatBuffer& to = buffer_of(w_, which);
+  if (which != StateBuffer::running_statistics && to.size() > 0)
+    return w_.layout.from_network(values, to.data());
   BNTRAIN_EXPECTS(static_cast<std::int64_t>(values.size()) == to.size());
   std::ranges::copy(values, to.data());
 }

@@ -124,6 +124,7 @@ int run(const BenchOptions& options) {
     return settings_record(run, options.data, options.backend);
   };
   adjust_logging(options.log);
+  if (options.report) expect_report_tools();
   const Dataset dataset = load_data(options.data, {.classes = options.classes});
   std::string note;
   const bench::Backends backends =
@@ -141,8 +142,13 @@ int run(const BenchOptions& options) {
     bench.run(backends, progress, interrupt.requested());
   }
   const bench::Results results = bench.results();
-  if (results.runs_finished > 0) write_results(results, dataset, options, folder);
-  if (interrupt.requested() && !bench.left().empty()) {
+  const bool interrupted = interrupt.requested() && !bench.left().empty();
+  try {
+    if (results.runs_finished > 0) write_results(results, dataset, options, folder);
+  } catch (const ClosedPipe&) {  // the reader may have ended by the same Ctrl-C
+    if (!interrupted) throw;
+  }
+  if (interrupted) {
     spdlog::warn("interrupted: {} of {} runs are finished in {}; the same command runs the rest",
                  results.runs_finished, results.runs_planned, options.out);
     return 128 + interrupt.signal();

@@ -9,6 +9,7 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/dataset.hpp"
+#include "bntrain/model_file.hpp"
 #include "bntrain/network.hpp"
 
 namespace bntrain::cli {
@@ -30,10 +31,14 @@ std::unique_ptr<Backend> open_backend(const BackendOptions& options);
 /// Throws Error(data), naming the model's file, unless its network takes the data set's images and classes.
 void expect_fit(const std::string& model, const Network& network, const Dataset& dataset);
 
-/// The model of a file as the initial values of a training run. running_var is converted where the file says
-/// that it holds the other variance than `batch_norm`; `notes` receives what was converted and what may
-/// surprise. Throws Error(data) for a file that is damaged or does not fit the network.
-ModelState read_initial_values(const std::string& path, const Network& network,
-                               const BatchNormOptions& batch_norm, std::vector<std::string>& notes);
+/// The file that holds the model: `given` itself, of the folder of a run its best model, or its last
+/// checkpoint where there is none; a log line says which. Throws Error(data) for other folders.
+std::string model_file(const std::string& given);
+
+/// Remarks of readers on the log, as information or warnings.
+void log_remarks(const std::vector<Remark>& remarks);
+
+/// load_model(), its remarks logged.
+Model open_model(const std::string& path, const ModelDescription& known);
 
 }  // namespace bntrain::cli

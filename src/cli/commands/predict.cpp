@@ -88,9 +88,21 @@ class Predictor {
                                       std::span(logits).subspan(image * classes, classes), options_.top);
       print_result(options_.json ? one_line(answer_record(answer, class_names_))
                                  : answer_line(answer, class_names_));
+      without_class_ += answer.best.empty() ? 1U : 0U;
     }
+    answered_ += names_.size();
     names_.clear();
     labels_.clear();
+  }
+
+  /// Answers what is left. Throws Error(diverged) where images have no class.
+  void finish() {
+    flush();
+    if (without_class_ == 0) return;
+    throw Error(ErrorKind::diverged,
+                fmt::format("{}: {} of {} images have logits that are not finite; a layer's values exceed "
+                            "float32",
+                            options_.model, without_class_, answered_));
   }
 
  private:
@@ -99,6 +111,7 @@ class Predictor {
   Backend& backend_;
   std::vector<std::string> class_names_;
   std::int64_t most_images_ = 0;
+  std::size_t answered_ = 0, without_class_ = 0;
   ImageSet images_;  ///< labels are 0 where they are unknown
   std::vector<std::string> names_;
   std::vector<std::int64_t> labels_;
@@ -179,12 +192,14 @@ ImageRange parse_range(const std::string& text) {
   throw BadValue("--range", text, "allowed: FIRST:LAST, both included, from 0, or one number");
 }
 
-int run(const PredictOptions& options) {
-  adjust_logging(options.log);
+int run(const PredictOptions& given) {
+  adjust_logging(given.log);
+  PredictOptions options = given;
+  options.model = model_file(given.model);
   if (options.images.empty() && !options.range)
     throw Error(ErrorKind::usage,
                 "predict needs IMAGE files or folders, or --range for images of a data set");
-  const Model model = load_model(options.model, options.description);
+  const Model model = open_model(options.model, options.description);
   ImageSet range;
   if (options.range) range = read_range(options, model);
 
@@ -194,13 +209,14 @@ int run(const PredictOptions& options) {
   Predictor predictor(options, model, *backend);
   const std::size_t refused = predict_pictures(options, model.network.input(), predictor);
   if (options.range) predict_range(options, range, predictor);
-  predictor.flush();
+  predictor.finish();
   return refused == 0 ? 0 : static_cast<int>(ErrorKind::data);
 }
 
 void bind_flags(CLI::App& app, PredictOptions& options) {
   CLI::App& predict = add_command(app, "predict", "predict the classes of images");
-  add_argument(predict, "MODEL", options.model, "a safetensors file, such as train --save writes")
+  add_argument(predict, "MODEL", options.model,
+               "a safetensors file, such as train --save writes, or the folder of a run")
       ->required();
   add_argument(predict, "IMAGE", options.images,
                "PNG and JPEG files, and folders with such files, in folders below them too");

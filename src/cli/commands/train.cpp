@@ -2,10 +2,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <future>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -14,8 +12,10 @@
 #include "bntrain/model_file.hpp"
 #include "bntrain/train.hpp"
 #include "cli/commands/commands.hpp"
+#include "cli/commands/initial_values.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
+#include "cli/commands/train_files.hpp"
 #include "cli/flags/experiment.hpp"
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
@@ -24,45 +24,11 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
-#include "formats/safetensors.hpp"
+#include "core/machine_limits.hpp"
 #include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {
-
-void check_output_files(const TrainOptions& options) {
-  const TrainConfig& config = options.config;
-  if (config.record.any() && options.metrics.empty() && options.out.empty()) {
-    throw Error(ErrorKind::usage, "record",
-                "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
-  }
-  std::set<std::string> paths;
-  if (!options.out.empty()) {
-    for (const char* name : run_files) paths.insert((std::filesystem::path(options.out) / name).string());
-  }
-  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"save", options.save},
-                                   {"save-gradients", options.save_gradients},
-                                   {"metrics", options.metrics}}) {
-    if (path.empty()) continue;
-    expect_writable(flag, path, flag == "metrics" ? OutputKind::appended : OutputKind::replaced);
-    if (!paths.insert(path).second) {
-      throw Error(ErrorKind::usage, flag, path + " is also what another flag writes; name another file");
-    }
-  }
-}
-
-/// With initial values of a file that knows more classes than the data show, its last layer is kept.
-Dataset load_training_data(TrainOptions& options) {
-  Dataset dataset =
-      load_data(options.data, {.classes = options.classes, .test_set = options.config.valid == 0});
-  if (options.init_from.empty() || options.classes || options.stored) return dataset;
-  const std::int64_t stored = stored_classes(options.init_from).value_or(0);
-  if (stored <= dataset.classes) return dataset;
-  spdlog::info("the data show {} classes, and {} has {}: the network keeps those; --classes says otherwise",
-               dataset.classes, options.init_from, stored);
-  options.classes = dataset.classes = stored;
-  return dataset;
-}
 
 void log_dataset(const Dataset& dataset) {
   spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
@@ -72,22 +38,6 @@ void log_dataset(const Dataset& dataset) {
     spdlog::info("no training label is 0: the network's first output has no images");
   if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
     spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
-  }
-}
-
-/// The model as its files describe it.
-Model described_model(const TrainOptions& options, const Trainer& trainer) {
-  Model model = trainer.model();
-  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
-  return model;
-}
-
-void save_files(const TrainOptions& options, const Trainer& trainer) {
-  if (options.save.empty() && options.save_gradients.empty()) return;
-  const Model model = described_model(options, trainer);
-  if (!options.save.empty()) save_model(options.save, model);
-  if (!options.save_gradients.empty()) {
-    write_safetensors(options.save_gradients, {trainer.save_gradients(), file_metadata(model)});
   }
 }
 
@@ -132,24 +82,29 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   }
 }
 
+/// `anew` receives the names of the tensors that --init-from does not give, with commas.
 Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend,
-                     std::vector<std::string>& notes) {
+                     std::string& anew) {
   const TrainConfig& config = options.config;
   if (options.stored) {
     check_same_data(options, dataset);
+    const auto& metadata = options.stored->metadata;
+    if (const auto found = metadata.find(anew_key); found != metadata.end()) anew = found->second;
     return {config, dataset, backend, options.stored->checkpoint};
   }
   if (options.init_from.empty()) return {config, dataset, backend};
   const Network network =
       Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm, config.normalization);
-  return {config, dataset, backend,
-          read_initial_values(options.init_from, network, config.batch_norm, notes)};
+  const InitialValues initial = read_initial_values(options, network);
+  log_remarks(initial.remarks);
+  for (const std::string& name : initial.anew) anew += (anew.empty() ? "" : ",") + name;
+  return {config, dataset, backend, initial.state};
 }
 
 std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
-                                           const Trainer& trainer) {
+                                           const Trainer& trainer, const std::string& anew) {
   if (options.out.empty()) return nullptr;
-  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer),
+  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer, anew),
                                             run_metadata(options, dataset, trainer));
   if (options.config.valid == 0) {
     spdlog::info(
@@ -164,7 +119,7 @@ Error divergence_error(const Divergence& divergence) {
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
                       "{:.6g}; {}; try a smaller --lr",
                       divergence.epoch, divergence.step, divergence.lr,
-                      divergence.layer.empty() ? "all layers are finite"
+                      divergence.layer.empty() ? "all layers are finite in training"
                                                : "first non-finite layer: " + divergence.layer)};
 }
 
@@ -178,7 +133,16 @@ void check_gate(const TrainOptions& options, const TrainResult& result) {
               fmt::format("the last test accuracy is {:.6f}, below {}", accuracy, *options.assert_accuracy));
 }
 
+/// Said before anybody closes the terminal: where the run is, or that its model is gone.
+void log_kept(const TrainOptions& options, const TrainResult& result) {
+  if (result.end != TrainEnd::finished || result.steps == 0) return;
+  if (!options.out.empty()) spdlog::info("the run is kept in {}", options.out);
+  if (options.out.empty() && options.save.empty())
+    spdlog::info("the model is not kept; --out RUN keeps a run, and --save FILE.safetensors the model alone");
+}
+
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {
+  log_kept(options, result);
   switch (result.end) {
     case TrainEnd::diverged:
       throw divergence_error(*result.divergence);
@@ -215,8 +179,13 @@ void add_training(CLI::App& app, TrainOptions& options) {
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(app, "--init-from", options.init_from, "FILE.safetensors",
-           "initial values from a file instead of --init");
+  add_text(
+      app, "--init-from", options.init_from, "FILE.safetensors",
+      "initial values from a file (or a run's folder) instead of --init; a last layer with another number "
+      "of outputs begins anew");
+  add_names(app, "--init-skip", options.init_skip, "LAYER,...",
+            "layers, by the names of their tensors such as 9 or 3.body, that --init-from does not give: they "
+            "begin anew with --init and --seed; may be repeated");
   add_text(app, "--save", options.save, "FILE.safetensors",
            "save the model at the end, with PyTorch's tensor names");
   add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
@@ -239,21 +208,27 @@ void add_results(CLI::App& app, TrainOptions& options) {
   add_output(app, options.json, "JSON objects, one a line, instead of text on stdout", options.log);
 }
 
-int run(TrainOptions& options, const Sources& sources) {
+int run(const TrainOptions& options, const Sources& sources) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
   check_run_options(options, sources);
   check_output_files(options);
   std::string note;
-  // A GPU takes tenths of a second to start: beside reading the images.
+  // A GPU takes tenths of a second to start: beside reading the images, where another thread is to be had.
   std::future<std::unique_ptr<Backend>> starting;
   if (!options.summary)
-    starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
-  const Dataset dataset = load_training_data(options);
+    starting = std::async(std::launch::async | std::launch::deferred,
+                          [&] { return make_backend(options.backend, note); });
+  const Dataset dataset =
+      load_data(options.data, {.classes = options.classes, .test_set = config.valid == 0});
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm,
                                            config.normalization);
     print_result(layer_table(network, config.batch_size));
+    const auto backend = make_backend(options.backend, note);
+    print_result(
+        wrapped("memory of a training step: " + memory_text(memory_bytes(config, network, *backend)) +
+                " on " + backend->description()));
     return 0;
   }
 
@@ -261,13 +236,12 @@ int run(TrainOptions& options, const Sources& sources) {
   if (!note.empty()) spdlog::info("{}", note);
   if (options.assert_accuracy && dataset.test.count == 0)
     throw Error(ErrorKind::usage, "assert-acc", "it needs a test set, and " + dataset.source + " has none");
-  std::vector<std::string> notes;
-  Trainer trainer = make_trainer(options, dataset, *backend, notes);
+  std::string anew;
+  Trainer trainer = make_trainer(options, dataset, *backend, anew);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
     throw Error(ErrorKind::usage, "save-gradients", "it needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
-  for (const std::string& line : notes) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
@@ -277,16 +251,23 @@ int run(TrainOptions& options, const Sources& sources) {
   }
   if (options.stored) log_resumed(options, trainer);
 
-  const auto folder = make_run_folder(options, dataset, trainer);
-  TrainReport report(options, trainer,
-                     start_record(run_settings(options, trainer), dataset, trainer, backend->description()),
-                     folder.get());
+  const auto folder = make_run_folder(options, dataset, trainer, anew);
+  Json start = start_record(run_settings(options, trainer), dataset, trainer, backend->description());
+  if (!anew.empty()) start[anew_key] = anew;
+  TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
+  // Before anything is printed: the terminal or the pipe may be what ended the run.
+  const std::string unsaved_run = folder == nullptr ? "" : folder->rescue(trainer);
+  std::string unsaved = save_files(options, trainer, result.end, anew);
+  if (!unsaved.empty() && !unsaved_run.empty()) unsaved += "; " + unsaved_run;
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
-  save_files(options, trainer);
   report.on_end(result);
-  return finish(options, result, interrupt.signal());
+  if (!unsaved.empty()) throw Error(ErrorKind::runtime, unsaved);
+  if (!unsaved_run.empty()) throw Error(ErrorKind::data, unsaved_run);
+  const int exit_code = finish(options, result, interrupt.signal());
+  if (exit_code == 0) report.expect_printed();
+  return exit_code;
 }
 
 CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
@@ -298,8 +279,11 @@ CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
   set_footer(
       train,
       {sources_note(train),
+       "--save is tried out before training; a model that cannot be written there at the end is written "
+       "beside",
+       "it or to the temporary folder. A run that diverged writes NAME.diverged.safetensors instead.",
        "Exit codes: 0 done, 1 failure, 2 usage, 3 bad data or file, 4 diverged, 5 --assert-acc missed,",
-       "130 Ctrl-C."});
+       "128 + n signal n (130 Ctrl-C), 141 the reader of stdout is gone."});
   return train;
 }
 

@@ -10,6 +10,12 @@ std::string device_text(const BackendOptions& backend) {
   return backend.gpu == 0 ? name : name + ":" + std::to_string(backend.gpu);
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
+  return text;
+}
+
 }  // namespace
 
 std::string to_string(const RecordOptions& record) {
@@ -51,6 +57,7 @@ Json settings_record(const TrainOptions& options) {
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
           {"precision", name_of(options.backend.precision, precision_names)},
           {"init-from", options.init_from},
+          {"init-skip", joined(options.init_skip)},
           {"save", options.save},
           {"save-gradients", options.save_gradients},
           {"metrics", options.metrics},

@@ -1,18 +1,20 @@
 #include "cli/reports/output.hpp"
 
+#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -57,7 +59,15 @@ void log_to_stderr(bool color) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-constexpr int bar_width = 30;
+constexpr int usual_width = 80;
+constexpr int widest_bar = 30, narrowest_bar = 3;
+
+/// Columns of the terminal that a descriptor goes to, 0 where it goes to none or one that does not say.
+int terminal_width(int descriptor) {
+  winsize size{};
+  return isatty(descriptor) == 1 && ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 constexpr double seconds_between_drawings = 0.1;
 
 std::string duration(double seconds) {
@@ -66,14 +76,10 @@ std::string duration(double seconds) {
                       : fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-// access() says yes to root and knows nothing of file systems that take no files, so a file is really made.
-bool can_create_in(const std::filesystem::path& folder) {
-  std::string name = (folder / ".bntrain-XXXXXX").string();
-  const int descriptor = mkstemp(name.data());
-  if (descriptor < 0) return false;
-  close(descriptor);
-  unlink(name.c_str());
-  return true;
+/// A terminal that is gone is no error.
+void draw(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
 }
 
 }  // namespace
@@ -92,6 +98,21 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+void set_up_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest number that is free is this one. A container may have no /dev.
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0 && ::open("/", O_RDONLY) < 0)
+      std::_Exit(static_cast<int>(ErrorKind::runtime));
+  }
+  // Not SIG_IGN, which programs that are started would inherit.
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGPIPE, &action, nullptr);
+  sigaction(SIGXFSZ, &action, nullptr);
+}
+
 void set_up_logging() {
   log_to_stderr(stderr_terminal().color);
 }
@@ -105,8 +126,14 @@ void adjust_logging(const LogOptions& options) {
   spdlog::set_level(options.quiet ? spdlog::level::warn : spdlog::level::info);
 }
 
+std::size_t output_width() {
+  const int width = terminal_width(STDOUT_FILENO);
+  return static_cast<std::size_t>(width > 0 ? width : usual_width);
+}
+
 void print_result(const std::string& line) {
   if (std::fputs((printable(line) + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    if (errno == EPIPE) throw ClosedPipe();
     throw Error(ErrorKind::runtime,
                 std::string("the results cannot be written to stdout: ") + std::strerror(errno));
   }
@@ -123,41 +150,25 @@ void Progress::update(const std::string& before, std::int64_t done, std::int64_t
   drawn_ = true;
   const double share = static_cast<double>(done) / static_cast<double>(total);
   const double left = std::chrono::duration<double>(now - start_).count() * (1 / share - 1);
-  const int filled = std::clamp(static_cast<int>(share * bar_width), 0, bar_width);
-  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {:3.0f}% {} ETA {}\x1b[K", before, "", filled, "",
-             bar_width - filled, 100 * share, after, duration(left));
-  std::fflush(stderr);
+  const std::string start = before + " ";
+  const std::string end = fmt::format("{:3.0f}% {} ETA {}", 100 * share, after, duration(left));
+  const int terminal = terminal_width(STDERR_FILENO);
+  // In the last column some terminals already begin a new line.
+  const int width = (terminal > 0 ? terminal : usual_width) - 1;
+  const int room = std::min(widest_bar, width - static_cast<int>(start.size() + end.size() + 3));
+  std::string bar;
+  if (room >= narrowest_bar) {
+    const int filled = std::clamp(static_cast<int>(share * room), 0, room);
+    bar = fmt::format("[{:=<{}}{:<{}}] ", "", filled, "", room - filled);
+  }
+  draw(
+      fmt::format("\r{}\x1b[K", (start + bar + end).substr(0, static_cast<std::size_t>(std::max(width, 0)))));
 }
 
 void Progress::clear() {
   if (!drawn_) return;
   drawn_ = false;
-  fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
-}
-
-void expect_writable(const std::string& flag, const std::string& path, OutputKind kind) {
-  namespace fs = std::filesystem;
-  const auto refuse = [&](const std::string& reason) {
-    throw Error(ErrorKind::data, flag, path + " cannot be written: " + reason);
-  };
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) refuse("it is a folder; name a file");
-  const bool exists = fs::exists(path, ignored);
-  if (exists && access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
-  if (exists && !fs::is_regular_file(path, ignored)) {
-    if (kind == OutputKind::replaced) refuse("it is a device; name a file");
-    return;
-  }
-  const fs::path parent = fs::path(path).parent_path();
-  const fs::path folder = parent.empty() ? fs::path(".") : parent;
-  if (!fs::is_directory(folder, ignored))
-    refuse("the folder " + folder.string() + " does not exist; create it first");
-  const bool creates = kind == OutputKind::replaced || !exists;
-  if (creates && !can_create_in(folder)) {
-    const std::string reason = std::strerror(errno);
-    refuse("the folder " + folder.string() + " takes no files: " + reason);
-  }
+  draw("\r\x1b[K");
 }
 
 }  // namespace bntrain::cli

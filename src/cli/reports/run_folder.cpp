@@ -1,15 +1,17 @@
 #include "cli/reports/run_folder.hpp"
 
 #include <fcntl.h>
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
+#include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
 
@@ -30,14 +32,10 @@ void sync(const std::string& path) {
   ::close(file);
 }
 
-bool is_numbered(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with("step-") && name.ends_with(".safetensors");
-}
-
 void keep_newest(const fs::path& folder, std::int64_t count) {
   std::vector<fs::path> numbered;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (is_numbered(entry.path())) numbered.push_back(entry.path());
   }
   // Longer names are larger numbers: steps beyond eight digits.
@@ -45,7 +43,6 @@ void keep_newest(const fs::path& folder, std::int64_t count) {
     const std::string x = a.string(), y = b.string();
     return x.size() != y.size() ? x.size() < y.size() : x < y;
   });
-  std::error_code ignored;
   for (std::size_t i = 0; i + static_cast<std::size_t>(count) < numbered.size(); ++i)
     fs::remove(numbered[i], ignored);
 }
@@ -78,6 +75,11 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
+bool is_numbered(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with("step-") && name.ends_with(".safetensors");
+}
+
 std::string config_file_text(const Json& config) {
   std::string text = "[train]\n";
   for (const auto& [key, value] : config.items()) {
@@ -85,6 +87,16 @@ std::string config_file_text(const Json& config) {
     text += key + " = " + (value.is_string() ? quoted(value.get<std::string>()) : value.dump()) + "\n";
   }
   return text;
+}
+
+void expect_no_run(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* name : run_files) {
+    if (!fs::exists(fs::path(folder) / name, ignored)) continue;
+    throw Error(ErrorKind::usage, "out",
+                "the folder " + folder + " already holds a run (" + name + "); --resume " + folder +
+                    " continues it, or name another folder");
+  }
 }
 
 RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata)
@@ -98,12 +110,7 @@ RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata
     remove_temporary_files(path_);
     return;
   }
-  for (const char* name : run_files) {
-    if (!fs::exists(path_ / name)) continue;
-    throw Error(ErrorKind::usage, "out",
-                "the folder " + options.out + " already holds a run (" + name + "); --resume " + options.out +
-                    " continues it, or name another folder");
-  }
+  expect_no_run(options.out);
 }
 
 Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const {
@@ -123,27 +130,69 @@ void RunFolder::begin(const Trainer& trainer) {
   const CheckpointFile start = file_of(trainer.checkpoint());
   write_checkpoint(path_ / last_name, start);
   // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
-  const auto& [model, optimizer, best, progress] = start.checkpoint;
-  if (const EpochResult* epoch = best_epoch(progress.epochs); epoch && !best.tensors.empty())
-    save_best(epoch->steps, best);
+  write_best(start.checkpoint);
   Json config = settings_record(options_);
   config.erase("out");
   write_file(path_ / config_name, config_file_text(config));
 }
 
-void RunFolder::save(const Trainer& trainer) const {
-  sync(metrics());
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (options_.keep > 0) {
-    const std::int64_t steps = file.checkpoint.progress.steps;
-    write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
-    keep_newest(path_, options_.keep);
-  }
-  write_checkpoint(path_ / last_name, file);
+void RunFolder::write_best(const Checkpoint& checkpoint) const {
+  const EpochResult* epoch = best_epoch(checkpoint.progress.epochs);
+  if (epoch == nullptr || checkpoint.best.tensors.empty()) return;
+  save_model(path_ / best_name, model_after(epoch->steps, checkpoint.best));
 }
 
-void RunFolder::save_best(std::int64_t steps, const ModelState& state) const {
-  save_model(path_ / best_name, model_after(steps, state));
+void RunFolder::attempt(const std::function<void()>& write) {
+  std::string failure;
+  try {
+    write();
+  } catch (const Error& error) {
+    failure = error.what();
+  } catch (const std::bad_alloc&) {
+    failure = path_.string() + ": there is not enough memory for a checkpoint";
+  }
+  if (failure_.empty() && !failure.empty()) spdlog::warn("{}; the run goes on, and tries it again", failure);
+  failure_ = failure;
+}
+
+void RunFolder::save(const Trainer& trainer) {
+  sync(metrics());
+  attempt([&] {
+    const CheckpointFile file = file_of(trainer.checkpoint());
+    if (first_non_finite(file.checkpoint.model) != nullptr) return;
+    if (options_.keep > 0) {
+      const std::int64_t steps = file.checkpoint.progress.steps;
+      write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
+      keep_newest(path_, options_.keep);
+    }
+    write_checkpoint(path_ / last_name, file);
+    if (best_is_due_) write_best(file.checkpoint);
+    best_is_due_ = false;
+  });
+}
+
+void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
+  best_is_due_ = true;
+  attempt([&] {
+    save_model(path_ / best_name, model_after(steps, state));
+    best_is_due_ = false;
+  });
+}
+
+std::string RunFolder::rescue(const Trainer& trainer) {
+  if (failure_.empty()) return "";
+  const std::string reason = failure_;
+  std::string where;
+  attempt([&] {
+    const CheckpointFile file = file_of(trainer.checkpoint());
+    const fs::path folder = rescue_folder();
+    if (folder.empty() || first_non_finite(file.checkpoint.model) != nullptr) return;
+    write_checkpoint(folder / last_name, file);
+    where = folder.string();
+  });
+  if (where.empty()) return reason + "; the steps since the last checkpoint are lost";
+  return reason + "; the last checkpoint was written to " + where + " instead, and --resume " + where +
+         " continues from there";
 }
 
 }  // namespace bntrain::cli

@@ -11,6 +11,8 @@ namespace bntrain::cuda {
 /// The memory that the ops of every batch size share.
 struct Workspace {
   Workspace(const Plan& plan, Precision precision);
+  /// Of the buffers below.
+  static std::int64_t bytes(const Plan& plan);
 
   const Plan& plan;
   DeviceStream stream;
