@@ -19,6 +19,7 @@
 #include "cli/flags/sources.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/tables.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -29,7 +30,8 @@ using Arguments = std::vector<std::string>;
 /// one rule, are left to the footer.
 class HelpFormatter : public CLI::Formatter {
  public:
-  HelpFormatter() { column_width(36); }
+  /// In a narrow terminal descriptions go below their flags.
+  HelpFormatter() { column_width(output_width() < 72 ? 8 : 36); }
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
   }
@@ -39,10 +41,17 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-Arguments with_command(int argc, const char* const* argv) {
+Arguments with_command(const std::vector<std::string>& commands, int argc, const char* const* argv) {
   Arguments arguments(argv + 1, argv + argc);
   const bool help =
       !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
+  // "help" and "help COMMAND", as other programs with commands have it.
+  if (!arguments.empty() && arguments[0] == "help" && arguments.size() <= 2) {
+    if (arguments.size() == 1 || arguments[1].starts_with('-')) return {"--help"};
+    if (std::ranges::find(commands, arguments[1]) == commands.end())
+      return {arguments[1]};  // refused as such
+    return {arguments[1], "--help"};
+  }
   // The name of the command is the first argument, or the first after --config FILE.
   std::ptrdiff_t at = 0;
   if (!arguments.empty() && arguments[0] == "--config") at = 2;
@@ -123,7 +132,7 @@ bool parse(CLI::App& app, const Arguments& arguments, const Sources& sources) {
     app.parse(reversed);
     return true;
   } catch (const CLI::CallForHelp&) {
-    print_result(app.help());
+    print_result(wrapped(app.help()));
     return false;
   } catch (const CLI::CallForVersion& version) {
     print_result(version.what());
@@ -155,18 +164,18 @@ int run_command_line(int argc, const char* const* argv) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "bntrain " BNTRAIN_VERSION);
   app.require_subcommand(1);
-  app.footer("bntrain COMMAND --help lists the flags of a command.");
+  app.footer("bntrain COMMAND --help lists the flags of a command; so does bntrain help COMMAND.");
   // In the order of the help.
   const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
                                  add_reproduce(app), add_time(app),  add_export(app), add_info(app)};
 
-  Arguments arguments = with_command(argc, argv);
+  const std::vector<std::string> names = command_names(app);
+  Arguments arguments = with_command(names, argc, argv);
   const Sources sources(app, arguments);
   add_config(app, arguments, sources);
   leave_environment_to(arguments.front(), app);
   if (!parse(app, arguments, sources)) return 0;
   for (const std::string& line : unknown_variables(app)) spdlog::warn("{}", line);
-  const std::vector<std::string> names = command_names(app);
   const std::string& chosen = app.get_subcommands().front()->get_name();
   const auto number = static_cast<std::size_t>(std::ranges::find(names, chosen) - names.begin());
   try {

@@ -63,6 +63,7 @@ Json start_record(const Json& settings, const Dataset& dataset, const Trainer& t
           {"jobs", jobs},
           {"network", trainer.network().text()},
           {"parameters", trainer.network().parameter_count()},
+          {"memory_bytes", trainer.memory_bytes()},
           {"dataset", dataset_record(dataset)},
           {"steps_per_epoch", trainer.steps_per_epoch()},
           {"total_steps", trainer.total_steps()}};
@@ -129,9 +130,10 @@ Json end_record(const TrainResult& result) {
     record["best_epoch"] = best->epoch;
   }
   if (!result.epochs.empty()) record["last_train_loss"] = result.epochs.back().train.loss;
-  if (result.final_test.count > 0) {
-    record["test_loss"] = result.final_test.loss;
-    record["test_accuracy"] = result.final_test.accuracy;
+  const bool tested = result.final_test.count > 0;
+  if (tested || (result.end == TrainEnd::finished && set == "valid")) {
+    record["test_loss"] = tested ? Json(result.final_test.loss) : Json(nullptr);
+    record["test_accuracy"] = tested ? Json(result.final_test.accuracy) : Json(nullptr);
     record["out_of_patience"] = result.out_of_patience;
   }
   if (const auto& divergence = result.divergence) {

@@ -28,20 +28,29 @@ void check_fit(const TrainConfig& config, const Dataset& dataset) {
   }
 }
 
+PlanRequest training_plan(const TrainConfig& config, const Network& network) {
+  return {.network = network,
+          .batch_norm = config.batch_norm,
+          .batch_size = config.batch_size,
+          .update = update_rule(config.optimizer),
+          .decay_weights_only = config.optimizer.decay_weights_only};
+}
+
 }  // namespace
 
+std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend) {
+  return backend.memory_bytes(training_plan(config, network));
+}
+
 void Trainer::compile() {
-  BNTRAIN_EXPECTS(dataset_.train.count > 0 && dataset_.test.count > 0);
+  BNTRAIN_EXPECTS(dataset_.train.count > 0 && (dataset_.test.count > 0 || config_.valid > 0));
   if (config_.valid > 0) {
     split_ = std::make_unique<const Dataset>(hold_out(dataset_, config_.valid, config_.seed));
   }
   check_fit(config_, data());
-  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
-  executable_ = backend_.compile({.network = network_,
-                                  .batch_norm = config_.batch_norm,
-                                  .batch_size = config_.batch_size,
-                                  .update = update_rule(config_.optimizer),
-                                  .decay_weights_only = config_.optimizer.decay_weights_only});
+  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm,
+                            config_.normalization);
+  executable_ = backend_.compile(training_plan(config_, network_));
   schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
   if (config_.schedule.warmup > schedule_->steps()) {
     throw Error(ErrorKind::usage, "warmup",
@@ -102,7 +111,8 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     // after the last epoch nothing would. Running statistics never become finite again.
     if (!std::isfinite(epoch.test.loss)) {
       result.divergence = divergence(0);
-      const Tensor* found = first_non_finite(save());
+      const ModelState state = save();
+      const Tensor* found = first_non_finite(state);
       if (result.divergence->layer.empty() && found != nullptr) result.divergence->layer = found->name;
       return TrainEnd::diverged;
     }
@@ -117,8 +127,16 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     observer.on_checkpoint(*this);
   }
   result.out_of_patience = out_of_patience();
-  if (!best_.tensors.empty()) result.final_test = test_best_epoch();
-  return TrainEnd::finished;
+  if (!best_.tensors.empty() && dataset_.test.count > 0) result.final_test = test_best_epoch();
+  // A network that trains and yet cannot be evaluated with its running statistics is no result.
+  const bool evaluated = (result.epochs.empty() || std::isfinite(result.epochs.back().test.loss)) &&
+                         std::isfinite(result.final_test.loss);
+  if (evaluated) return TrainEnd::finished;
+  result.divergence = {.epoch = result.epochs.back().epoch,
+                       .step = progress_.steps,
+                       .lr = schedule_->lr(progress_.steps),
+                       .layer = ""};
+  return TrainEnd::diverged;
 }
 
 bool Trainer::train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop) {

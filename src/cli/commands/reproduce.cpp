@@ -26,6 +26,7 @@
 #include "cli/reports/output.hpp"
 #include "cli/reports/output_files.hpp"
 #include "cli/reports/reproduce_report.hpp"
+#include "cli/reports/tables.hpp"
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
 
@@ -159,7 +160,7 @@ int run(const ReproduceOptions& options) {
   const std::vector<bench::Experiment> experiments = chosen(options.names);
   const Dataset dataset = load_data(options.data);
   if (options.list) {
-    print_result(experiment_list(experiments, options.seeds, dataset));
+    print_result(wrapped(experiment_list(experiments, options.seeds, dataset)));
     return 0;
   }
   if (!options.out.empty()) make_folder(options.out);

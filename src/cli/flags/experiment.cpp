@@ -199,6 +199,8 @@ void check_run_options(const TrainOptions& options, const Sources& sources) {
   expect(!sgd || (optimizer.beta1 == defaults.beta1 && optimizer.beta2 == defaults.beta2), "betas",
          "--optimizer adamw");
   expect(!sgd || optimizer.eps == defaults.eps, "adam-eps", "--optimizer adamw");
+  expect(options.init_skip.empty() || !options.init_from.empty(), "init-skip",
+         "--init-from FILE, whose other tensors are taken");
   expect(config.patience == 0 || config.valid > 0, "patience",
          "--valid FRACTION: it counts epochs without a better validation accuracy");
 }

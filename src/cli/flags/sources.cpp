@@ -44,8 +44,8 @@ std::string Sources::note(const std::string& flag) const {
 }
 
 std::vector<std::string> unknown_variables(const CLI::App& app) {
-  // The last is read by scripts/tune_kernels.sh.
-  std::vector<std::string> known = {"BNTRAIN_CONFIG", "BNTRAIN_TUNINGS"};
+  // The later ones are read by scripts.
+  std::vector<std::string> known = {"BNTRAIN_CONFIG", "BNTRAIN_TUNINGS", "BNTRAIN_BUILD_REPORT_SECONDS"};
   for (const CLI::App* command : app.get_subcommands({}))
     for (const std::string& flag : flag_names(*command, "--")) known.push_back(environment_name(flag));
   std::vector<std::string> lines;

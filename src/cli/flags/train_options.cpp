@@ -11,6 +11,12 @@ std::string device_text(const BackendOptions& backend) {
   return backend.gpu == 0 ? name : name + ":" + std::to_string(backend.gpu);
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
+  return text;
+}
+
 }  // namespace
 
 std::string to_string(const RecordOptions& record) {
@@ -21,9 +27,11 @@ std::string to_string(const RecordOptions& record) {
 Json settings_record(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   return {{"data", path_text(options.data)},
+          {"classes", options.classes ? Json(*options.classes) : Json("")},
           {"network", config.network},
           {"norm", bntrain::to_string(config.norm)},
           {"init", bntrain::to_string(config.init)},
+          {"normalize", config.normalization.text()},
           {"bn-momentum", config.batch_norm.momentum},
           {"bn-eps", config.batch_norm.eps},
           {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
@@ -50,6 +58,7 @@ Json settings_record(const TrainOptions& options) {
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
           {"precision", name_of(options.backend.precision, precision_names)},
           {"init-from", path_text(options.init_from)},
+          {"init-skip", joined(options.init_skip)},
           {"save", path_text(options.save)},
           {"save-gradients", path_text(options.save_gradients)},
           {"metrics", path_text(options.metrics)},

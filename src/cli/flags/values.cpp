@@ -79,22 +79,45 @@ std::string sources_note(const CLI::App& command) {
          command.get_name() + "]\nsection in the file that --config names. Environment < file < flag.";
 }
 
-CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
-                       const std::string& default_text, const std::string& help,
-                       std::function<void(const std::string&)> take) {
+namespace {
+
+/// An option that receives all its values at once.
+CLI::Option* add_values(CLI::App& app, const std::string& flag, const std::string& type,
+                        const std::string& default_text, const std::string& help,
+                        std::function<void(const std::vector<std::string>&)> take) {
   const std::string name = flag.substr(flag.find("--"));
-  const CLI::callback_t callback = [name, take = std::move(take)](const CLI::results_t& values) {
-    if (values.size() != 1)
-      throw BadValue(name, CLI::detail::join(values, " "), "it takes one value, given once");
-    take(values.front());
+  const CLI::callback_t callback = [take = std::move(take)](const CLI::results_t& values) {
+    take(values);
     return true;
   };
-  // With CLI11's default policy a repeated flag is refused in CLI11's words; this way it is in ours.
   return app.add_option(flag, callback, help)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name(type)
       ->default_str(default_text)
       ->envname(environment_name(name));
+}
+
+}  // namespace
+
+CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
+                       const std::string& default_text, const std::string& help,
+                       std::function<void(const std::string&)> take) {
+  const std::string name = flag.substr(flag.find("--"));
+  // With CLI11's default policy a repeated flag is refused in CLI11's words; this way it is in ours.
+  return add_values(app, flag, type, default_text, help,
+                    [name, take = std::move(take)](const std::vector<std::string>& values) {
+                      if (values.size() != 1)
+                        throw BadValue(name, CLI::detail::join(values, " "),
+                                       "it takes one value, given once");
+                      take(values.front());
+                    });
+}
+
+CLI::Option* add_names(CLI::App& app, const std::string& flag, std::vector<std::string>& target,
+                       const std::string& type, const std::string& help) {
+  return add_values(app, flag, type, "", help, [flag, &target](const std::vector<std::string>& values) {
+    target = parse_list(flag, CLI::detail::join(values, ","));
+  });
 }
 
 CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, const NumberRange& range,

@@ -99,6 +99,10 @@ CLI::Option* add_integer(CLI::App& app, const std::string& flag, Integer& target
 /// The parts of "a,b,c". Throws BadValue when one is empty or given twice.
 std::vector<std::string> parse_list(const std::string& flag, const std::string& text);
 
+/// Names with commas between them; the flag may be repeated.
+CLI::Option* add_names(CLI::App& app, const std::string& flag, std::vector<std::string>& target,
+                       const std::string& type, const std::string& help);
+
 /// Numbers with commas between them.
 CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<double>& target,
                          const NumberRange& range, const std::string& help);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,16 @@ bool is_numbered(const fs::path& path) {
   return name.starts_with("step-") && name.ends_with(".safetensors");
 }
 
+void expect_no_run(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* name : run_files) {
+    if (!fs::exists(fs::path(folder) / name, ignored)) continue;
+    throw Error(ErrorKind::usage, "out",
+                "the folder " + folder + " already holds a run (" + name + "); --resume " + folder +
+                    " continues it, or name another folder");
+  }
+}
+
 RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata)
     : options_(options),
       path_(options.out),
@@ -76,12 +87,7 @@ RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata
     remove_temporary_files(path_);
     return;
   }
-  for (const char* name : run_files) {
-    if (!fs::exists(path_ / name)) continue;
-    throw Error(ErrorKind::usage, "out",
-                "the folder " + options.out + " already holds a run (" + name + "); --resume " + options.out +
-                    " continues it, or name another folder");
-  }
+  expect_no_run(options.out);
 }
 
 Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const {
@@ -126,20 +132,23 @@ void RunFolder::write_best(const Checkpoint& checkpoint) const {
 }
 
 void RunFolder::attempt(const std::function<void()>& write) {
+  std::string failure;
   try {
     write();
-    failure_.clear();
   } catch (const Error& error) {
-    if (failure_.empty()) spdlog::warn("{}; the run goes on, and tries it again", error.what());
-    failure_ = error.what();
+    failure = error.what();
+  } catch (const std::bad_alloc&) {
+    failure = path_.string() + ": there is not enough memory for a checkpoint";
   }
+  if (failure_.empty() && !failure.empty()) spdlog::warn("{}; the run goes on, and tries it again", failure);
+  failure_ = failure;
 }
 
 void RunFolder::save(const Trainer& trainer) {
   sync(metrics());
-  const CheckpointFile file = file_of(trainer.checkpoint(), path_);
-  if (first_non_finite(file.checkpoint.model) != nullptr) return;
   attempt([&] {
+    const CheckpointFile file = file_of(trainer.checkpoint(), path_);
+    if (first_non_finite(file.checkpoint.model) != nullptr) return;
     if (options_.keep > 0) {
       const std::int64_t steps = file.checkpoint.progress.steps;
       write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
@@ -159,18 +168,20 @@ void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
   });
 }
 
-std::string RunFolder::rescue(const Trainer& trainer) const {
+std::string RunFolder::rescue(const Trainer& trainer) {
   if (failure_.empty()) return "";
-  if (first_non_finite(trainer.save()) != nullptr) return failure_;
-  const std::string folder = rescue_folder().string();
-  try {
-    if (folder.empty()) return failure_ + "; nor can a temporary folder be made";
-    write_checkpoint(fs::path(folder) / last_name, file_of(trainer.checkpoint(), folder));
-    return failure_ + "; the last checkpoint was written to " + folder + " instead, and --resume " + folder +
-           " continues from there";
-  } catch (const Error& error) {
-    return failure_ + "; " + error.what() + "; the steps since the last checkpoint are lost";
-  }
+  const std::string reason = failure_;
+  std::string where;
+  attempt([&] {
+    const fs::path folder = rescue_folder();
+    const CheckpointFile file = file_of(trainer.checkpoint(), folder);
+    if (folder.empty() || first_non_finite(file.checkpoint.model) != nullptr) return;
+    write_checkpoint(folder / last_name, file);
+    where = folder.string();
+  });
+  if (where.empty()) return reason + "; the steps since the last checkpoint are lost";
+  return reason + "; the last checkpoint was written to " + where + " instead, and --resume " + where +
+         " continues from there";
 }
 
 }  // namespace bntrain::cli

@@ -21,6 +21,9 @@ using Metadata = std::map<std::string, std::string>;
 inline constexpr std::array<const char*, 4> run_files = {"last.safetensors", "best.safetensors",
                                                          "config.toml", "metrics.jsonl"};
 
+/// Throws Error(usage) of "out" where the folder holds any of them: asked before anything is read or trained.
+void expect_no_run(const std::string& folder);
+
 /// Writes last.safetensors, the checkpoint that --resume takes; step-NNNNNNNN.safetensors, the last --keep of
 /// them; best.safetensors, the model of the best validation accuracy; config.toml, for people and --config.
 class RunFolder {
@@ -40,7 +43,7 @@ class RunFolder {
   /// Likewise; what could not be written comes with the next checkpoint.
   void save_best(std::int64_t steps, const ModelState& state);
   /// At the end: "", or why the last checkpoint could not be written and where it is now.
-  std::string rescue(const Trainer& trainer) const;
+  std::string rescue(const Trainer& trainer);
 
  private:
   /// The description of the model after so many steps.
