@@ -129,13 +129,11 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
   result.out_of_patience = out_of_patience();
   if (!best_.tensors.empty() && dataset_.test.count > 0) result.final_test = test_best_epoch();
   // A network that trains and yet cannot be evaluated with its running statistics is no result.
-  const bool evaluated = (result.epochs.empty() || std::isfinite(result.epochs.back().test.loss)) &&
-                         std::isfinite(result.final_test.loss);
+  const std::optional<EpochResult>& last = result.history.last;
+  const bool evaluated = (!last || std::isfinite(last->test.loss)) && std::isfinite(result.final_test.loss);
   if (evaluated) return TrainEnd::finished;
-  result.divergence = {.epoch = result.epochs.back().epoch,
-                       .step = progress_.steps,
-                       .lr = schedule_->lr(progress_.steps),
-                       .layer = ""};
+  result.divergence = {
+      .epoch = last->epoch, .step = progress_.steps, .lr = schedule_->lr(progress_.steps), .layer = ""};
   return TrainEnd::diverged;
 }
 
