@@ -11,7 +11,7 @@ here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
 root=$(cd "${here:-.}/.." && pwd -P)
 
 packages=(cmake ninja-build g++ libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libpng-dev
-          libturbojpeg0-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
+          libjpeg62-turbo-dev libonnx-dev libprotobuf-dev dataset-fashion-mnist)
 # What the program is built and trains without, and what is missing then.
 declare -A optional=([libonnx-dev]='no ONNX files' [libprotobuf-dev]='no ONNX files'
   [dataset-fashion-mnist]='scripts/fetch_data.sh fashion-mnist fetches the data set')

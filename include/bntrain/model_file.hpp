@@ -26,11 +26,12 @@ struct Model {
   std::string dataset() const;
 };
 
-/// What the file may leave open. `network` and `eps` go before what the file says; `input` and `classes`
-/// serve where it says nothing.
+/// What the file may leave open. `network`, `eps` and `normalization` go before what the file says; `input`
+/// and `classes` serve where it says nothing.
 struct ModelDescription {
-  std::string network;        ///< see Network::parse(); "": the file must tell
-  std::optional<double> eps;  ///< of every batch norm
+  std::string network;               ///< see Network::parse(); "": the file must tell
+  std::optional<double> eps;         ///< of every batch norm
+  Normalization normalization = {};  ///< without values: what the file says, if it says anything
   std::optional<Shape> input;
   std::optional<std::int64_t> classes;
   StatisticsUse statistics = StatisticsUse::inference;  ///< see check_values()
@@ -42,8 +43,11 @@ struct ModelDescription {
 /// neither file nor `known` tells what is needed.
 Model load_model(const std::filesystem::path& path, const ModelDescription& known = {});
 
+/// The number of classes that the file names in its metadata, if it does. Throws Error(data) as load_model().
+std::optional<std::int64_t> stored_classes(const std::filesystem::path& path);
+
 /// What save_model() writes as the metadata of the file: model.metadata, and over it what load_model() needs
-/// (format, version, network, input, classes and, where there are batch norms, bn-eps).
+/// (format, version, network, input, classes and, where there are any, normalize and bn-eps).
 std::map<std::string, std::string> file_metadata(const Model& model);
 
 /// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.

@@ -31,6 +31,7 @@ struct TrainConfig {
   Norm norm = Norm::batch;
   Init init = Init::tutorial;
   BatchNormOptions batch_norm;
+  Normalization normalization;  ///< of the images
   std::int64_t epochs = 5;
   std::int64_t batch_size = 256;
   OptimizerOptions optimizer;
@@ -91,7 +92,8 @@ struct TrainResult {
   std::int64_t steps = 0;
   std::optional<Divergence> divergence;
   bool out_of_patience = false;  ///< finished because of config.patience
-  AverageMetrics final_test;     ///< with validation, when finished: the test set by the best epoch's weights
+  AverageMetrics final_test;  ///< with validation, when finished: the test set, if there is one, by the best
+                              ///< epoch's weights
 };
 
 class Trainer;

@@ -132,7 +132,7 @@ int run_command_line(int argc, const char* const* argv) {
       ->type_name("FILE");
   app.config_formatter(std::make_shared<ConfigFile>(app));
   app.require_subcommand(1);
-  app.footer("bntrain COMMAND --help, or bntrain help COMMAND, lists the flags of a command.");
+  app.footer("bntrain COMMAND --help lists the flags of a command; so does bntrain help COMMAND.");
   // In the order of the help.
   const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
                                  add_reproduce(app), add_time(app),  add_export(app), add_info(app)};

@@ -62,6 +62,16 @@ class Metadata {
   const std::map<std::string, std::string>& strings_;
 };
 
+Normalization normalization_of(const Metadata& metadata, const ModelDescription& known) {
+  const std::string* text = metadata.find("normalize");
+  if (known.normalization.any() || text == nullptr) return known.normalization;
+  try {
+    return Normalization::parse(*text);
+  } catch (const Error&) {
+    metadata.refuse("normalize", "MEAN/STD such as 0.1307/0.3081");
+  }
+}
+
 Network network_of(const Metadata& metadata, const std::string& path, const ModelDescription& known) {
   const std::string* text = known.network.empty() ? metadata.find("network") : &known.network;
   if (text == nullptr)
@@ -73,10 +83,11 @@ Network network_of(const Metadata& metadata, const std::string& path, const Mode
   if (!classes) classes = known.classes;
   if (!classes) metadata.ask_for("classes", "its number of classes", "name it, such as 10");
   if (*classes < 1) metadata.refuse("classes", "a number of classes");
+  const Normalization normalization = normalization_of(metadata, known);
   try {
-    return Network::parse(*text, *input, *classes);
+    return Network::parse(*text, *input, *classes, Norm::batch, normalization);
   } catch (const Error& error) {
-    if (!known.network.empty()) throw;
+    if (!known.network.empty() || error.setting() == "normalize") throw;
     throw Error(ErrorKind::data, path + ": the metadata's network: " + error.what());
   }
 }
@@ -112,6 +123,11 @@ Model load_model(const std::filesystem::path& path, const ModelDescription& know
   return model;
 }
 
+std::optional<std::int64_t> stored_classes(const std::filesystem::path& path) {
+  const TensorFile file = read_model_tensors(path);
+  return Metadata(path, file.metadata).number<std::int64_t>("classes");
+}
+
 std::map<std::string, std::string> file_metadata(const Model& model) {
   std::map<std::string, std::string> metadata = model.metadata;
   metadata["format"] = "bntrain-model";
@@ -119,6 +135,8 @@ std::map<std::string, std::string> file_metadata(const Model& model) {
   metadata["network"] = model.network.text();
   metadata["input"] = to_string(model.network.input());
   metadata["classes"] = std::to_string(model.network.classes());
+  metadata.erase("normalize");
+  if (model.network.normalization().any()) metadata["normalize"] = model.network.normalization().text();
   if (!model.network.running().empty()) metadata["bn-eps"] = shortest_text(model.batch_norm.eps);
   for (auto& [key, text] : metadata) text = valid_utf8(text);
   return metadata;

@@ -30,17 +30,40 @@ class GraphBuilder {
     graph_.mutable_input(0)->set_doc_string("images, pixels divided by 255");
     add_value(*graph_.add_output(), kOnnxOutput, {network.classes()});
     graph_.mutable_output(0)->set_doc_string("one number a class, before the softmax");
+    const std::string images = add_normalization(network.normalization());
     for (const Layer& layer : network.layers()) {
       output_ = &layer == &network.layers().back() ? kOnnxOutput : "layer_" + layer.name;
       inputs_.clear();
       for (const int input : layer.inputs)
-        inputs_.push_back(input == network_input ? kOnnxInput : outputs_[static_cast<std::size_t>(input)]);
+        inputs_.push_back(input == network_input ? images : outputs_[static_cast<std::size_t>(input)]);
       add_layer(layer);
       outputs_.push_back(output_);
     }
   }
 
  private:
+  /// The name of what the first layers read.
+  std::string add_normalization(const Normalization& normalization) {
+    if (!normalization.any()) return kOnnxInput;
+    const std::string centred = add_scaling("Sub", kOnnxInput, "normalize_mean", normalization.mean);
+    return add_scaling("Div", centred, "normalize_std", normalization.std);
+  }
+
+  /// A node with one value a channel as its second input.
+  std::string add_scaling(const char* op, const std::string& input, const std::string& name,
+                          const std::vector<double>& values) {
+    add_tensor({name,
+                {static_cast<std::int64_t>(values.size()), 1, 1},
+                std::vector<float>(values.begin(), values.end())});
+    onnx::NodeProto& node = *graph_.add_node();
+    node.set_op_type(op);
+    node.set_name(name);
+    node.add_input(input);
+    node.add_input(name);
+    node.add_output(name + "_output");
+    return name + "_output";
+  }
+
   /// The one place that knows ONNX's operator of each kind of layer.
   void add_layer(const Layer& layer) {
     switch (layer.kind) {

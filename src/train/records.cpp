@@ -131,9 +131,10 @@ Json end_record(const TrainResult& result) {
     record["best_" + set + "_accuracy"] = best->test.accuracy;
     record["best_epoch"] = best->epoch;
   }
-  if (result.final_test.count > 0) {
-    record["test_loss"] = result.final_test.loss;
-    record["test_accuracy"] = result.final_test.accuracy;
+  const bool tested = result.final_test.count > 0;
+  if (tested || (result.end == TrainEnd::finished && set == "valid")) {
+    record["test_loss"] = tested ? Json(result.final_test.loss) : Json(nullptr);
+    record["test_accuracy"] = tested ? Json(result.final_test.accuracy) : Json(nullptr);
     record["out_of_patience"] = result.out_of_patience;
   }
   if (const auto& divergence = result.divergence) {

@@ -51,12 +51,13 @@ std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Bac
 }
 
 void Trainer::compile() {
-  BNTRAIN_EXPECTS(dataset_.train.count > 0 && dataset_.test.count > 0);
+  BNTRAIN_EXPECTS(dataset_.train.count > 0 && (dataset_.test.count > 0 || config_.valid > 0));
   if (config_.valid > 0) {
     split_ = std::make_unique<const Dataset>(hold_out(dataset_, config_.valid, config_.seed));
   }
   check_fit(config_, data());
-  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
+  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm,
+                            config_.normalization);
   executable_ = backend_.compile(training_plan(config_, network_));
   schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
   if (config_.schedule.warmup > schedule_->steps()) {
@@ -134,7 +135,7 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     observer.on_checkpoint(*this);
   }
   result.out_of_patience = out_of_patience();
-  if (!best_.tensors.empty()) result.final_test = test_best_epoch();
+  if (!best_.tensors.empty() && dataset_.test.count > 0) result.final_test = test_best_epoch();
   // A network that trains and yet cannot be evaluated with its running statistics is no result.
   const bool evaluated = (result.epochs.empty() || std::isfinite(result.epochs.back().test.loss)) &&
                          std::isfinite(result.final_test.loss);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 
@@ -75,6 +76,27 @@ TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
   EXPECT_EQ(node.op_type(), "AveragePool");
   EXPECT_THAT(integers(node, "kernel_shape"), ElementsAre(3, 3));
   EXPECT_THAT(integers(node, "strides"), ElementsAre(3, 3));
+}
+
+TEST_F(OnnxFile, BeginsWithTheNormalisation) {
+  const Network network = Network::parse("res(conv2x3p1),fc4", {2, 9, 9, false}, 4, Norm::batch,
+                                         Normalization::parse("0.5,0.25/2,4"));
+  const onnx::GraphProto& graph = written(network, initial_state(network, Init::torch, 0));
+  EXPECT_EQ(graph.node(0).op_type(), "Sub");
+  EXPECT_THAT(graph.node(0).input(), ElementsAre("input", "normalize_mean"));
+  EXPECT_EQ(graph.node(1).op_type(), "Div");
+  EXPECT_THAT(graph.node(1).input(), ElementsAre(graph.node(0).output(0), "normalize_std"));
+  const std::string normalised = graph.node(1).output(0);
+  EXPECT_EQ(graph.node(2).input(0), normalised);
+  EXPECT_THAT(graph.node(3).input(), ElementsAre(graph.node(2).output(0), normalised));  // the shortcut
+  const auto initializer = std::ranges::find(graph.initializer(), std::string("normalize_std"),
+                                             [](const onnx::TensorProto& tensor) { return tensor.name(); });
+  ASSERT_NE(initializer, graph.initializer().end());
+  EXPECT_THAT(initializer->dims(), ElementsAre(2, 1, 1));
+  float values[2];
+  ASSERT_EQ(initializer->raw_data().size(), sizeof values);
+  std::memcpy(values, initializer->raw_data().data(), sizeof values);
+  EXPECT_THAT(values, ElementsAre(2, 4));
 }
 
 TEST_F(OnnxFile, AddsTheBranchesOfAResidualBlock) {

@@ -35,6 +35,8 @@ void Workspace::allocate() {
 
 CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
     : plan_(std::move(plan)),
+      mean_(plan_.network.normalization().mean.begin(), plan_.network.normalization().mean.end()),
+      std_(plan_.network.normalization().std.begin(), plan_.network.normalization().std.end()),
       team_(threads),
       w_{plan_, kernels, team_, ParameterLayout(plan_), rounded_up(plan_.batch_size, kernels.lanes)} {
   const std::int64_t floats = w_.layout.size();
@@ -116,9 +118,11 @@ Pass CpuExecutable::begin(const Source& source, BatchRange range, int by_batch_f
   pass.groups = (range.count + pass.lanes - 1) / pass.lanes;
   pass.by_batch_from = by_batch_from;
   pass.gradient_scale = static_cast<float>(gradient_scale);
+  const PixelScale scale{mean_.empty() ? nullptr : mean_.data(), std_.data(),
+                         plan_.network.input().spatial()};
   team_.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.gather(source.images->pixels.data(), source.images->shape.size(),
-                      pass.indices + group * pass.lanes, pass.valid(group), w_.value(0, group));
+                      pass.indices + group * pass.lanes, pass.valid(group), scale, w_.value(0, group));
   });
   return pass;
 }

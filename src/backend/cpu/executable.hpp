@@ -58,6 +58,7 @@ class CpuExecutable final : public Executable, public Diagnostics {
   std::vector<float> by_image(const float* lanes, std::int64_t size, std::int64_t images) const;
 
   const Plan plan_;
+  const std::vector<float> mean_, std_;  ///< of the images' channels; empty: pixel / 255
   ThreadTeam team_;
   Workspace w_;
   std::vector<std::unique_ptr<Op>> ops_;

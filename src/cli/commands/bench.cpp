@@ -24,7 +24,8 @@ namespace {
 
 struct BenchOptions {
   bench::BenchConfig config;
-  std::string data;  ///< see load_dataset()
+  std::string data;                     ///< see load_dataset()
+  std::optional<std::int64_t> classes;  ///< see DataNeeds
   BackendOptions backend;
   std::string out = "bntrain-bench";  ///< the folder of the bench
   int jobs = 0;                       ///< runs at the same time; 0: as many as pays
@@ -124,7 +125,7 @@ int run(const BenchOptions& options) {
   };
   adjust_logging(options.log);
   if (options.report) expect_report_tools();
-  const Dataset dataset = load_data(options.data);
+  const Dataset dataset = load_data(options.data, {.classes = options.classes});
   std::string note;
   const bench::Backends backends =
       bench::make_backends(options.backend, options.jobs, bench::runs_of(config).size(), note);
@@ -163,7 +164,7 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
       add_command(app, "bench", "compare batch norm with none over learning rates, initial values and seeds");
   in_group(command, "Grid", [&] { add_grid(command, options.config); });
   in_group(command, "Experiment", [&] {
-    add_workload(command, options.data, train);
+    add_workload(command, options.data, options.classes, train);
     add_experiment(command, train);
     add_eval_every(command, train,
                    "also evaluate every N steps, for the steps to --target; 0: only after epochs");

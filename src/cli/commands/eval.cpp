@@ -119,7 +119,8 @@ int run(const EvalOptions& given) {
   EvalOptions options = given;
   options.model = model_file(given.model);
   check_options(options);
-  Dataset dataset = load_data(options.data);
+  const Dataset dataset = load_data(
+      options.data, needs_of_model(options.model, options.description.classes, options.split == Split::test));
   const Model model = load_for(options, dataset);
   const auto backend = open_backend(options.backend);
   spdlog::info("{}: {}, {} parameters", options.model, model.network.text(), model.network.parameter_count());
@@ -170,6 +171,7 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
   in_group(eval, "Model", [&] { add_description(eval, options.description); });
   in_group(eval, "Workload", [&] {
     add_data(eval, options.data);
+    add_classes(eval, options.description.classes, "the number of classes, where neither file nor data say");
     add_split(eval, options.split, "which images to evaluate on");
     add_batch_size(eval, options.batch_size);
     add_value(eval, "--bn-stats", "running|batch|recomputed|all", "running",

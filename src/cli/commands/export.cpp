@@ -173,9 +173,11 @@ std::string format_lines(const Model& model, Format format, std::int64_t opset) 
   const Shape& image = model.network.input();
   return fmt::format(
       "format      ONNX, operator set {}, passed ONNX's checker\n"
-      "input       {}: float32 [batch, {}, {}, {}], pixels divided by 255\n"
+      "input       {}: float32 [batch, {}, {}, {}], pixels divided by 255{}\n"
       "output      {}: float32 [batch, {}]\n",
-      opset, kOnnxInput, image.channels, image.height, image.width, kOnnxOutput, model.network.classes());
+      opset, kOnnxInput, image.channels, image.height, image.width,
+      model.network.normalization().any() ? "; the graph normalises them" : "", kOnnxOutput,
+      model.network.classes());
 }
 
 void bind_flags(CLI::App& app, ExportOptions& options) {
@@ -223,7 +225,8 @@ int run(const ExportOptions& given) {
     throw Error(ErrorKind::usage, "bn-convention",
                 "it cannot be given with --fold: a folded batch norm has no running_var to convert");
   std::optional<Dataset> dataset;
-  if (options.fold || !options.data.empty()) dataset = load_data(options.data);
+  if (options.fold || !options.data.empty())
+    dataset = load_data(options.data, needs_of_model(options.model, options.description.classes, true));
   Model model = load(options, dataset);
   if (options.convention) convert(model, options);
   const std::string folded = options.fold ? fold(model, options, *dataset) : "";

@@ -44,6 +44,7 @@ class Reader {
   InitialValues read() {
     put_fresh();
     check_state(network_, values_.state, path_);
+    note_normalization();
     if (!network_.running().empty()) {
       note_eps();
       adopt_variance();
@@ -89,8 +90,11 @@ class Reader {
           std::equal(held->shape.begin() + 1, held->shape.end(), parameter.shape.begin() + 1);
       if (!same_inputs || held->shape.front() == parameter.shape.front()) continue;
       values_.remarks.push_back(
-          {fmt::format("{} has {} outputs in its last layer, {} {}, and this network has {}", path_,
-                       held->shape.front(), last.name, last.text, parameter.shape.front()),
+          {fmt::format("{} has {} outputs in its last layer, {} {}, and this network has {}{}", path_,
+                       held->shape.front(), last.name, last.text, parameter.shape.front(),
+                       held->shape.front() > parameter.shape.front()
+                           ? fmt::format("; --classes {} keeps them", held->shape.front())
+                           : ""),
            true});
       skip(last.name);
       return;
@@ -123,6 +127,17 @@ class Reader {
       return;
     note("was trained with --bn-eps " + text->second +
          ", and this run has another; its first logits differ from the file's");
+  }
+
+  /// On other inputs the same weights are another function. PyTorch's files do not tell.
+  void note_normalization() {
+    const auto text = metadata_.find("normalize");
+    const std::string stored = text == metadata_.end() ? "" : text->second;
+    const std::string now = network_.normalization().text();
+    if (stored == now || (stored.empty() && !metadata_.contains("network"))) return;
+    note("was trained " + (stored.empty() ? "without --normalize" : "with --normalize " + stored) +
+         ", and this run " + (now.empty() ? "has none" : "has " + now) +
+         "; its first logits differ from the file's");
   }
 
   std::optional<RecordedVariance> recorded() const {

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "bntrain/error.hpp"
+#include "bntrain/model_file.hpp"
 
 namespace bntrain::cli {
 DataSearch default_data_search() {
@@ -22,8 +23,14 @@ DataSearch default_data_search() {
   return search;
 }
 
-Dataset load_data(const std::string& data) {
-  return load_dataset(data, default_data_search());
+Dataset load_data(const std::string& data, const DataNeeds& needs) {
+  return load_dataset(data, default_data_search(), needs);
+}
+
+DataNeeds needs_of_model(const std::string& model, std::optional<std::int64_t> known, bool test_set) {
+  if (!known) known = stored_classes(model);
+  if (known && *known < 1) known.reset();  // load_model() refuses it
+  return {.classes = known, .test_set = test_set};
 }
 
 std::unique_ptr<Backend> open_backend(const BackendOptions& options) {

@@ -1,7 +1,9 @@
 // What commands work with: data sets, models, a backend.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,11 @@ namespace bntrain::cli {
 DataSearch default_data_search();
 
 /// load_dataset() with this search.
-Dataset load_data(const std::string& data);
+Dataset load_data(const std::string& data, const DataNeeds& needs = {});
+
+/// What a command asks of the data for the model of that file: the classes are `known`, else those that the
+/// file names, if it does.
+DataNeeds needs_of_model(const std::string& model, std::optional<std::int64_t> known, bool test_set);
 
 /// make_backend(), its note logged.
 std::unique_ptr<Backend> open_backend(const BackendOptions& options);

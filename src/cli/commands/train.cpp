@@ -1,6 +1,7 @@
 // bntrain train: the training run.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <future>
 #include <memory>
 #include <string>
@@ -33,6 +34,8 @@ void log_dataset(const Dataset& dataset) {
   spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
                dataset.train.count, dataset.test.count, bntrain::to_string(dataset.train.shape),
                dataset.classes);
+  if (std::ranges::find(dataset.train.labels, 0) == dataset.train.labels.end())
+    spdlog::info("no training label is 0: the network's first output has no images");
   if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
     spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
   }
@@ -90,7 +93,8 @@ Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backen
     return {config, dataset, backend, options.stored->checkpoint};
   }
   if (options.init_from.empty()) return {config, dataset, backend};
-  const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+  const Network network =
+      Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm, config.normalization);
   const InitialValues initial = read_initial_values(options, network);
   log_remarks(initial.remarks);
   for (const std::string& name : initial.anew) anew += (anew.empty() ? "" : ",") + name;
@@ -160,8 +164,12 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
 void add_training(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_number(app, "--lr", config.optimizer.lr, learning_rates, "learning rate");
-  add_workload(app, options.data, config);
+  add_workload(app, options.data, options.classes, config);
   add_norm(app, config);
+  add_normalization(
+      app, config.normalization,
+      "train on (pixel / 255 - MEAN) / STD, one value or one a channel; the model's file says so; "
+      "default: pixel / 255");
   add_choice(app, "--init", config.init, init_names, "initial values");
   add_experiment(app, config);
   add_schedule(app, config.schedule);
@@ -211,9 +219,11 @@ int run(const TrainOptions& options, const Sources& sources) {
   if (!options.summary)
     starting = std::async(std::launch::async | std::launch::deferred,
                           [&] { return make_backend(options.backend, note); });
-  const Dataset dataset = load_data(options.data);
+  const Dataset dataset =
+      load_data(options.data, {.classes = options.classes, .test_set = config.valid == 0});
   if (options.summary) {
-    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm,
+                                           config.normalization);
     print_result(layer_table(network, config.batch_size));
     const auto backend = make_backend(options.backend, note);
     print_result(
@@ -224,6 +234,8 @@ int run(const TrainOptions& options, const Sources& sources) {
 
   const std::unique_ptr<Backend> backend = starting.get();
   if (!note.empty()) spdlog::info("{}", note);
+  if (options.assert_accuracy && dataset.test.count == 0)
+    throw Error(ErrorKind::usage, "assert-acc", "it needs a test set, and " + dataset.source + " has none");
   std::string anew;
   Trainer trainer = make_trainer(options, dataset, *backend, anew);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
@@ -234,7 +246,8 @@ int run(const TrainOptions& options, const Sources& sources) {
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
   if (config.valid > 0) {
-    spdlog::info("{} of the training images are held out for validation", trainer.data().test.count);
+    spdlog::info("{} of the training images are held out for validation{}", trainer.data().test.count,
+                 dataset.test.count > 0 ? "" : "; there is no test set, so none is evaluated at the end");
   }
   if (options.stored) log_resumed(options, trainer);
 

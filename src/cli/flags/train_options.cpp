@@ -26,9 +26,11 @@ std::string to_string(const RecordOptions& record) {
 Json settings_record(const TrainOptions& options) {
   const TrainConfig& config = options.config;
   return {{"data", options.data},
+          {"classes", options.classes ? Json(*options.classes) : Json("")},
           {"network", config.network},
           {"norm", bntrain::to_string(config.norm)},
           {"init", bntrain::to_string(config.init)},
+          {"normalize", config.normalization.text()},
           {"bn-momentum", config.batch_norm.momentum},
           {"bn-eps", config.batch_norm.eps},
           {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},

@@ -22,7 +22,8 @@ inline constexpr Named<OptimizerKind> optimizer_names[] = {{"sgd", OptimizerKind
 
 struct TrainOptions {
   TrainConfig config;
-  std::string data;  ///< see load_dataset()
+  std::string data;                     ///< see load_dataset()
+  std::optional<std::int64_t> classes;  ///< see DataNeeds
   BackendOptions backend;
 
   // what is read and written ("" = nothing)

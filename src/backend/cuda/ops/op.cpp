@@ -31,11 +31,16 @@ Workspace::Workspace(const Plan& the_plan, Precision precision)
       mean(2 * the_plan.network.running_floats()),
       var(the_plan.network.running_floats()),
       inv_std(the_plan.network.running_floats()),
+      pixel_scale(2 * static_cast<std::int64_t>(the_plan.network.normalization().mean.size())),
       halted(1),
       arrivals(1) {
   // Between the tensors of a flat buffer lie gaps that nobody writes and the update runs over.
   for (const DeviceArray<float>* buffer : {&parameters, &gradients, &moments[0], &moments[1], &running})
     stream.zero(buffer->data(), buffer->bytes());
+  const Normalization& normalization = the_plan.network.normalization();
+  std::vector<float> scale(normalization.mean.begin(), normalization.mean.end());
+  scale.insert(scale.end(), normalization.std.begin(), normalization.std.end());
+  if (!scale.empty()) stream.upload(pixel_scale.data(), scale.data(), pixel_scale.bytes());
   stream.zero(halted.data(), halted.bytes());
   stream.zero(arrivals.data(), arrivals.bytes());
 }
