@@ -36,7 +36,8 @@ TEST_F(ResumeChangeTest, AnotherRateIsTakenFromThereOnAndRecorded) {
   const auto lr = std::ranges::find(changes, "lr", [](const auto& change) { return change.at("setting"); });
   EXPECT_EQ(*lr, nlohmann::json({{"step", 14}, {"setting", "lr"}, {"from", 0.1}, {"to", 0.01}}));
   for (const nlohmann::json& record : records()) {
-    if (record.at("event") == "step") EXPECT_EQ(record.at("lr"), record.at("step") < 14 ? 0.1 : 0.01);
+    if (record.at("event") != "step") continue;
+    EXPECT_EQ(record.at("lr"), record.at("step") < 14 ? 0.1 : 0.01);
   }
 
   // It stays, and stays recorded.
@@ -96,7 +97,9 @@ TEST_F(ResumeChangeTest, ARunThatDivergedGoesOnWithASmallerRate) {
               HasSubstr("--resume " + run_folder() + " --lr X goes on from the last checkpoint"));
   const std::int64_t steps = read_checkpoint(file("run", "last.safetensors")).checkpoint.progress.steps;
   const ProgramResult resumed = resume("run", {"--lr", "0.01", "--epochs", "1"});
-  if (steps == 0) EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  if (steps == 0) {
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  }
   EXPECT_THAT(config(), HasSubstr("# lr was 1e+30 up to step " + std::to_string(steps) + "\n"));
 }
 
