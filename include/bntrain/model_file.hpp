@@ -68,11 +68,21 @@ struct EpochResult {
   double eval_seconds = 0;
 };
 
+/// Epochs of a run, however many: what it and its reports still need of them.
+struct EpochHistory {
+  std::int64_t count = 0;
+  double train_seconds = 0;         ///< of all of them
+  std::optional<EpochResult> best;  ///< the first evaluated one of the highest accuracy
+  std::optional<EpochResult> last;  ///< the last evaluated one
+
+  void add(const EpochResult& epoch);
+};
+
 /// How far a run has come: with the model and the optimiser's state, all that it needs to continue.
 struct TrainProgress {
   std::uint64_t seed = 0;             ///< with the number of epochs, the state of every random stream
   std::int64_t steps = 0;             ///< updates since the start of the run
-  std::vector<EpochResult> epochs;    ///< the whole epochs
+  EpochHistory epochs;                ///< the whole epochs
   std::vector<StepMetrics> measured;  ///< every step of the epoch in progress: its position in the epoch
   double train_seconds = 0;           ///< of the epoch in progress
 };

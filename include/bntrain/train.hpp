@@ -83,12 +83,10 @@ enum class TrainEnd { finished, interrupted, diverged };
 /// What Backend::memory_bytes() says of the training step of that run. `network` is config.network's.
 std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend);
 
-/// The first evaluated epoch of the highest accuracy; nullptr where none was evaluated.
-const EpochResult* best_epoch(const std::vector<EpochResult>& epochs);
-
 struct TrainResult {
   TrainEnd end = TrainEnd::finished;
-  std::vector<EpochResult> epochs;
+  std::vector<EpochResult> epochs;  ///< of this process; those before the checkpoint are only in `history`
+  EpochHistory history;             ///< of the whole run
   std::int64_t steps = 0;
   std::optional<Divergence> divergence;
   bool out_of_patience = false;  ///< finished because of config.patience

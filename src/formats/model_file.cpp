@@ -88,7 +88,7 @@ Network network_of(const Metadata& metadata, const std::string& path, const Mode
     return Network::parse(*text, *input, *classes, Norm::batch, normalization);
   } catch (const Error& error) {
     if (!known.network.empty() || error.setting() == "normalize") throw;
-    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.what());
+    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.message());
   }
 }
 

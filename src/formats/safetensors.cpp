@@ -25,7 +25,6 @@ static_assert(std::endian::native == std::endian::little,
 
 using nlohmann::json;
 
-constexpr std::int64_t max_header = 100'000'000;  // of the reference implementation
 constexpr std::int64_t length_bytes = 8;
 constexpr int max_depth = 2;  // header, tensor, list; deeper nesting would only eat memory
 
@@ -100,7 +99,7 @@ class Reader {
     std::uint64_t length = 0;
     read_bytes(&length, length_bytes);
     const std::int64_t present = file_size_ - length_bytes;
-    if (length > static_cast<std::uint64_t>(std::min(present, max_header))) {
+    if (length > static_cast<std::uint64_t>(std::min(present, safetensors_max_header))) {
       fail_format("not a safetensors file, or cut off: bytes 0 to 7 promise a header of " +
                   std::to_string(length) + " bytes, the file has " + std::to_string(present) +
                   " more and 100000000 are allowed");
@@ -270,7 +269,9 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
 
 TensorFile read_model_tensors(const std::filesystem::path& path) {
   TensorFile file = read_safetensors(path);
-  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  constexpr const char* prefix = "bntrain.";
+  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with(prefix); });
+  std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with(prefix); });
   return file;
 }
 

@@ -10,6 +10,9 @@
 
 namespace bntrain {
 
+/// Bytes of names and metadata, as the reference implementation allows.
+inline constexpr std::int64_t safetensors_max_header = 100'000'000;
+
 /// A safetensors file: tensors and the strings of `__metadata__`.
 struct TensorFile {
   ModelState state;
@@ -27,12 +30,12 @@ std::string valid_utf8(const std::string& text);
 /// the format that the file has instead.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
-/// As above, without the tensors that only a checkpoint has: those under "bntrain.".
+/// As above, without the tensors and the strings that only a checkpoint has: those under "bntrain.".
 TensorFile read_model_tensors(const std::filesystem::path& path);
 
 /// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.
 /// What is not UTF-8 in metadata is replaced, see valid_utf8(). Throws Error(data) with the reason of the
-/// system.
+/// system, or for what read_safetensors() would refuse.
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file);
 
 }  // namespace bntrain

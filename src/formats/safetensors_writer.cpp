@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string make_header(const TensorFile& file) {
+std::string make_header(const std::filesystem::path& path, const TensorFile& file) {
   // ordered: readers list tensors as they are written
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
@@ -33,7 +33,10 @@ std::string make_header(const TensorFile& file) {
   // A file system's names may be of any bytes, and metadata hold such names; no model is lost for that.
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
-  return text;
+  if (std::ssize(text) <= safetensors_max_header) return text;
+  throw Error(ErrorKind::data, path.string() + ": names and metadata of " + std::to_string(text.size()) +
+                                   " bytes are more than the " + std::to_string(safetensors_max_header) +
+                                   " that a safetensors file can have; nothing was written");
 }
 
 }  // namespace
@@ -43,7 +46,7 @@ std::string valid_utf8(const std::string& text) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
-  const std::string header = make_header(file);
+  const std::string header = make_header(path, file);
   FileWriter writer(path);
   const auto length = static_cast<std::uint64_t>(header.size());
   writer.write(&length, sizeof length);

@@ -34,7 +34,8 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   compile();
   check_resumable(from);
   progress_ = from.progress;
-  for (EpochResult& epoch : progress_.epochs) epoch.evaluated = evaluated();
+  for (auto* epoch : {&progress_.epochs.best, &progress_.epochs.last})
+    if (*epoch) (*epoch)->evaluated = evaluated();
   best_ = from.best;
   load_state(*executable_, from.model);
   load_optimizer(*executable_, from.optimizer);
@@ -52,7 +53,7 @@ void Trainer::check_resumable(const Checkpoint& from) const {
   if (progress.seed != config_.seed) {
     refuse("its seed is " + std::to_string(progress.seed) + ", not " + std::to_string(config_.seed));
   }
-  const bool has_best = config_.valid > 0 && !progress.epochs.empty();
+  const bool has_best = config_.valid > 0 && progress.epochs.count > 0;
   if (has_best) {
     check_state(network_, from.best, "the checkpoint's best model");
     check_values(network_, from.best, "the checkpoint's best model", StatisticsUse::inference);
@@ -63,7 +64,7 @@ void Trainer::check_resumable(const Checkpoint& from) const {
         refuse(name + " of '" + tensor.name + "' holds NaN, so the next update would ruin the weights");
   if (!has_best && !from.best.tensors.empty()) refuse("it has a best model, which only validation makes");
 
-  const auto epochs = static_cast<std::int64_t>(progress.epochs.size());
+  const std::int64_t epochs = progress.epochs.count;
   const auto measured = static_cast<std::int64_t>(progress.measured.size());
   std::int64_t images = 0;
   for (const StepMetrics& step : progress.measured) images += step.count;

@@ -77,6 +77,8 @@ ProgramResult run_command(std::vector<std::string> words, const ProgramSetup& se
   if (child == 0) {
     dup2(out.ends[1], STDOUT_FILENO);
     dup2(err.ends[1], STDERR_FILENO);
+    // The tests may have been started by nohup or in the background, which ignore signals.
+    for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE}) std::signal(signal, SIG_DFL);
     if (setup.prepare) setup.prepare();
     execve(argv[0], argv.data(), envp.data());
     _exit(127);

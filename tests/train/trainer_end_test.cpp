@@ -84,7 +84,7 @@ TEST_F(TrainerTest, ATestLossThatIsNotFiniteIsADivergenceWhateverTrainingCompute
     backend.recording.parameters.front() = std::numeric_limits<float>::infinity();
     return 1.0;
   };
-  EXPECT_EQ(run().divergence.value().layer, "0.weight");
+  EXPECT_EQ(run().divergence.value().layer, "1.weight");
 }
 
 TEST_F(TrainerTest, InitialValuesThatAreNotFiniteAreRefused) {

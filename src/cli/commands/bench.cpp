@@ -12,6 +12,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
@@ -100,7 +101,7 @@ void add_grid(CLI::App& app, bench::BenchConfig& config) {
 }
 
 void add_results(CLI::App& app, BenchOptions& options) {
-  add_text(app, "--out", options.out, "DIR",
+  add_path(app, "--out", options.out, "DIR",
            "folder of the results; what is finished there is not run again");
   add_switch(app, "--report", options.report,
              "make report.html with plots in DIR too (needs Python, matplotlib)");

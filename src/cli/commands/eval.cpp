@@ -15,6 +15,7 @@
 #include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/eval_report.hpp"
@@ -181,10 +182,10 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
   });
   in_group(eval, "Machine", [&] { add_machine(eval, options.backend); });
   in_group(eval, "Files", [&] {
-    add_text(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
-    add_text(eval, "--logits", options.logits, "FILE.safetensors",
+    add_path(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
+    add_path(eval, "--logits", options.logits, "FILE.safetensors",
              "write the logits as a tensor [images, classes], with the first of --bn-stats");
-    add_text(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
+    add_path(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
              "write the model with the recomputed statistics");
   });
   in_group(eval, "Output", [&] {

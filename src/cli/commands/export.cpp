@@ -16,6 +16,7 @@
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
@@ -188,7 +189,7 @@ void bind_flags(CLI::App& app, ExportOptions& options) {
   in_group(command, "Output", [&] {
     add_value(command, "-o,--output", "FILE.safetensors|FILE.onnx", "",
               "the file to write; its extension tells the format",
-              [&options](const std::string& path) { options.output = path; });
+              [&options](const std::string& path) { options.output = path_of("--output", path); });
     add_switch(
         command, "--fold", options.fold,
         "fold each bn into the conv or fc directly before it, and compare the logits on the test images");

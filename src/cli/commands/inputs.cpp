@@ -24,7 +24,8 @@ DataSearch default_data_search() {
 }
 
 Dataset load_data(const std::string& data, const DataNeeds& needs) {
-  return load_dataset(data, default_data_search(), needs);
+  const auto load = [&] { return load_dataset(data, default_data_search(), needs); };
+  return data.empty() ? load() : with_setting("data", load);
 }
 
 DataNeeds needs_of_model(const std::string& model, std::optional<std::int64_t> known, bool test_set) {

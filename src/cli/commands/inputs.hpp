@@ -9,10 +9,22 @@
 
 #include "bntrain/backend.hpp"
 #include "bntrain/dataset.hpp"
+#include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
 #include "bntrain/network.hpp"
 
 namespace bntrain::cli {
+
+/// What `read` returns; its errors name the setting, whose source the user may have forgotten.
+template <class Read>
+auto with_setting(const std::string& setting, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (!error.setting().empty()) throw;
+    throw Error(error.kind(), setting, error.message());
+  }
+}
 
 /// $XDG_CACHE_HOME/bntrain or ~/.cache/bntrain, then the folder of Debian's dataset-fashion-mnist.
 /// (BNTRAIN_DATA is the environment form of --data and thus comes first.)

@@ -19,6 +19,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/names.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
@@ -141,7 +142,7 @@ void bind_flags(CLI::App& app, ReproduceOptions& options) {
     add_jobs(command, options.jobs);
   });
   in_group(command, "Output", [&] {
-    add_text(command, "--out", options.out, "DIR", "folder for the records of every run");
+    add_path(command, "--out", options.out, "DIR", "folder for the records of every run");
     add_output(command, options.json, "one JSON object an experiment instead of the tables on stdout",
                options.log);
   });

@@ -17,6 +17,7 @@
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/train_files.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
@@ -52,6 +53,7 @@ Json run_settings(const TrainOptions& options, const Trainer& trainer) {
 /// What the checkpoints of the run hold besides, so that it can be resumed.
 Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer) {
   return {{"bntrain.config", one_line(run_settings(options, trainer))},
+          {"bntrain.changes", one_line(options.changes)},
           {"bntrain.data", content_digest(dataset)},
           {"bntrain.variant", trainer.variant()}};
 }
@@ -68,11 +70,11 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   const CheckpointFile& stored = *options.stored;
   const TrainProgress& progress = stored.checkpoint.progress;
   if (progress.steps == trainer.total_steps()) {
-    spdlog::info("the run in {} finished after {} steps; a larger --epochs continues it", options.resume,
-                 progress.steps);
+    spdlog::info("the run in {} finished after {} steps; a larger --{} continues it", options.resume,
+                 progress.steps, options.config.steps > 0 ? "steps" : "epochs");
   } else {
     spdlog::info("{} continues after {} steps, {} of them in epoch {}", options.resume, progress.steps,
-                 progress.measured.size(), progress.epochs.size());
+                 progress.measured.size(), progress.epochs.count);
   }
   const auto variant = stored.metadata.find("bntrain.variant");
   if (variant != stored.metadata.end() && variant->second != trainer.variant()) {
@@ -95,7 +97,8 @@ Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backen
   if (options.init_from.empty()) return {config, dataset, backend};
   const Network network =
       Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm, config.normalization);
-  const InitialValues initial = read_initial_values(options, network);
+  const InitialValues initial =
+      with_setting("init_from", [&] { return read_initial_values(options, network); });
   log_remarks(initial.remarks);
   for (const std::string& name : initial.anew) anew += (anew.empty() ? "" : ",") + name;
   return {config, dataset, backend, initial.state};
@@ -114,20 +117,23 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
   return folder;
 }
 
-Error divergence_error(const Divergence& divergence) {
+Error divergence_error(const TrainOptions& options, const Divergence& divergence) {
   return {ErrorKind::diverged,
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
-                      "{:.6g}; {}; try a smaller --lr",
+                      "{:.6g}; {}; try a smaller --lr{}",
                       divergence.epoch, divergence.step, divergence.lr,
                       divergence.layer.empty() ? "all layers are finite in training"
-                                               : "first non-finite layer: " + divergence.layer)};
+                                               : "first non-finite layer: " + divergence.layer,
+                      options.out.empty() ? ""
+                                          : "; --resume " + options.out +
+                                                " --lr X goes on from the last checkpoint with it")};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
   if (!options.assert_accuracy) return;
-  if (result.epochs.empty()) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
+  if (!result.history.last) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
   const double accuracy =
-      result.final_test.count > 0 ? result.final_test.accuracy : result.epochs.back().test.accuracy;
+      result.final_test.count > 0 ? result.final_test.accuracy : result.history.last->test.accuracy;
   if (accuracy >= *options.assert_accuracy) return;
   throw Error(ErrorKind::gate, "assert-acc",
               fmt::format("the last test accuracy is {:.6f}, below {}", accuracy, *options.assert_accuracy));
@@ -145,7 +151,7 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
   log_kept(options, result);
   switch (result.end) {
     case TrainEnd::diverged:
-      throw divergence_error(*result.divergence);
+      throw divergence_error(options, *result.divergence);
     case TrainEnd::interrupted:
       spdlog::warn("interrupted after {} steps{}", result.steps,
                    options.out.empty() ? "" : "; --resume " + options.out + " continues from there");
@@ -179,18 +185,18 @@ void add_training(CLI::App& app, TrainOptions& options) {
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(
+  add_path(
       app, "--init-from", options.init_from, "FILE.safetensors",
       "initial values from a file (or a run's folder) instead of --init; a last layer with another number "
       "of outputs begins anew");
   add_names(app, "--init-skip", options.init_skip, "LAYER,...",
             "layers, by the names of their tensors such as 9 or 3.body, that --init-from does not give: they "
             "begin anew with --init and --seed; may be repeated");
-  add_text(app, "--save", options.save, "FILE.safetensors",
+  add_path(app, "--save", options.save, "FILE.safetensors",
            "save the model at the end, with PyTorch's tensor names");
-  add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
+  add_path(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
-  add_text(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
+  add_path(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
   add_log_every(app, config,
                 "write the loss of every step to --metrics, N steps at a time; 0: do not write them");
   add_eval_every(
@@ -252,6 +258,7 @@ int run(TrainOptions& options, const Sources& sources) {
 
   const auto folder = make_run_folder(options, dataset, trainer, anew);
   Json start = start_record(run_settings(options, trainer), dataset, trainer, backend->description());
+  if (!options.changes.empty()) start["changes"] = options.changes;
   if (!anew.empty()) start[anew_key] = anew;
   TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;

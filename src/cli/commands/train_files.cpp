@@ -52,7 +52,10 @@ void check_output_files(const TrainOptions& options) {
 
 Model described_model(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
   Model model = trainer.model();
-  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  // Without its folder: models are given away.
+  const fs::path from = options.init_from;
+  if (!from.empty())
+    model.metadata["init"] = (from.has_filename() ? from : from.parent_path()).filename().string();
   if (!anew.empty()) model.metadata[anew_key] = anew;
   return model;
 }

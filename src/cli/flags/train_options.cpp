@@ -1,5 +1,6 @@
 #include "cli/flags/train_options.hpp"
 
+#include "cli/flags/paths.hpp"
 #include "core/number_text.hpp"
 
 namespace bntrain::cli {
@@ -25,7 +26,7 @@ std::string to_string(const RecordOptions& record) {
 
 Json settings_record(const TrainOptions& options) {
   const TrainConfig& config = options.config;
-  return {{"data", options.data},
+  return {{"data", path_text(options.data)},
           {"classes", options.classes ? Json(*options.classes) : Json("")},
           {"network", config.network},
           {"norm", bntrain::to_string(config.norm)},
@@ -56,15 +57,15 @@ Json settings_record(const TrainOptions& options) {
           {"threads", options.backend.threads},
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
           {"precision", name_of(options.backend.precision, precision_names)},
-          {"init-from", options.init_from},
+          {"init-from", path_text(options.init_from)},
           {"init-skip", joined(options.init_skip)},
-          {"save", options.save},
-          {"save-gradients", options.save_gradients},
-          {"metrics", options.metrics},
+          {"save", path_text(options.save)},
+          {"save-gradients", path_text(options.save_gradients)},
+          {"metrics", path_text(options.metrics)},
           {"log-every", config.log_every},
           {"eval-every", config.eval_every},
           {"record", to_string(config.record)},
-          {"out", options.out},
+          {"out", path_text(options.out)},
           {"save-every", config.save_every},
           {"keep", options.keep}};
 }

@@ -37,6 +37,7 @@ struct TrainOptions {
 
   std::string resume;                    ///< folder of the run to continue; "" begins one
   std::optional<CheckpointFile> stored;  ///< its last checkpoint
+  Json changes = Json::array();          ///< what resuming it changed: step, setting, from, to
 
   std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this
   bool summary = false;                   ///< print the layers and end

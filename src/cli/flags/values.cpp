@@ -48,6 +48,13 @@ double parse_number(const std::string& flag, const std::string& text, const Numb
   return *value;
 }
 
+std::string parse_text(const std::string& flag, const std::string& text, const std::string& type) {
+  // "--save --json" would otherwise write a file called "--json".
+  if (!text.empty() && !text.starts_with("--")) return text;
+  throw BadValue(flag, text,
+                 "it needs a value (" + type + "); a name that begins with -- is written ./--name");
+}
+
 std::string environment_name(const std::string& flag) {
   std::string name = "BNTRAIN_";
   for (const char letter : flag.substr(2)) {
@@ -79,9 +86,8 @@ CLI::Option* add_values(CLI::App& app, const std::string& flag, const std::strin
                         const std::string& default_text, const std::string& help,
                         std::function<void(const std::vector<std::string>&)> take) {
   const std::string name = flag.substr(flag.find("--"));
-  const CLI::callback_t callback = [&app, take = std::move(take)](const CLI::results_t& values) {
-    // CLI11 hands the environment to every command; a list for one must not be an error of another.
-    if (app.parsed() > 0) take(values);
+  const CLI::callback_t callback = [take = std::move(take)](const CLI::results_t& values) {
+    take(values);
     return true;
   };
   return app.add_option(flag, callback, help)
@@ -124,14 +130,7 @@ CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, 
 
 CLI::Option* add_text(CLI::App& app, const std::string& flag, std::string& target, const std::string& type,
                       const std::string& help) {
-  const auto take = [flag, &target, type](const std::string& text) {
-    // "--save --json" would otherwise write a file called "--json".
-    if (text.empty() || text.starts_with("--")) {
-      throw BadValue(flag, text,
-                     "it needs a value (" + type + "); a name that begins with -- is written ./--name");
-    }
-    target = text;
-  };
+  const auto take = [flag, &target, type](const std::string& text) { target = parse_text(flag, text, type); };
   return add_value(app, flag, type, target, help, take);
 }
 

@@ -9,6 +9,7 @@
 #include "backend/cpu/isa.hpp"
 #include "bntrain/error.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 
@@ -55,7 +56,7 @@ void parse_device(const std::string& text, BackendOptions& backend) {
 }  // namespace
 
 void add_data(CLI::App& app, std::string& data) {
-  add_text(app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
+  add_path(app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
            "folder with the four IDX files (DIR/NAME where they begin with NAME-), or a generated data set; "
            "default: Fashion-MNIST where it is found");
 }

@@ -48,7 +48,8 @@ class RunFolder {
  private:
   /// The description of the model after so many steps.
   Model model_after(std::int64_t steps, const ModelState& state) const;
-  CheckpointFile file_of(Checkpoint checkpoint) const;
+  /// As it is written into that folder.
+  CheckpointFile file_of(Checkpoint checkpoint, const std::filesystem::path& folder) const;
   void write_best(const Checkpoint& checkpoint) const;
   void attempt(const std::function<void()>& write);
 
@@ -63,8 +64,5 @@ class RunFolder {
 
 /// Whether the name is that of a numbered checkpoint.
 bool is_numbered(const std::filesystem::path& path);
-
-/// A configuration file with a section [train] of these values by flag names.
-std::string config_file_text(const Json& config);
 
 }  // namespace bntrain::cli
