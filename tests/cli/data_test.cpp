@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class DataTest : public ::testing::Test {
@@ -79,11 +80,17 @@ TEST_F(DataTest, AModelKnowsItsClasses) {
   ASSERT_EQ(train(make("ten"), {"--save", model}).exit_code, 0);
   const ProgramResult evaluated = run_bntrain({"eval", model, "--data", sub, "--quiet", "--json"});
   EXPECT_EQ(evaluated.exit_code, 0) << evaluated.err;
-  EXPECT_EQ(json::parse(evaluated.out).at("classes").size(), 10U);
+  EXPECT_EQ(json::parse(evaluated.out).at("results").at(0).at("classes").size(), 10U);
   EXPECT_EQ(run_bntrain({"predict", model, "--data", sub, "--range", "0:1", "--quiet"}).exit_code, 0);
   const ProgramResult tuned = train(sub, {"--init-from", model, "--json"});
   EXPECT_EQ(tuned.exit_code, 0) << tuned.err;
   EXPECT_THAT(tuned.err, HasSubstr("--classes 10 keeps them"));
+  const ProgramResult with_text =
+      run_bntrain({"--data", sub, "--init-from", model, "--network", "fc256,bn,relu,fc128,bn,relu,fc10",
+                   "--epochs", "1", "--batch-size", "32"});
+  EXPECT_EQ(with_text.exit_code, 0) << with_text.err;
+  EXPECT_THAT(with_text.err,
+              AllOf(HasSubstr("the data show 9 of the 10 classes"), Not(HasSubstr("begin anew"))));
   // A class between others may be missing too: the model has it.
   relabel(sub, 4, 5, true);
   expect_refusal(train(sub), 3, "class 4 has no training image");

@@ -17,11 +17,12 @@ inline void edit_values(const std::string& path, const std::string& name,
   write_safetensors(path, file);
 }
 
-/// Finite weights for small_run()'s network that make every logit the sum of both infinities.
+/// Finite weights for small_run()'s network that make every logit a sum of both infinities.
 inline void overflow_logits(const std::string& path) {
-  edit_values(path, "1.bias", [](std::vector<float>& values) { values.assign(values.size(), 1e4F); });
+  for (const char* name : {"1.weight", "1.bias"})
+    edit_values(path, name, [](std::vector<float>& values) { values.assign(values.size(), 3e38F); });
   edit_values(path, "5.weight", [](std::vector<float>& values) {
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = i % 2 == 0 ? 3e38F : -3e38F;
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = i % 2 == 0 ? 1.0F : -1.0F;
   });
 }
 

@@ -126,7 +126,8 @@ TEST(TerminalTest, TheProgressLineFitsIntoTheTerminal) {
         drawn += text.substr(at, text.find_first_of("\r\n", at + 1) - at);
     EXPECT_THAT(drawn, HasSubstr("Epoch 0")) << columns;
     EXPECT_LT(longest_line(drawn), columns);
-    if (columns >= 40) EXPECT_THAT(drawn, HasSubstr("ETA")) << columns;
+    if (columns < 40) continue;  // no room for it
+    EXPECT_THAT(drawn, HasSubstr("ETA")) << columns;
   }
 }
 

@@ -1,6 +1,6 @@
 #include "cli/commands/initial_values.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -179,6 +179,19 @@ class Reader {
 };
 
 }  // namespace
+
+Dataset load_training_data(TrainOptions& options) {
+  Dataset dataset =
+      load_data(options.data, {.classes = options.classes, .test_set = options.config.valid == 0});
+  if (options.init_from.empty() || options.classes || options.stored) return dataset;
+  const std::int64_t stored = stored_classes(model_file(options.init_from)).value_or(0);
+  const std::string head = "fc" + std::to_string(stored);
+  const std::string& text = options.config.network;
+  if (stored <= dataset.classes || !(text.ends_with(head) || text.ends_with(head + "nobias"))) return dataset;
+  spdlog::info("the data show {} of the {} classes of {}", dataset.classes, stored, options.init_from);
+  options.classes = dataset.classes = stored;
+  return dataset;
+}
 
 InitialValues read_initial_values(const TrainOptions& options, const Network& network) {
   return Reader(options, network).read();

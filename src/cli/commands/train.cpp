@@ -214,7 +214,7 @@ void add_results(CLI::App& app, TrainOptions& options) {
   add_output(app, options.json, "JSON objects, one a line, instead of text on stdout", options.log);
 }
 
-int run(const TrainOptions& options, const Sources& sources) {
+int run(TrainOptions& options, const Sources& sources) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
   check_run_options(options, sources);
@@ -225,8 +225,7 @@ int run(const TrainOptions& options, const Sources& sources) {
   if (!options.summary)
     starting = std::async(std::launch::async | std::launch::deferred,
                           [&] { return make_backend(options.backend, note); });
-  const Dataset dataset =
-      load_data(options.data, {.classes = options.classes, .test_set = config.valid == 0});
+  const Dataset dataset = load_training_data(options);
   if (options.summary) {
     const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm,
                                            config.normalization);
