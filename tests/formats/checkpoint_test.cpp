@@ -161,9 +161,9 @@ TEST_F(CheckpointFileTest, SaysWhatIsWrong) {
 
 TEST_F(CheckpointFileTest, ALaterFormatIsNamed) {
   TensorFile file = read_safetensors(path_);
-  file.metadata["bntrain.format"] = "3";
+  file.metadata["bntrain.format"] = "4";
   write_safetensors(path_, file);
-  EXPECT_THAT(refusal(), HasSubstr("format 3"));
+  EXPECT_THAT(refusal(), HasSubstr("format 4"));
 }
 
 }  // namespace
