@@ -127,8 +127,10 @@ void adjust_logging(const LogOptions& options) {
 }
 
 std::size_t output_width() {
-  const int width = terminal_width(STDOUT_FILENO);
-  return static_cast<std::size_t>(width > 0 ? width : usual_width);
+  if (const int width = terminal_width(STDOUT_FILENO); width > 0) return static_cast<std::size_t>(width);
+  const char* columns = std::getenv("COLUMNS");
+  const int asked = columns != nullptr ? std::atoi(columns) : 0;
+  return static_cast<std::size_t>(asked > 0 ? asked : usual_width);
 }
 
 void print_result(const std::string& line) {

@@ -32,7 +32,7 @@ void adjust_logging(const LogOptions& options);
 /// Whether stderr gets a line that is drawn again and again.
 bool shows_progress(const LogOptions& options);
 
-/// Columns of what stdout goes to: the terminal's, else 80.
+/// Columns of what stdout goes to: the terminal's, else the environment's COLUMNS, else 80.
 std::size_t output_width();
 
 /// The reader of stdout is gone, as `head` goes when it has enough. Programs end silently then, as if by
