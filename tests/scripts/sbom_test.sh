@@ -16,7 +16,7 @@ import sys
 bill = json.load(open(sys.argv[1]))
 packages = {package["name"]: package for package in bill["packages"]}
 assert packages["bntrain"]["checksums"][0]["checksumValue"] == hashlib.sha256(open(sys.argv[2], "rb").read()).hexdigest()
-for name in ["libssl3", "libpng16-16", "zlib1g", "libturbojpeg0", "libcli11-dev", "nlohmann-json3-dev"]:
+for name in ["libssl3", "libpng16-16", "zlib1g", "libjpeg62-turbo", "libcli11-dev", "nlohmann-json3-dev"]:
     assert packages[name]["versionInfo"], name
     assert packages[name]["licenseDeclared"] != "NOASSERTION", name
 assert packages["zlib1g"]["licenseDeclared"] == "Zlib"
