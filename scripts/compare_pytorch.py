@@ -8,6 +8,7 @@
   schedules  the learning rate of every step under every kind of schedule
   speed      training images per second of both, once both have reached the same loss; with --device cuda the training
              time beside PyTorch's eager mode, torch.compile and CUDA graphs, in float32 and TF32
+  steps      milliseconds of a training step of any networks on the CPU, beside PyTorch in float32 and bfloat16
 
 PyTorch's side of the other checks runs in float64 on the CPU. Exit code 0 when every check passed, 1 otherwise. Needs
 Debian's python3-torch and python3-numpy, or any newer ones; `speed` on a GPU one that was built for it.
@@ -21,14 +22,14 @@ from pathlib import Path
 
 import torch
 
-from pytorch_parity import cuda_speed, free_check, schedule_check, speed, step_check
+from pytorch_parity import cuda_speed, free_check, schedule_check, speed, step_check, step_speed
 from pytorch_parity.files import read_dataset
 from pytorch_parity.network import CORRECT, PLANTED, REFERENCE, WITHOUT_NORM, Setting
 from pytorch_parity.optimizers import Optimizer
 from pytorch_parity.program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKS = ["step", "free", "drift", "planted", "schedules", "speed"]
+CHECKS = ["step", "free", "drift", "planted", "schedules", "speed", "steps"]
 
 
 def parse_arguments():
@@ -51,6 +52,7 @@ def parse_arguments():
                           help="default: the tutorial's, with batch norms and without; `free` takes the first")
     Optimizer.add_arguments(training)
     speed.add_arguments(parser.add_argument_group("speed"))
+    step_speed.add_arguments(parser.add_argument_group("steps"))
     return parser.parse_args()
 
 
@@ -153,6 +155,8 @@ def main():
         show_drift(program, data, arguments, figures)
     if "speed" in checks:
         passed &= (cuda_speed if arguments.device == "cuda" else speed).check(program, arguments, figures)
+    if "steps" in checks:
+        passed &= step_speed.check(program, arguments, figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"\n{'all checks passed' if passed else 'A CHECK FAILED'}")

@@ -56,6 +56,9 @@ struct ModelState {
   const Tensor* find(std::string_view name) const;
 };
 
+/// The first tensor with a NaN or an infinity, or nullptr.
+const Tensor* first_non_finite(const ModelState& state);
+
 /// One tensor that an optimiser keeps for every parameter, under the parameters' names.
 struct OptimizerState {
   std::string name;  ///< torch.optim's, such as "momentum_buffer" of SGD; without dots

@@ -72,7 +72,9 @@ struct Divergence {
   std::int64_t epoch = 0;
   std::int64_t step = 0;  ///< from 0, the first step whose loss was not finite
   double lr = 0;
-  std::string layer;  ///< the first step of the plan that is not finite, from Executable::first_non_finite()
+  /// The first op that is not finite, from Executable::first_non_finite(), else the first such tensor; "":
+  /// none.
+  std::string layer;
 };
 
 enum class TrainEnd { finished, interrupted, diverged };

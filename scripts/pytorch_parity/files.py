@@ -59,10 +59,9 @@ def read_dataset(directory):
 
 
 def write_dataset(directory, train, test):
-    """`train` and `test`: (images, labels) as bytes."""
+    """`train` and `test`: (images, labels) as bytes, images (N, H, W) or (N, C, H, W)."""
     for stem, (images, labels) in (("train", train), ("t10k", test)):
-        shape = struct.pack(">III", *images.shape)
-        (Path(directory) / f"{stem}-images-idx3-ubyte").write_bytes(
-            struct.pack(">I", IMAGES_MAGIC) + shape + images.tobytes())
+        header = struct.pack(f">{1 + images.ndim}I", 0x800 + images.ndim, *images.shape)
+        (Path(directory) / f"{stem}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         (Path(directory) / f"{stem}-labels-idx1-ubyte").write_bytes(
             struct.pack(">II", LABELS_MAGIC, len(labels)) + labels.tobytes())

@@ -73,12 +73,16 @@ def main():
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--threads", type=int, metavar="N", help="on a CPU")
+    parser.add_argument("--compile", action="store_true", help="on a CPU: also through torch.compile")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit(f"PyTorch {torch.__version__} sees no GPU here")
     torch.backends.cudnn.benchmark = True
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     for precision in arguments.precision:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
         for layout, memory_format in LAYOUTS.items():
@@ -86,10 +90,11 @@ def main():
             network = build(arguments.network, arguments.input, arguments.classes).to(device, memory_format=memory_format)
             images = torch.randn(arguments.batch_size, *arguments.input, device=device).to(memory_format=memory_format)
             labels = torch.randint(0, arguments.classes, (arguments.batch_size,), device=device)
-            step = make_step(network, images, labels, precision)
-            replay = captured(step) if device.type == "cuda" else step
-            print(json.dumps({"precision": precision, "layout": layout,
-                              "milliseconds": milliseconds(replay, device.type == "cuda")}), flush=True)
+            for compiled in [False, True][:1 + arguments.compile]:
+                step = make_step(torch.compile(network) if compiled else network, images, labels, precision)
+                replay = captured(step) if device.type == "cuda" else step
+                print(json.dumps({"precision": precision, "layout": layout, "compiled": compiled,
+                                  "milliseconds": milliseconds(replay, device.type == "cuda")}), flush=True)
 
 
 if __name__ == "__main__":

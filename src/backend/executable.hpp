@@ -32,7 +32,7 @@ enum class StateBuffer { parameters, gradients, first_moment, second_moment, run
 
 /// The end of every variant(). Raised with each change of the bits that a step gives, so that a run which an
 /// earlier version began says so when it is resumed.
-inline constexpr const char* arithmetic_version = ", arithmetic 2";
+inline constexpr const char* arithmetic_version = ", arithmetic 3";
 
 class Diagnostics;
 
@@ -71,7 +71,7 @@ class Executable {
   /// Sets them, after other parameters were written; steps that a loss had halted are made again.
   virtual void restart(std::int64_t updates) = 0;
 
-  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes), arithmetic 2".
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes), arithmetic 3".
   virtual std::string variant() const = 0;
   /// One line for people about the steps so far; "" when there is nothing to say.
   virtual std::string report() const { return ""; }

@@ -25,10 +25,21 @@ class Keeper : public RunListObserver {
   void on_run(const EndedRun& ended) override {
     const std::size_t number = left_[ended.index];
     const TrainConfig& run = runs_[number];
-    folder_.keep(run_name(run), ended.records);
+    try {
+      folder_.keep(run_name(run), ended.records);
+    } catch (const Error& error) {
+      // The others are to be kept too.
+      problems_ += (problems_.empty() ? "" : "; ") + std::string(error.what());
+      return;
+    }
     const auto record = folder_.find(run_name(run), run_settings(config_, run));
     BNTRAIN_EXPECTS(record.has_value());
     observer_.on_run(number, judge(run.seed, *record, config_.target, chance_), ended.seconds);
+  }
+
+  /// Throws Error(runtime) where the records of a run are not where they belong.
+  void expect_kept() const {
+    if (!problems_.empty()) throw Error(ErrorKind::runtime, problems_);
   }
 
  private:
@@ -38,6 +49,7 @@ class Keeper : public RunListObserver {
   double chance_;
   BenchFolder& folder_;
   Bench::Observer& observer_;
+  std::string problems_;
 };
 
 }  // namespace
@@ -55,6 +67,7 @@ void Bench::run(const Backends& backends, Observer& observer, const std::atomic<
   Keeper keeper(config_, runs_, left_, chance_accuracy(dataset_.classes), folder_, observer);
   run_list(runs, config_.settings, dataset_, backends, keeper, stop);
   std::erase_if(left_, [&](std::size_t number) { return record_of(runs_[number]).has_value(); });
+  keeper.expect_kept();
 }
 
 std::optional<RunRecord> Bench::record_of(const TrainConfig& run) const {

@@ -8,6 +8,7 @@
 
 #include "bench/bench_config.hpp"
 #include "bntrain/error.hpp"
+#include "core/rescue.hpp"
 #include "core/write_file.hpp"
 
 namespace bntrain::bench {
@@ -63,9 +64,10 @@ void BenchFolder::take_up() {
     throw Error(ErrorKind::usage, path_.string() + " holds files but no bench; name a new or empty folder");
   }
   remove_temporary_files(path_);
-  write_file(file, config_.dump(2) + "\n");
+  write_file(file, config_.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   make_folder(path_ / "runs");
   remove_temporary_files(path_ / "runs");
+  const FileWriter tried(path_ / "runs" / "tried");  // before there is a run to lose
 }
 
 fs::path BenchFolder::run_file(const std::string& run) const {
@@ -89,7 +91,7 @@ std::optional<RunRecord> BenchFolder::find(const std::string& run, const Json& s
 }
 
 void BenchFolder::keep(const std::string& run, const std::string& records) {
-  write_file(run_file(run), records);
+  write_or_rescue(run_file(run), [&](const fs::path& file) { write_file(file, records); });
 }
 
 void BenchFolder::write(const std::string& name, const std::string& text) const {

@@ -14,6 +14,7 @@
 #include "cli/flags/names.hpp"
 #include "cli/flags/sources.hpp"
 #include "cli/flags/values.hpp"
+#include "cli/reports/output.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -84,10 +85,10 @@ bool parse(CLI::App& app, const Arguments& arguments, const Sources& sources) {
     app.parse(reversed);
     return true;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}\n", app.help());
+    print_result(app.help());
     return false;
   } catch (const CLI::CallForVersion& version) {
-    fmt::print("{}\n", version.what());
+    print_result(version.what());
     return false;
   } catch (const CLI::ExtrasError&) {
     refuse_extras(app);

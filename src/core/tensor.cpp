@@ -1,6 +1,7 @@
 #include "bntrain/tensor.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "bntrain/error.hpp"
@@ -48,6 +49,15 @@ const Tensor* ModelState::find(std::string_view name) const {
   const auto found = std::find_if(tensors.begin(), tensors.end(),
                                   [name](const Tensor& tensor) { return tensor.name == name; });
   return found == tensors.end() ? nullptr : &*found;
+}
+
+const Tensor* first_non_finite(const ModelState& state) {
+  for (const Tensor& tensor : state.tensors) {
+    const auto* floats = std::get_if<std::vector<float>>(&tensor.values);
+    if (floats != nullptr && !std::ranges::all_of(*floats, [](float value) { return std::isfinite(value); }))
+      return &tensor;
+  }
+  return nullptr;
 }
 
 }  // namespace bntrain

@@ -7,9 +7,16 @@
 
 namespace bntrain {
 
-/// Writes a temporary file in the target's folder; commit() makes it the target. Without commit() the target
-/// stays unchanged and the temporary file is removed. Every failure throws Error(data) with the target's name
-/// and the reason.
+/// Where writing `path` writes: symbolic links are followed, also one whose target does not exist.
+std::filesystem::path followed(const std::filesystem::path& path);
+
+/// Whether both names mean one file, existing or to be made: other spellings, symbolic and hard links.
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
+
+/// Writes a temporary file in the target's folder; commit() makes it the target, with mode and owner of the
+/// file that is replaced. Without commit() the target stays unchanged and the temporary file is removed.
+/// Where an existing target cannot be replaced (a mount point, a folder that takes no files), the finished
+/// file is copied over it. Every failure throws Error(data) with the target's name and the reason.
 class FileWriter {
  public:
   explicit FileWriter(const std::filesystem::path& target);
@@ -23,6 +30,9 @@ class FileWriter {
 
  private:
   [[noreturn]] void fail(const std::string& what) const;
+  void open_temporary(const std::filesystem::path& folder);
+  void keep_mode_and_owner() const;
+  void copy_over_target() const;
 
   std::filesystem::path target_;
   std::filesystem::path folder_;

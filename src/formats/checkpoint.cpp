@@ -115,6 +115,7 @@ class Strings {
 void write_checkpoint(const std::filesystem::path& path, const CheckpointFile& file) {
   const Checkpoint& checkpoint = file.checkpoint;
   TensorFile stored{checkpoint.model, file.metadata};
+  for (auto& [key, text] : stored.metadata) text = valid_utf8(text);  // as the checksum must find it again
   for (const auto& [name, state] : checkpoint.optimizer) {
     BNTRAIN_EXPECTS(!name.empty() && name.find('.') == std::string::npos);
     append(stored.state, state, std::string(optimizer_prefix) + name + ".");

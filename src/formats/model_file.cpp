@@ -113,6 +113,7 @@ std::map<std::string, std::string> file_metadata(const Model& model) {
   metadata["input"] = to_string(model.network.input());
   metadata["classes"] = std::to_string(model.network.classes());
   if (!model.network.running().empty()) metadata["bn-eps"] = shortest_text(model.batch_norm.eps);
+  for (auto& [key, text] : metadata) text = valid_utf8(text);
   return metadata;
 }
 

@@ -238,7 +238,7 @@ class Reader {
   std::int64_t data_bytes_ = 0;
 };
 
-std::string make_header(const std::filesystem::path& path, const TensorFile& file) {
+std::string make_header(const TensorFile& file) {
   // ordered: readers list tensors as they are written
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
@@ -257,16 +257,17 @@ std::string make_header(const std::filesystem::path& path, const TensorFile& fil
         {"dtype", floats ? "F32" : "I64"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  try {
-    std::string text = header.dump();
-    text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
-    return text;
-  } catch (const nlohmann::json::exception&) {
-    throw Error(ErrorKind::data, path.string() + ": a name or a metadata value is not valid UTF-8");
-  }
+  // A file system's names may be of any bytes, and metadata hold such names; no model is lost for that.
+  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
+  return text;
 }
 
 }  // namespace
+
+std::string valid_utf8(const std::string& text) {
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
+}
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   return Reader(path).read();
@@ -279,7 +280,7 @@ TensorFile read_model_tensors(const std::filesystem::path& path) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
-  const std::string header = make_header(path, file);
+  const std::string header = make_header(file);
   FileWriter writer(path);
   const auto length = static_cast<std::uint64_t>(header.size());
   writer.write(&length, sizeof length);

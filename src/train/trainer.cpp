@@ -107,11 +107,12 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     observer.on_epoch(epoch);
     if (interrupted) return TrainEnd::interrupted;
     // The update after the last finite loss may have diverged. No further step of this epoch would tell, and
-    // after the last epoch nothing would.
+    // after the last epoch nothing would. Running statistics never become finite again.
     if (!std::isfinite(epoch.test.loss)) {
       result.divergence = divergence(0);
-      if (!result.divergence->layer.empty()) return TrainEnd::diverged;
-      result.divergence.reset();
+      const Tensor* found = first_non_finite(save());
+      if (result.divergence->layer.empty() && found != nullptr) result.divergence->layer = found->name;
+      return TrainEnd::diverged;
     }
     if (config_.valid > 0 && best_epoch(result.epochs) == &result.epochs.back()) {
       best_ = save();

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 
@@ -139,6 +141,30 @@ TEST_F(BenchTest, AnotherTargetJudgesTheSameRunsAnew) {
   config.target = 1.0;
   EXPECT_EQ(run("out").config.target, 1.0);
   EXPECT_TRUE(watcher.ended.empty());
+}
+
+TEST_F(BenchTest, RunsWhoseFolderIsGoneAreKeptElsewhere) {
+  namespace fs = std::filesystem;
+  const char* before = std::getenv("TMPDIR");
+  const std::string restored = before == nullptr ? "/tmp" : before;
+  fs::create_directory(folder.file("tmp"));
+  ::setenv("TMPDIR", folder.file("tmp").c_str(), 1);
+  watcher.after_run = [&] { fs::remove_all(folder.file("out/runs")); };
+  const std::string message = error_message(ErrorKind::runtime, [&] { run("out"); });
+  ::setenv("TMPDIR", restored.c_str(), 1);
+  EXPECT_EQ(watcher.ended.size(), 1u) << "the first one was kept, and lost with the folder";
+  watcher = {};
+  fs::create_directory(folder.file("out/runs"));
+  std::size_t rescued = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.file("tmp"))) {
+    if (fs::is_directory(entry)) continue;
+    EXPECT_THAT(message, HasSubstr(entry.path().string()));
+    fs::rename(entry.path(), folder.path() / "out" / "runs" / entry.path().filename());
+    ++rescued;
+  }
+  EXPECT_EQ(rescued, 7u);
+  EXPECT_EQ(run("out").runs_finished, 8);
+  EXPECT_EQ(watcher.ended.size(), 1u) << "those that were rescued count";
 }
 
 TEST_F(BenchTest, ADamagedRunIsNeitherCountedNorRunAgain) {

@@ -68,6 +68,7 @@ ProgramResult run_bntrain(const std::vector<std::string>& arguments, const Progr
   if (child == 0) {
     dup2(out.ends[1], STDOUT_FILENO);
     dup2(err.ends[1], STDERR_FILENO);
+    if (setup.prepare) setup.prepare();
     execve(BNTRAIN_BINARY, argv.data(), envp.data());
     _exit(127);
   }
@@ -92,7 +93,13 @@ ProgramResult run_bntrain(const std::vector<std::string>& arguments, const Progr
                                                   : result.err.find(setup.signal_after) != std::string::npos;
     if (!signalled && due) {
       signalled = true;
+      if (setup.leaves_first) {
+        close(streams[0].fd);
+        streams[0].fd = -1;
+      }
+      if (setup.before_signal) setup.before_signal();
       kill(child, setup.signal);
+      if (setup.second_signal != 0) kill(child, setup.second_signal);
     }
   }
   int status = 0;

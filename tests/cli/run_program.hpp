@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -25,6 +26,10 @@ struct ProgramSetup {
   int signal = 0;                 ///< sent when the first whole line is on stdout, or ...
   std::string signal_after = "";  ///< ... this is on stderr, or ...
   std::optional<std::chrono::microseconds> after = std::nullopt;  ///< ... so long after the start
+  int second_signal = 0;                                          ///< sent directly after `signal`
+  bool leaves_first = false;                 ///< the reader of stdout is gone before the signal is sent
+  std::function<void()> before_signal = {};  ///< called here
+  std::function<void()> prepare = {};        ///< called in the new process before the program starts
 };
 
 ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup = {});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 
 #include "cli/run_program.hpp"
 #include "formats/safetensors.hpp"
@@ -340,7 +341,8 @@ TEST_F(TrainTest, DivergenceNamesStepRateAndLayerAndSavesTheWeights) {
   const auto records = metrics();
   EXPECT_TRUE(records.at(2).at("loss").is_null());  // start, step 0, step 1
   EXPECT_EQ(records.back(), end);
-  EXPECT_NE(read_safetensors(model("m")).state.find("0.weight"), nullptr);
+  EXPECT_FALSE(std::filesystem::exists(model("m")));
+  EXPECT_NE(read_safetensors(model("m.diverged")).state.find("0.weight"), nullptr);
 }
 
 class InterruptTest : public TrainTest, public ::testing::WithParamInterface<int> {};
@@ -358,9 +360,9 @@ TEST_P(InterruptTest, EndsAfterTheStepWithTheSummarySoFar) {
   EXPECT_EQ(read_safetensors(model("m")).metadata.at("steps"), std::to_string(end.at("steps").get<int>()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, InterruptTest, ::testing::Values(SIGINT, SIGTERM),
+INSTANTIATE_TEST_SUITE_P(Signals, InterruptTest, ::testing::Values(SIGINT, SIGTERM, SIGHUP),
                          [](const ::testing::TestParamInfo<int>& signal) {
-                           return signal.param == SIGINT ? "SIGINT" : "SIGTERM";
+                           return std::string("SIG") + sigabbrev_np(signal.param);
                          });
 
 TEST_F(TrainTest, ResultsThatCannotBeWrittenAreAnError) {

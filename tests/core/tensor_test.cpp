@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <stdexcept>
 
 namespace bntrain {
@@ -28,6 +29,17 @@ TEST(ModelState, FindsByName) {
   const ModelState state{{{"0.weight", {}, {}}, {"0.bias", {}, {}}}};
   EXPECT_EQ(state.find("0.bias"), &state.tensors[1]);
   EXPECT_EQ(state.find("0.bia"), nullptr);
+}
+
+TEST(ModelState, TheFirstTensorThatIsNotFinite) {
+  ModelState state{{{"0.weight", {2}, std::vector<float>{1, -3e38f}},
+                    {"1.num_batches_tracked", {}, std::vector<std::int64_t>{7}},
+                    {"1.running_var", {2}, std::vector<float>{1, 2}}}};
+  EXPECT_EQ(first_non_finite(state), nullptr);
+  state.tensors[2].floats()[1] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(first_non_finite(state), &state.tensors[2]);
+  state.tensors[0].floats()[0] = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(first_non_finite(state), &state.tensors[0]);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -81,11 +83,69 @@ TEST_F(FileWriterTest, WritesAWholeText) {
 }
 
 TEST_F(FileWriterTest, ALeftoverOfACrashIsNoObstacle) {
-  std::ofstream(folder_ / (".file." + std::to_string(::getpid()) + ".0.tmp")) << "leftover";
+  std::ofstream(folder_ / (".bntrain-" + std::to_string(::getpid()) + ".0.tmp")) << "leftover";
   FileWriter writer(target_);
   writer.write("new", 3);
   writer.commit();
   EXPECT_EQ(content(), "new");
+}
+
+TEST_F(FileWriterTest, LinksStayAndTheirTargetsAreWritten) {
+  const auto link = folder_ / "link", far = folder_ / "far", dangling = folder_ / "dangling";
+  std::filesystem::create_directory(folder_ / "sub");
+  std::filesystem::create_symlink("file", link);
+  std::filesystem::create_symlink(link, far);
+  std::filesystem::create_symlink("sub/new", dangling);
+  write_file(far, "through two");
+  EXPECT_EQ(content(), "through two");
+  EXPECT_TRUE(std::filesystem::is_symlink(link) && std::filesystem::is_symlink(far));
+  write_file(dangling, "made");
+  EXPECT_TRUE(std::filesystem::is_regular_file(folder_ / "sub" / "new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(dangling));
+}
+
+TEST_F(FileWriterTest, LinksInACircleAreRefused) {
+  std::filesystem::create_symlink("b", folder_ / "a");
+  std::filesystem::create_symlink("a", folder_ / "b");
+  EXPECT_THAT(error_message(ErrorKind::data, [&] { write_file(folder_ / "a", "new"); }),
+              testing::HasSubstr("Too many levels of symbolic links"));
+}
+
+TEST_F(FileWriterTest, TheModeOfTheFileThatIsReplacedStays) {
+  std::filesystem::permissions(target_, std::filesystem::perms(0640));
+  write_file(target_, "new");
+  EXPECT_EQ(std::filesystem::status(target_).permissions(), std::filesystem::perms(0640));
+}
+
+TEST_F(FileWriterTest, NamesMayBeAsLongAsTheFileSystemTakesThem) {
+  const auto longest = folder_ / std::string(255, 'n');
+  write_file(longest, "new");
+  EXPECT_TRUE(std::filesystem::exists(longest));
+  EXPECT_THAT(error_message(ErrorKind::data, [&] { write_file(longest.string() + "n", "new"); }),
+              testing::HasSubstr("File name too long"));
+}
+
+TEST_F(FileWriterTest, AFileThatCannotBeReplacedIsWrittenWhereItIs) {
+  if (::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "only root may mount";
+  const auto mounted = folder_ / "mounted";
+  std::ofstream(mounted) << "a longer text";
+  ASSERT_EQ(::mount(target_.c_str(), mounted.c_str(), nullptr, MS_BIND, nullptr), 0);
+  write_file(mounted, "new");
+  EXPECT_EQ(content(), "new");
+  ::umount(mounted.c_str());
+  EXPECT_EQ(files(), 2);
+}
+
+TEST_F(FileWriterTest, OneFileHasManyNames) {
+  const auto path = [&](const char* name) { return folder_ / name; };
+  std::filesystem::create_symlink("file", path("link"));
+  std::filesystem::create_hard_link(target_, path("hard"));
+  std::filesystem::create_symlink("new", path("dangling"));
+  for (const char* name : {"./file", "x/../file", "link", "hard"})
+    EXPECT_TRUE(same_file(target_, path(name))) << name;
+  EXPECT_TRUE(same_file(path("dangling"), path("new")));
+  EXPECT_TRUE(same_file("new", std::filesystem::current_path() / "new"));
+  for (const char* name : {"new", "dangling", "other"}) EXPECT_FALSE(same_file(target_, path(name))) << name;
 }
 
 }  // namespace

@@ -232,11 +232,14 @@ TEST_F(Safetensors, AFailedWriteNamesTheReasonAndLeavesNothing) {
               HasSubstr("is a folder"));
   EXPECT_THAT(error_message(ErrorKind::data, [&] { write_safetensors("/dev/null", sample()); }),
               HasSubstr("name a regular file"));
-  TensorFile not_text;
-  not_text.metadata["note"] = "\xff";
-  EXPECT_THAT(error_message(ErrorKind::data, [&] { write_safetensors(path(), not_text); }),
-              HasSubstr("UTF-8"));
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
+TEST_F(Safetensors, MetadataThatAreNotUtf8AreReplaced) {
+  TensorFile file = sample();
+  file.metadata["note"] = "d\xe9 \xc3\xa9";
+  write_safetensors(path(), file);
+  EXPECT_EQ(read_safetensors(path()).metadata.at("note"), "d\xef\xbf\xbd \xc3\xa9");
 }
 
 TEST_F(Safetensors, WritingReplacesTheOldFileAndLeavesNoOther) {

@@ -71,6 +71,22 @@ TEST_F(TrainerTest, AnUpdateThatRuinsTheWeightsAfterTheLastLossIsADivergence) {
   EXPECT_EQ(result.divergence.value().step, 3);
 }
 
+TEST_F(TrainerTest, ATestLossThatIsNotFiniteIsADivergenceWhateverTrainingComputes) {
+  backend.test_loss = nan_loss;
+  backend.recording.diagnosis = "";
+  const TrainResult finite = run();
+  EXPECT_EQ(finite.end, TrainEnd::diverged);
+  EXPECT_EQ(finite.steps, 3);
+  EXPECT_EQ(finite.divergence.value().layer, "");
+
+  // Running statistics, say, which only an evaluation reads.
+  backend.script = [&](std::int64_t) {
+    backend.recording.parameters.back() = std::numeric_limits<float>::infinity();
+    return 1.0;
+  };
+  EXPECT_EQ(run().divergence.value().layer, "0.bias");
+}
+
 TEST_F(TrainerTest, StopEndsAfterTheStepWithoutAnEvaluation) {
   backend.script = [&](std::int64_t step) {
     if (step == 4) stop = true;

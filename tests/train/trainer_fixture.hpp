@@ -29,6 +29,7 @@ struct Recording {
   std::vector<std::size_t> drained;  // number of steps of each drain
   std::vector<std::vector<StepParams>> prepared;
   std::vector<float> parameters, running;  ///< as they were written
+  std::string diagnosis = "0 fc3 (output)";
 };
 
 /// The loss of training step i (from 0), a sum over its images.
@@ -87,7 +88,7 @@ class FakeExecutable : public Executable, public Diagnostics {
   std::vector<BatchStatistics> eval_step_by_batch(BatchRange, int) override { return {}; }
   std::string first_non_finite(BatchRange range) override {
     recording_.diagnosed_ranges.emplace_back(range.first, range.count);
-    return "0 fc3 (output)";
+    return recording_.diagnosis;
   }
   std::vector<OpTiming> time_ops(BatchRange, int) override { return {}; }
   std::vector<float> read_value(int, StepPass, std::int64_t) const override { return {}; }

@@ -19,11 +19,13 @@ constexpr std::int64_t kUpdateChunk = 1 << 14;
 
 Workspace make_workspace(const Plan& plan, const Kernels& kernels, ThreadTeam& team) {
   const std::int64_t capacity = (plan.batch_size + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
-  const std::int64_t floats = plan.network.parameter_floats();
+  ParameterLayout layout(plan);
+  const std::int64_t floats = layout.size();
   const int states = plan.has_gradients() ? state_count(plan.update) : 0;
   return {plan,
           kernels,
           team,
+          std::move(layout),
           capacity,
           FloatBuffer(plan.arena_floats_per_image * capacity),
           FloatBuffer(floats),
@@ -136,7 +138,7 @@ void CpuExecutable::train_step(BatchRange range, const StepParams& params) {
 }
 
 void CpuExecutable::update(const UpdateScalars& scalars) {
-  const std::int64_t floats = w_.parameters.size(), decayed = plan_.decayed_floats;
+  const std::int64_t floats = w_.parameters.size(), decayed = w_.layout.offset(plan_.decayed_floats);
   UpdateScalars without_decay = scalars;
   without_decay.weight_decay = 0;
   const auto from = [](FloatBuffer& buffer, std::int64_t first) {
@@ -214,11 +216,13 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
     return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
   };
   const Pass pass = begin(training_, range, every_norm, 0);
+  const std::vector<float> parameters = read(StateBuffer::parameters);
   for (const std::unique_ptr<Op>& op : ops_) {
     const PlanOp& plan_op = op->plan_op();
     for (const Parameter& p : plan_.network.parameters())
       if (plan_op.kind != OpKind::loss && p.layer >= plan_op.first_layer && p.layer <= plan_op.last_layer &&
-          !finite({w_.parameters.data() + p.offset, static_cast<std::size_t>(p.size)}))
+          !finite(std::span(parameters)
+                      .subspan(static_cast<std::size_t>(p.offset), static_cast<std::size_t>(p.size))))
         return plan_op.name + " (parameter " + p.name + ")";
     op->forward(pass);
     if (op.get() == loss_) return std::isfinite(loss_->metrics().loss_sum) ? "" : plan_op.name;
@@ -235,11 +239,14 @@ std::string CpuExecutable::variant() const {
 
 std::vector<float> CpuExecutable::read(StateBuffer which) const {
   const FloatBuffer& from = buffer_of(w_, which);
+  if (which != StateBuffer::running_statistics && from.size() > 0) return w_.layout.to_network(from.data());
   return {from.data(), from.data() + from.size()};
 }
 
 void CpuExecutable::write(StateBuffer which, std::span<const float> values) {
   FloatBuffer& to = buffer_of(w_, which);
+  if (which != StateBuffer::running_statistics && to.size() > 0)
+    return w_.layout.from_network(values, to.data());
   BNTRAIN_EXPECTS(static_cast<std::int64_t>(values.size()) == to.size());
   std::ranges::copy(values, to.data());
 }

@@ -7,7 +7,7 @@
 
 namespace bntrain::cpu {
 
-/// Owns `size` floats on a cache line boundary (large buffers on huge pages where the system has them),
+/// Owns `size` floats, 128-byte aligned (large buffers on huge pages where the system has them),
 /// zeroed.
 class FloatBuffer {
  public:

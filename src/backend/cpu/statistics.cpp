@@ -25,10 +25,14 @@ ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std:
     const double d = moments[g * stride].mean - mean;
     m2 += moments[g * stride].m2 + d * d * images_of(g) * static_cast<double>(spatial);
   }
-  const double var = m2 / (static_cast<double>(images) * static_cast<double>(spatial));
+  return statistics_of({mean, m2}, static_cast<double>(images) * static_cast<double>(spatial));
+}
+
+ChannelStatistics statistics_of(const Moments& moments, double n) {
+  const double var = moments.m2 / n;
   // A constant channel leaves the rounding of the merges, of either sign. Numbers that differ, even one in
   // 1e10 by its last bit, have a larger variance than this.
-  return {mean, var < 1e-26 * mean * mean ? 0 : var};
+  return {moments.mean, var < 1e-26 * moments.mean * moments.mean ? 0 : var};
 }
 
 ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,8 @@
 #include "cli/flags/workload.hpp"
 #include "cli/reports/eval_report.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/output_files.hpp"
+#include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
 #include "network/batch_norm_convention.hpp"
@@ -40,10 +43,10 @@ struct EvalOptions {
 };
 
 void check_options(const EvalOptions& options) {
-  for (const auto& [flag, path] : {std::pair("csv", options.csv),
-                                   {"logits", options.logits},
-                                   {"save-recomputed", options.save_recomputed}})
-    if (!path.empty()) expect_writable(flag, path, OutputKind::replaced);
+  expect_outputs({{"csv", options.csv, OutputKind::replaced},
+                  {"logits", options.logits, OutputKind::safetensors},
+                  {"save-recomputed", options.save_recomputed, OutputKind::safetensors}},
+                 {{options.model, "the model that is evaluated", "save-recomputed"}});
   const bool recomputes =
       std::ranges::find(options.statistics, NormStatistics::recomputed) != options.statistics.end();
   if (!options.save_recomputed.empty() && !recomputes)
@@ -57,7 +60,7 @@ void save_recomputed(const std::string& path, Model model, const ModelState& sta
        metadata_of({.unbiased = false, .values = values_per_channel(model.network, dataset.train.count)})) {
     model.metadata[name] = value;
   }
-  save_model(path, model);
+  write_or_rescue(path, [&](const std::filesystem::path& file) { save_model(file, model); });
 }
 
 Model load_for(const EvalOptions& options, const Dataset& dataset) {

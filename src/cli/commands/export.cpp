@@ -19,6 +19,7 @@
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/output_files.hpp"
 #include "formats/onnx.hpp"
 #include "network/batch_norm_convention.hpp"
 #include "network/fold_batch_norm.hpp"
@@ -209,7 +210,7 @@ void bind_flags(CLI::App& app, ExportOptions& options) {
 int run(const ExportOptions& options) {
   adjust_logging(options.log);
   const Format format = format_of(options.output);
-  expect_writable("output", options.output, OutputKind::replaced);
+  expect_outputs({{"output", options.output, OutputKind::replaced}}, {});
   if (options.fold && options.convention)
     throw Error(ErrorKind::usage, "bn-convention",
                 "it cannot be given with --fold: a folded batch norm has no running_var to convert");

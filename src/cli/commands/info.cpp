@@ -12,6 +12,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/reports/output.hpp"
+#include "train/records.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -64,7 +65,7 @@ int run(const InfoOptions& options) {
     Json record;
     for (const auto& [name, text] : facts) record[name] = text;
     record["data"] = data;
-    print_result(record.dump());
+    print_result(one_line(record));
     return 0;
   }
   for (const auto& place : data) facts.emplace_back("data", place.get<std::string>());

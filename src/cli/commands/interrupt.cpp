@@ -1,27 +1,36 @@
 #include "cli/commands/interrupt.hpp"
 
 #include <csignal>
+#include <ctime>
 
 namespace bntrain::cli {
 namespace {
 
+constexpr std::array<int, 3> signals = {SIGINT, SIGTERM, SIGHUP};
+
 // A signal handler can reach nothing but statics; these are the program's only ones.
 std::atomic<bool> stop_requested{false};
+std::atomic<std::time_t> requested_at{0};
 volatile std::sig_atomic_t received = 0;
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<std::time_t>::is_always_lock_free,
+              "a signal handler sets them");
 
-extern "C" void request_stop(int signal) {
-  received = signal;
-  stop_requested = true;
+std::time_t seconds() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
 }
 
-void install(void (*handler)(int), int flags) {
-  struct sigaction action = {};
-  action.sa_handler = handler;
-  action.sa_flags = flags;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+extern "C" void request_stop(int signal) {
+  if (!stop_requested) {
+    received = signal;
+    requested_at = seconds();
+    stop_requested = true;
+  } else if (seconds() > requested_at + 1) {
+    // The user does not want to wait. It takes effect when the handler returns.
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
 }
 
 }  // namespace
@@ -29,13 +38,19 @@ void install(void (*handler)(int), int flags) {
 InterruptGuard::InterruptGuard() {
   received = 0;
   stop_requested = false;
-  // SA_RESETHAND gives a second Ctrl-C its usual meaning: the user does not want to wait. SA_RESTART keeps
-  // writes whole.
-  install(request_stop, static_cast<int>(SA_RESETHAND) | SA_RESTART);
+  struct sigaction action = {};
+  action.sa_handler = request_stop;
+  action.sa_flags = SA_RESTART;  // keeps writes whole
+  sigemptyset(&action.sa_mask);
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    sigaction(signals[i], nullptr, &before_[i]);
+    // nohup, a shell's '&' and trap '' ask for that
+    if (before_[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, nullptr);
+  }
 }
 
 InterruptGuard::~InterruptGuard() {
-  install(SIG_DFL, 0);
+  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &before_[i], nullptr);
 }
 
 const std::atomic<bool>& InterruptGuard::requested() const {

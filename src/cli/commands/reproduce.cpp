@@ -23,7 +23,9 @@
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/output_files.hpp"
 #include "cli/reports/reproduce_report.hpp"
+#include "core/rescue.hpp"
 #include "core/write_file.hpp"
 
 namespace bntrain::cli {
@@ -101,7 +103,12 @@ class Collector : public bench::RunListObserver {
   void keep(const bench::EndedRun& run) const {
     std::string name = run_text(run.index);
     std::replace(name.begin(), name.end(), ' ', '-');
-    write_file(std::filesystem::path(options_.out) / (experiment_.name + "-" + name + ".jsonl"), run.records);
+    try {
+      write_or_rescue(std::filesystem::path(options_.out) / (experiment_.name + "-" + name + ".jsonl"),
+                      [&](const std::filesystem::path& file) { write_file(file, run.records); });
+    } catch (const Error& error) {
+      spdlog::warn("{}", error.what());
+    }
   }
 
   const bench::Experiment& experiment_;
@@ -116,6 +123,7 @@ void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) throw Error(ErrorKind::data, "out", path + " cannot be made: " + error.message());
+  expect_outputs({{"out", (std::filesystem::path(path) / "tried.jsonl").string(), OutputKind::replaced}}, {});
 }
 
 void bind_flags(CLI::App& app, ReproduceOptions& options) {

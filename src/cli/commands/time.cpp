@@ -104,7 +104,7 @@ int run(const TimeOptions& options) {
       .step = summarise(time_whole_steps(executable, batch, options.repetitions)),
       .parts = timed_parts(executable.diagnostics().time_ops(batch, options.repetitions),
                            plan_costs(executable.plan(), config.batch_size))};
-  print_result(options.json ? time_record(report).dump() : time_table(report));
+  print_result(options.json ? one_line(time_record(report)) : time_table(report));
   return 0;
 }
 

@@ -1,10 +1,8 @@
 // bntrain train: the training run.
 #include <spdlog/spdlog.h>
 
-#include <filesystem>
 #include <future>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -15,6 +13,7 @@
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
+#include "cli/commands/train_files.hpp"
 #include "cli/flags/experiment.hpp"
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
@@ -23,32 +22,10 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
-#include "formats/safetensors.hpp"
 #include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
 namespace {
-
-void check_output_files(const TrainOptions& options) {
-  const TrainConfig& config = options.config;
-  if (config.record.any() && options.metrics.empty() && options.out.empty()) {
-    throw Error(ErrorKind::usage, "record",
-                "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
-  }
-  std::set<std::string> paths;
-  if (!options.out.empty()) {
-    for (const char* name : run_files) paths.insert((std::filesystem::path(options.out) / name).string());
-  }
-  for (const auto& [flag, path] : {std::pair<std::string, const std::string&>{"save", options.save},
-                                   {"save-gradients", options.save_gradients},
-                                   {"metrics", options.metrics}}) {
-    if (path.empty()) continue;
-    expect_writable(flag, path, flag == "metrics" ? OutputKind::appended : OutputKind::replaced);
-    if (!paths.insert(path).second) {
-      throw Error(ErrorKind::usage, flag, path + " is also what another flag writes; name another file");
-    }
-  }
-}
 
 void log_dataset(const Dataset& dataset) {
   spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
@@ -56,22 +33,6 @@ void log_dataset(const Dataset& dataset) {
                dataset.classes);
   if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
     spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
-  }
-}
-
-/// The model as its files describe it.
-Model described_model(const TrainOptions& options, const Trainer& trainer) {
-  Model model = trainer.model();
-  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
-  return model;
-}
-
-void save_files(const TrainOptions& options, const Trainer& trainer) {
-  if (options.save.empty() && options.save_gradients.empty()) return;
-  const Model model = described_model(options, trainer);
-  if (!options.save.empty()) save_model(options.save, model);
-  if (!options.save_gradients.empty()) {
-    write_safetensors(options.save_gradients, {trainer.save_gradients(), file_metadata(model)});
   }
 }
 
@@ -147,7 +108,7 @@ Error divergence_error(const Divergence& divergence) {
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
                       "{:.6g}; {}; try a smaller --lr",
                       divergence.epoch, divergence.step, divergence.lr,
-                      divergence.layer.empty() ? "all layers are finite"
+                      divergence.layer.empty() ? "all layers are finite in training"
                                                : "first non-finite layer: " + divergence.layer)};
 }
 
@@ -258,10 +219,17 @@ int run(const TrainOptions& options, const Sources& sources) {
                      folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
+  // Before anything is printed: the terminal or the pipe may be what ended the run.
+  const std::string unsaved_run = folder == nullptr ? "" : folder->rescue(trainer);
+  std::string unsaved = save_files(options, trainer, result.end);
+  if (!unsaved.empty() && !unsaved_run.empty()) unsaved += "; " + unsaved_run;
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
-  save_files(options, trainer);
   report.on_end(result);
-  return finish(options, result, interrupt.signal());
+  if (!unsaved.empty()) throw Error(ErrorKind::runtime, unsaved);
+  if (!unsaved_run.empty()) throw Error(ErrorKind::data, unsaved_run);
+  const int exit_code = finish(options, result, interrupt.signal());
+  if (exit_code == 0) report.expect_printed();
+  return exit_code;
 }
 
 CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
@@ -273,8 +241,11 @@ CLI::App& bind_flags(CLI::App& app, TrainOptions& options) {
   set_footer(
       train,
       {sources_note(train),
+       "--save is tried out before training; a model that cannot be written there at the end is written "
+       "beside",
+       "it or to the temporary folder. A run that diverged writes NAME.diverged.safetensors instead.",
        "Exit codes: 0 done, 1 failure, 2 usage, 3 bad data or file, 4 diverged, 5 --assert-acc missed,",
-       "130 Ctrl-C."});
+       "128 + n signal n (130 Ctrl-C), 141 the reader of stdout is gone."});
   return train;
 }
 

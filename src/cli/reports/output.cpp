@@ -1,5 +1,6 @@
 #include "cli/reports/output.hpp"
 
+#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -9,10 +10,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -66,14 +67,10 @@ std::string duration(double seconds) {
                       : fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-// access() says yes to root and knows nothing of file systems that take no files, so a file is really made.
-bool can_create_in(const std::filesystem::path& folder) {
-  std::string name = (folder / ".bntrain-XXXXXX").string();
-  const int descriptor = mkstemp(name.data());
-  if (descriptor < 0) return false;
-  close(descriptor);
-  unlink(name.c_str());
-  return true;
+/// A terminal that is gone is no error.
+void draw(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
 }
 
 }  // namespace
@@ -92,6 +89,20 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+void set_up_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest number that is free is this one.
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+  }
+  // Not SIG_IGN, which programs that are started would inherit.
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGPIPE, &action, nullptr);
+  sigaction(SIGXFSZ, &action, nullptr);
+}
+
 void set_up_logging() {
   log_to_stderr(stderr_terminal().color);
 }
@@ -107,6 +118,7 @@ void adjust_logging(const LogOptions& options) {
 
 void print_result(const std::string& line) {
   if (std::fputs((printable(line) + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    if (errno == EPIPE) throw ClosedPipe();
     throw Error(ErrorKind::runtime,
                 std::string("the results cannot be written to stdout: ") + std::strerror(errno));
   }
@@ -124,40 +136,14 @@ void Progress::update(const std::string& before, std::int64_t done, std::int64_t
   const double share = static_cast<double>(done) / static_cast<double>(total);
   const double left = std::chrono::duration<double>(now - start_).count() * (1 / share - 1);
   const int filled = std::clamp(static_cast<int>(share * bar_width), 0, bar_width);
-  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {:3.0f}% {} ETA {}\x1b[K", before, "", filled, "",
-             bar_width - filled, 100 * share, after, duration(left));
-  std::fflush(stderr);
+  draw(fmt::format("\r{} [{:=<{}}{:<{}}] {:3.0f}% {} ETA {}\x1b[K", before, "", filled, "",
+                   bar_width - filled, 100 * share, after, duration(left)));
 }
 
 void Progress::clear() {
   if (!drawn_) return;
   drawn_ = false;
-  fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
-}
-
-void expect_writable(const std::string& flag, const std::string& path, OutputKind kind) {
-  namespace fs = std::filesystem;
-  const auto refuse = [&](const std::string& reason) {
-    throw Error(ErrorKind::data, flag, path + " cannot be written: " + reason);
-  };
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) refuse("it is a folder; name a file");
-  const bool exists = fs::exists(path, ignored);
-  if (exists && access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
-  if (exists && !fs::is_regular_file(path, ignored)) {
-    if (kind == OutputKind::replaced) refuse("it is a device; name a file");
-    return;
-  }
-  const fs::path parent = fs::path(path).parent_path();
-  const fs::path folder = parent.empty() ? fs::path(".") : parent;
-  if (!fs::is_directory(folder, ignored))
-    refuse("the folder " + folder.string() + " does not exist; create it first");
-  const bool creates = kind == OutputKind::replaced || !exists;
-  if (creates && !can_create_in(folder)) {
-    const std::string reason = std::strerror(errno);
-    refuse("the folder " + folder.string() + " takes no files: " + reason);
-  }
+  draw("\r\x1b[K");
 }
 
 }  // namespace bntrain::cli

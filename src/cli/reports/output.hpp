@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,10 @@ namespace bntrain::cli {
 /// The text with its control characters but line ends and tabs as JSON writes them, \u001b: names come from
 /// files and command lines, and a terminal would obey them.
 std::string printable(std::string_view text);
+
+/// Before any file is opened. Standard streams that are closed become /dev/null, so that no file is taken for
+/// one of them; writing to a closed pipe or beyond a limit on file sizes is an error instead of the end.
+void set_up_streams();
 
 /// Sends spdlog to stderr as "level: message", the message printable().
 void set_up_logging();
@@ -27,7 +32,13 @@ void adjust_logging(const LogOptions& options);
 /// Whether stderr gets a line that is drawn again and again.
 bool shows_progress(const LogOptions& options);
 
-/// One printable() line on stdout at once, so that a pipe sees every epoch when it ends. Throws
+/// The reader of stdout is gone, as `head` goes when it has enough. Programs end silently then, as if by
+/// SIGPIPE.
+struct ClosedPipe : std::exception {
+  const char* what() const noexcept override { return "the reader of stdout is gone"; }
+};
+
+/// One printable() line on stdout at once, so that a pipe sees every epoch when it ends. Throws ClosedPipe or
 /// Error(runtime).
 void print_result(const std::string& line);
 
@@ -52,13 +63,5 @@ class Progress {
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = {};
 };
-
-/// appended: written line by line where it is, which a device such as /dev/stdout can take too.
-/// replaced: a finished file takes the place of the old one.
-enum class OutputKind { appended, replaced };
-
-/// Throws Error(data) of the setting `flag`, without dashes, unless such a file can be written at `path`.
-/// Asked before training, because afterwards the work would be lost.
-void expect_writable(const std::string& flag, const std::string& path, OutputKind kind);
 
 }  // namespace bntrain::cli

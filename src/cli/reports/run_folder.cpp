@@ -1,7 +1,7 @@
 #include "cli/reports/run_folder.hpp"
 
 #include <fcntl.h>
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
+#include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
 
@@ -30,14 +31,10 @@ void sync(const std::string& path) {
   ::close(file);
 }
 
-bool is_numbered(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with("step-") && name.ends_with(".safetensors");
-}
-
 void keep_newest(const fs::path& folder, std::int64_t count) {
   std::vector<fs::path> numbered;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (is_numbered(entry.path())) numbered.push_back(entry.path());
   }
   // Longer names are larger numbers: steps beyond eight digits.
@@ -45,7 +42,6 @@ void keep_newest(const fs::path& folder, std::int64_t count) {
     const std::string x = a.string(), y = b.string();
     return x.size() != y.size() ? x.size() < y.size() : x < y;
   });
-  std::error_code ignored;
   for (std::size_t i = 0; i + static_cast<std::size_t>(count) < numbered.size(); ++i)
     fs::remove(numbered[i], ignored);
 }
@@ -77,6 +73,11 @@ std::string quoted(const std::string& text) {
 }
 
 }  // namespace
+
+bool is_numbered(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with("step-") && name.ends_with(".safetensors");
+}
 
 std::string config_file_text(const Json& config) {
   std::string text = "[train]\n";
@@ -123,27 +124,65 @@ void RunFolder::begin(const Trainer& trainer) {
   const CheckpointFile start = file_of(trainer.checkpoint());
   write_checkpoint(path_ / last_name, start);
   // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
-  const auto& [model, optimizer, best, progress] = start.checkpoint;
-  if (const EpochResult* epoch = best_epoch(progress.epochs); epoch && !best.tensors.empty())
-    save_best(epoch->steps, best);
+  write_best(start.checkpoint);
   Json config = settings_record(options_);
   config.erase("out");
   write_file(path_ / config_name, config_file_text(config));
 }
 
-void RunFolder::save(const Trainer& trainer) const {
-  sync(metrics());
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (options_.keep > 0) {
-    const std::int64_t steps = file.checkpoint.progress.steps;
-    write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
-    keep_newest(path_, options_.keep);
-  }
-  write_checkpoint(path_ / last_name, file);
+void RunFolder::write_best(const Checkpoint& checkpoint) const {
+  const EpochResult* epoch = best_epoch(checkpoint.progress.epochs);
+  if (epoch == nullptr || checkpoint.best.tensors.empty()) return;
+  save_model(path_ / best_name, model_after(epoch->steps, checkpoint.best));
 }
 
-void RunFolder::save_best(std::int64_t steps, const ModelState& state) const {
-  save_model(path_ / best_name, model_after(steps, state));
+void RunFolder::attempt(const std::function<void()>& write) {
+  try {
+    write();
+    failure_.clear();
+  } catch (const Error& error) {
+    if (failure_.empty()) spdlog::warn("{}; the run goes on, and tries it again", error.what());
+    failure_ = error.what();
+  }
+}
+
+void RunFolder::save(const Trainer& trainer) {
+  sync(metrics());
+  const CheckpointFile file = file_of(trainer.checkpoint());
+  if (first_non_finite(file.checkpoint.model) != nullptr) return;
+  attempt([&] {
+    if (options_.keep > 0) {
+      const std::int64_t steps = file.checkpoint.progress.steps;
+      write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
+      keep_newest(path_, options_.keep);
+    }
+    write_checkpoint(path_ / last_name, file);
+    if (best_is_due_) write_best(file.checkpoint);
+    best_is_due_ = false;
+  });
+}
+
+void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
+  best_is_due_ = true;
+  attempt([&] {
+    save_model(path_ / best_name, model_after(steps, state));
+    best_is_due_ = false;
+  });
+}
+
+std::string RunFolder::rescue(const Trainer& trainer) const {
+  if (failure_.empty()) return "";
+  const CheckpointFile file = file_of(trainer.checkpoint());
+  if (first_non_finite(file.checkpoint.model) != nullptr) return failure_;
+  const std::string folder = rescue_folder().string();
+  try {
+    if (folder.empty()) return failure_ + "; nor can a temporary folder be made";
+    write_checkpoint(fs::path(folder) / last_name, file);
+    return failure_ + "; the last checkpoint was written to " + folder + " instead, and --resume " + folder +
+           " continues from there";
+  } catch (const Error& error) {
+    return failure_ + "; " + error.what() + "; the steps since the last checkpoint are lost";
+  }
 }
 
 }  // namespace bntrain::cli

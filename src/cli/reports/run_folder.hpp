@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -33,20 +34,32 @@ class RunFolder {
   std::string metrics() const { return (path_ / "metrics.jsonl").string(); }
   /// Once, before the first step: from here on there is a checkpoint at every moment.
   void begin(const Trainer& trainer);
-  void save(const Trainer& trainer) const;
-  void save_best(std::int64_t steps, const ModelState& state) const;
+  /// Writes the checkpoint and the numbered one. A run goes on without them: what cannot be written is a
+  /// warning. Weights that are not finite take no checkpoint's place.
+  void save(const Trainer& trainer);
+  /// Likewise; what could not be written comes with the next checkpoint.
+  void save_best(std::int64_t steps, const ModelState& state);
+  /// At the end: "", or why the last checkpoint could not be written and where it is now.
+  std::string rescue(const Trainer& trainer) const;
 
  private:
   /// The description of the model after so many steps.
   Model model_after(std::int64_t steps, const ModelState& state) const;
   CheckpointFile file_of(Checkpoint checkpoint) const;
+  void write_best(const Checkpoint& checkpoint) const;
+  void attempt(const std::function<void()>& write);
 
   const TrainOptions& options_;
   std::filesystem::path path_;
   Model model_;
   Metadata metadata_;
   FolderLock lock_;
+  std::string failure_;       ///< of the last attempt to write; "" where it was none
+  bool best_is_due_ = false;  ///< it could not be written
 };
+
+/// Whether the name is that of a numbered checkpoint.
+bool is_numbered(const std::filesystem::path& path);
 
 /// A configuration file with a section [train] of these values by flag names.
 std::string config_file_text(const Json& config);

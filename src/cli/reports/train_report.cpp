@@ -80,7 +80,7 @@ std::string test_line(const TrainResult& result) {
 }
 
 TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,
-                         const RunFolder* folder)
+                         RunFolder* folder)
     : options_(options),
       steps_per_epoch_(trainer.steps_per_epoch()),
       total_steps_(trainer.total_steps()),
@@ -97,21 +97,26 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   if (steps.empty()) return;
   progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
                    total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
-  for (RecordFile& file : metrics_) file.records().on_steps(epoch, first_step, steps);
+  record([&](RecordWriter& records) { records.on_steps(epoch, first_step, steps); });
 }
 
 void TrainReport::on_evaluation(const Evaluation& evaluation) {
-  for (RecordFile& file : metrics_) file.records().on_evaluation(evaluation);
+  record([&](RecordWriter& records) { records.on_evaluation(evaluation); });
 }
 
-void TrainReport::on_record(const StepRecord& record) {
-  for (RecordFile& file : metrics_) file.records().on_record(record);
+void TrainReport::on_record(const StepRecord& step) {
+  record([&](RecordWriter& records) { records.on_record(step); });
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
+  record([&](RecordWriter& records) { records.on_epoch(epoch); });
   progress_.clear();
-  print_result(options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_));
-  for (RecordFile& file : metrics_) file.records().on_epoch(epoch);
+  const std::string line =
+      options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_);
+  if (epoch.test.count > 0)
+    print(line);
+  else
+    interrupted_epoch_ = line;
 }
 
 void TrainReport::on_best(const EpochResult& epoch, const ModelState& model) {
@@ -123,17 +128,47 @@ void TrainReport::on_checkpoint(const Trainer& trainer) {
 }
 
 void TrainReport::on_end(const TrainResult& result) {
+  record([&](RecordWriter& records) { records.on_end(result); });
   progress_.clear();
+  if (!interrupted_epoch_.empty()) print(interrupted_epoch_);
   if (options_.json) {
-    print_result(one_line(end_record(result)));
+    print(one_line(end_record(result)));
   } else if (result.final_test.count > 0) {
-    print_result(test_line(result));
+    print(test_line(result));
   }
-  for (RecordFile& file : metrics_) file.records().on_end(result);
+}
+
+void TrainReport::expect_printed() const {
+  if (unprinted_) std::rethrow_exception(unprinted_);
+}
+
+void TrainReport::print(const std::string& line) {
+  if (unprinted_) return;
+  try {
+    print_result(line);
+  } catch (const std::exception&) {
+    if (options_.save.empty() && options_.save_gradients.empty() && metrics_.empty()) throw;
+    unprinted_ = std::current_exception();
+  }
+}
+
+void TrainReport::record(const std::function<void(RecordWriter&)>& write) {
+  metrics_.remove_if([&](RecordFile& file) {
+    try {
+      write(file.records());
+      return false;
+    } catch (const Error& error) {
+      progress_.clear();
+      spdlog::warn("{}; the run goes on without these records", error.what());
+      file.end_at_last_line();
+      return true;
+    }
+  });
 }
 
 RecordFile::RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config,
-                       const Json& start, const TrainProgress* resumed) {
+                       const Json& start, const TrainProgress* resumed)
+    : path_(path) {
   const std::string name = flag + ": " + path;
   const bool records_steps = config.log_every > 0;
   const bool is_device = std::filesystem::exists(path) && !std::filesystem::is_regular_file(path);
@@ -145,6 +180,15 @@ RecordFile::RecordFile(const std::string& flag, const std::string& path, const T
     file_.open(path, std::ios::app);
     writer_.emplace(file_, name, records_steps);
   }
+}
+
+void RecordFile::end_at_last_line() {
+  file_.close();
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path_, ignored)) return;
+  std::ifstream written(path_, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(written)), std::istreambuf_iterator<char>());
+  std::filesystem::resize_file(path_, text.rfind('\n') + 1, ignored);
 }
 
 }  // namespace bntrain::cli

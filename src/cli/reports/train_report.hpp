@@ -2,8 +2,10 @@
 // bar.
 #pragma once
 
-#include <deque>
+#include <exception>
 #include <fstream>
+#include <functional>
+#include <list>
 #include <optional>
 #include <string>
 
@@ -26,8 +28,11 @@ class RecordFile {
              const TrainProgress* resumed);
 
   RecordWriter& records() { return *writer_; }
+  /// Takes away what was written of a record that did not fit, and writes no more.
+  void end_at_last_line();
 
  private:
+  std::string path_;
   std::ofstream file_;
   std::optional<RecordWriter> writer_;
 };
@@ -35,10 +40,9 @@ class RecordFile {
 class TrainReport : public TrainObserver {
  public:
   /// Begins the metrics files with `start`, or continues those of a run that is resumed. `folder` is null
-  /// where the run has none. Throws Error(runtime) here and later when stdout or a metrics file cannot be
-  /// written.
-  TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,
-              const RunFolder* folder);
+  /// where the run has none. Throws Error(runtime) where a metrics file cannot be written. Later that is a
+  /// warning, and a run that writes files goes on without stdout too: they are what it is for.
+  TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start, RunFolder* folder);
 
   void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
   void on_evaluation(const Evaluation& evaluation) override;
@@ -47,14 +51,21 @@ class TrainReport : public TrainObserver {
   void on_best(const EpochResult& epoch, const ModelState& model) override;
   void on_checkpoint(const Trainer& trainer) override;
   void on_end(const TrainResult& result);
+  /// Throws what print_result() did where a line could not be printed.
+  void expect_printed() const;
 
  private:
+  void print(const std::string& line);
+  void record(const std::function<void(RecordWriter&)>& write);
+
   const TrainOptions& options_;
   std::int64_t steps_per_epoch_;
   std::int64_t total_steps_;
-  const RunFolder* folder_;
-  std::deque<RecordFile> metrics_;
+  RunFolder* folder_;
+  std::list<RecordFile> metrics_;
   Progress progress_;
+  std::string interrupted_epoch_;  ///< is printed when the run's files are written
+  std::exception_ptr unprinted_;
 };
 
 /// "Epoch 0. Loss: 2.147481, Train acc 0.178408, Test acc 0.643457 (1.52 s, 39500 images/s)"

@@ -1,5 +1,7 @@
 // The convolution kernels of every instruction set against plain loops in double.
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "backend/cpu/conv_problem.hpp"
 
@@ -10,32 +12,74 @@ using support::Guarded;
 
 constexpr float kDead = 1e3f;  // a kernel that mixes lanes would spread it
 
+/// What rounding of the weights' gradient by F(2x2, 3x3) is proportional to: its formula with absolute values
+/// in place of all numbers. Other than in the direct sum, terms are added that cancel.
+reference::Values winograd_weight_magnitudes(const ConvProblem& p) {
+  const auto at_or_zero = [](const std::vector<float>& values, const Planes& planes, std::int64_t image,
+                             std::int64_t channel, std::int64_t y, std::int64_t x) {
+    const bool inside = y >= 0 && x >= 0 && y < planes.height && x < planes.width;
+    const std::int64_t row = (image * planes.channels + channel) * planes.height + y;
+    return inside ? std::abs(static_cast<double>(values[at(row * planes.width + x)])) : 0.0;
+  };
+  constexpr double input[4][4] = {{1, 0, 1, 0}, {0, 1, 1, 0}, {0, 1, 1, 0}, {0, 1, 0, 1}};  // |B^T|
+  constexpr double gradient[4][2] = {{1, 0}, {1, 1}, {1, 1}, {0, 1}};                       // |A|
+  constexpr double weight[3][4] = {{1, 0.5, 0.5, 0}, {0, 0.5, 0.5, 0}, {0, 0.5, 0.5, 1}};   // |G^T|
+  reference::Values all(p.weight.size(), 0.0);
+  for (std::int64_t o = 0; o < p.shape.out_channels; ++o)
+    for (std::int64_t c = 0; c < p.shape.in_channels; ++c)
+      for (std::int64_t n = 0; n < p.valid; ++n)
+        for (std::int64_t y = 0; y < p.shape.out_height; y += 2)
+          for (std::int64_t x = 0; x < p.shape.out_width; x += 2)
+            for (int i = 0; i < 4; ++i)
+              for (int j = 0; j < 4; ++j) {
+                double d = 0, dy = 0;
+                for (int a = 0; a < 4; ++a)
+                  for (int b = 0; b < 4; ++b)
+                    d += input[i][a] * input[j][b] *
+                         at_or_zero(p.x, p.input(), n, c, y + a - p.padding, x + b - p.padding);
+                for (int a = 0; a < 2; ++a)
+                  for (int b = 0; b < 2; ++b)
+                    dy += gradient[i][a] * gradient[j][b] * at_or_zero(p.dy, p.output(), n, o, y + a, x + b);
+                for (int a = 0; a < 3; ++a)
+                  for (int b = 0; b < 3; ++b)
+                    all[at((o * p.shape.in_channels + c) * 9 + 3 * a + b)] +=
+                        weight[a][i] * weight[b][j] * d * dy;
+              }
+  return all;
+}
+
 class ConvTest : public KernelTest {
  protected:
-  /// Calls check(problem) for every case, with a full group and with short ones in turn.
+  /// Calls check(algorithm, problem) for every case, with a full group and with short ones in turn.
   template <class Check>
   void for_each_case(Check check) {
     int i = 0;
     for (const ConvCase& c : conv_cases()) {
-      SCOPED_TRACE(c.name());
       const int valid = i % 2 == 0 ? k.lanes : 1 + (i / 2) % k.lanes;
       ++i;
-      check(make_problem(c, valid, [this](std::int64_t size) { return random(size); }));
-      if (HasFailure()) return;
+      const ConvProblem p = make_problem(c, valid, [this](std::int64_t size) { return random(size); });
+      for (const ConvAlgorithm* algorithm : algorithms_for(k, p)) {
+        SCOPED_TRACE(algorithm->name + (", " + c.name()));
+        check(*algorithm, p);
+        if (HasFailure()) return;
+      }
     }
   }
 
-  Guarded packed(const ConvProblem& p) {
-    Guarded result(at(k.conv_packed_floats(p.shape)));
-    k.conv_pack(p.shape, p.weight.data(), result.data());
+  static Guarded packed(const ConvAlgorithm& conv, const ConvProblem& p) {
+    Guarded result(at(conv.packed_floats(p.shape)));
+    conv.pack(p.shape, p.weight.data(), result.data());
     EXPECT_TRUE(result.complete());
     return result;
   }
 
-  Guarded forward(const ConvProblem& p, const float* bias) {
+  Guarded forward(const ConvAlgorithm& conv, const ConvProblem& p, const float* bias) {
     Guarded out(at(p.output().size() * k.lanes));
     const Guarded in = p.padded_lanes(k.lanes, kDead);
-    k.conv_forward(p.shape, in.data(), packed(p).data(), bias, out.data(), ConvEpilogue{});
+    Guarded scratch(at(conv.scratch_floats(p.shape)));
+    conv.forward(p.shape, in.data(), packed(conv, p).data(), bias, out.data(), ConvEpilogue{},
+                 scratch.data());
+    EXPECT_TRUE(scratch.intact());
     EXPECT_TRUE(out.complete());
     return out;
   }
@@ -50,27 +94,36 @@ class ConvTest : public KernelTest {
   struct WeightGradients {
     Guarded weight, bias;
   };
-  /// What the kernel adds to `weight` and `bias`.
-  WeightGradients backward_weights(const ConvProblem& p, const GradientLayout& layout,
-                                   const std::vector<float>& weight, const std::vector<float>& bias,
-                                   bool with_bias) {
-    WeightGradients g{Guarded(weight), Guarded(bias)};
+  /// Of two groups with the same images, each of them alone if `separate`; the bias has `bias` before.
+  WeightGradients backward_weights(const ConvAlgorithm& conv, const ConvProblem& p,
+                                   const GradientLayout& layout, const std::vector<float>& bias,
+                                   bool with_bias, bool separate) {
+    const std::int64_t partial = (conv.partial_floats(p.shape) + 31) / 32 * 32, count = separate ? 2 : 1;
+    Guarded partials(std::vector<float>(at(count * partial), 0.0f)),
+        scratch(at(conv.scratch_floats(p.shape)));
+    WeightGradients g{Guarded(p.weight.size()), Guarded(bias)};
     const Guarded in = p.padded_lanes(k.lanes, kDead), dy = gradient(p, layout);
-    k.conv_backward_weights(p.shape, in.data(), dy.data(), layout, g.weight.data(),
-                            with_bias ? g.bias.data() : nullptr);
-    EXPECT_TRUE(g.weight.intact());
+    for (std::int64_t group = 0; group < 2; ++group)
+      conv.backward_weights(p.shape, in.data(), dy.data(), layout, partials.data() + group % count * partial,
+                            with_bias ? g.bias.data() : nullptr, scratch.data());
+    const std::int64_t half = p.shape.out_channels / 2;
+    for (const auto& [first, last] : {std::pair{half, p.shape.out_channels}, {std::int64_t{0}, half}})
+      conv.merge(p.shape, partials.data(), count, partial, first, last, g.weight.data());
+    EXPECT_TRUE(partials.intact());
+    EXPECT_TRUE(scratch.intact());
+    EXPECT_TRUE(g.weight.complete());
     EXPECT_TRUE(g.bias.intact());
     return g;
   }
 };
 
 TEST_P(ConvTest, ForwardIsTheConvolutionPlusBias) {
-  for_each_case([this](const ConvProblem& p) {
+  for_each_case([this](const ConvAlgorithm& conv, const ConvProblem& p) {
     using reference::widen;
     const auto x = widen(p.x), weight = widen(p.weight), bias = widen(p.bias);
     const auto expected = reference::conv_forward(x, weight, bias, p.dense);
     const auto sums = reference::conv_forward(absolute(x), absolute(weight), absolute(bias), p.dense);
-    const Guarded out = forward(p, p.bias.data());
+    const Guarded out = forward(conv, p, p.bias.data());
     EXPECT_TRUE(support::close(from_lanes(out.values(), k.lanes, p.valid), expected,
                                bounds(p.dense.in_channels * p.dense.kernel * p.dense.kernel, sums)));
   });
@@ -80,30 +133,30 @@ TEST_P(ConvTest, NoBiasIsABiasOfZero) {
   const ConvProblem p =
       make_problem({3, 7, 3, 1, 1, 4, 5, 0}, k.lanes, [this](std::int64_t size) { return random(size); });
   const std::vector<float> zeros(7, 0.0f);
-  const Guarded without = forward(p, nullptr), with = forward(p, zeros.data());
-  EXPECT_TRUE(std::ranges::equal(without.values(), with.values()));
+  for (const ConvAlgorithm* conv : algorithms_for(k, p)) {
+    const Guarded without = forward(*conv, p, nullptr), with = forward(*conv, p, zeros.data());
+    EXPECT_TRUE(std::ranges::equal(without.values(), with.values())) << conv->name;
+  }
 }
 
 TEST_P(ConvTest, BackwardWeightsAddsTheGradientInEitherLayout) {
-  for_each_case([this](const ConvProblem& p) {
+  for_each_case([this](const ConvAlgorithm& conv, const ConvProblem& p) {
     using reference::widen;
     const auto x = widen(p.x), weight = widen(p.weight), dy = widen(p.dy);
     auto expected = reference::conv_backward(x, weight, dy, p.dense);
     auto sums = reference::conv_backward(absolute(x), absolute(weight), absolute(dy), p.dense);
-    const auto old_weight = random(static_cast<std::int64_t>(p.weight.size()));
+    if (&conv == k.winograd) sums.weight = winograd_weight_magnitudes(p);
+    for (reference::Values* values : {&expected.weight, &expected.bias, &sums.weight, &sums.bias})
+      for (double& value : *values) value *= 2;  // two groups
     const auto old_bias = random(static_cast<std::int64_t>(p.bias.size()));
-    for (std::size_t i = 0; i < old_weight.size(); ++i) {
-      expected.weight[i] += old_weight[i];
-      sums.weight[i] += std::abs(old_weight[i]);
-    }
     for (std::size_t i = 0; i < old_bias.size(); ++i) {
       expected.bias[i] += old_bias[i];
       sums.bias[i] += std::abs(old_bias[i]);
     }
-    const std::int64_t terms = p.valid * p.shape.out_height * p.shape.out_width;
+    const std::int64_t terms = 2 * p.valid * p.shape.out_height * p.shape.out_width;
     for (const bool input_gradient : {false, true}) {
-      const GradientLayout layout = conv_gradient_layout(p.shape, p.padding, input_gradient);
-      const WeightGradients g = backward_weights(p, layout, old_weight, old_bias, true);
+      const GradientLayout layout = conv.gradient_layout(p.shape, p.padding, input_gradient);
+      const WeightGradients g = backward_weights(conv, p, layout, old_bias, true, input_gradient);
       EXPECT_TRUE(support::close(g.weight.values(), expected.weight, bounds(terms, sums.weight)));
       EXPECT_TRUE(support::close(g.bias.values(), expected.bias, bounds(terms, sums.bias)));
     }
@@ -113,27 +166,32 @@ TEST_P(ConvTest, BackwardWeightsAddsTheGradientInEitherLayout) {
 TEST_P(ConvTest, AnUnwantedBiasGradientIsNotWritten) {
   const ConvProblem p =
       make_problem({3, 7, 3, 1, 0, 4, 5, 0}, k.lanes, [this](std::int64_t size) { return random(size); });
-  const auto layout = conv_gradient_layout(p.shape, 0, false);
-  const std::vector<float> weight(p.weight.size(), 0.0f), bias(p.bias.size(), 5.0f);
-  const WeightGradients without = backward_weights(p, layout, weight, bias, false);
-  const WeightGradients with = backward_weights(p, layout, weight, bias, true);
-  EXPECT_TRUE(std::ranges::equal(without.bias.values(), bias));
-  EXPECT_TRUE(std::ranges::equal(without.weight.values(), with.weight.values()));
+  const std::vector<float> bias(p.bias.size(), 5.0f);
+  for (const ConvAlgorithm* conv : algorithms_for(k, p)) {
+    const auto layout = conv->gradient_layout(p.shape, 0, false);
+    const WeightGradients without = backward_weights(*conv, p, layout, bias, false, false);
+    const WeightGradients with = backward_weights(*conv, p, layout, bias, true, false);
+    EXPECT_TRUE(std::ranges::equal(without.bias.values(), bias));
+    EXPECT_FALSE(std::ranges::equal(with.bias.values(), bias));
+    EXPECT_TRUE(std::ranges::equal(without.weight.values(), with.weight.values()));
+  }
 }
 
 TEST_P(ConvTest, BackwardInputIsTheGradientWithoutTheBorder) {
-  for_each_case([this](const ConvProblem& p) {
+  for_each_case([this](const ConvAlgorithm& conv, const ConvProblem& p) {
     using reference::widen;
     const auto x = widen(p.x), weight = widen(p.weight), dy = widen(p.dy);
     const auto expected = reference::conv_backward(x, weight, dy, p.dense);
     const auto sums = reference::conv_backward(absolute(x), absolute(weight), absolute(dy), p.dense);
-    Guarded packed_backward(at(k.conv_backward_packed_floats(p.shape)));
-    k.conv_backward_pack(p.shape, p.weight.data(), packed_backward.data());
+    Guarded packed_backward(at(conv.backward_packed_floats(p.shape)));
+    conv.backward_pack(p.shape, p.weight.data(), packed_backward.data());
     EXPECT_TRUE(packed_backward.complete());
-    const auto layout = conv_gradient_layout(p.shape, p.padding, true);
+    const auto layout = conv.gradient_layout(p.shape, p.padding, true);
     Guarded dx(at(p.input().size() * k.lanes));
-    k.conv_backward_input(p.shape, p.padding, gradient(p, layout).data(), layout, packed_backward.data(),
-                          dx.data());
+    Guarded scratch(at(conv.scratch_floats(p.shape)));
+    conv.backward_input(p.shape, p.padding, gradient(p, layout).data(), layout, packed_backward.data(),
+                        dx.data(), scratch.data());
+    EXPECT_TRUE(scratch.intact());
     EXPECT_TRUE(dx.complete());
     EXPECT_TRUE(support::close(from_lanes(dx.values(), k.lanes, p.valid), expected.x,
                                bounds(p.dense.out_channels * p.dense.kernel * p.dense.kernel, sums.x)));

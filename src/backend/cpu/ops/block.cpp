@@ -1,5 +1,6 @@
 #include "backend/cpu/ops/block.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace bntrain::cpu {
@@ -10,6 +11,12 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
             op.pool,     op.has_norm(), op.takes_average(), op.activation};
   if (pools_raw(shape_)) pooled_ = FloatBuffer(out.size() * w_.capacity);
   if (!op.has_norm()) return;
+  gamma_ = parameter(op_.gamma);
+  trained_beta_ = parameter(op_.beta);
+  if (w_.plan.has_gradients()) {
+    dgamma_ = parameter_gradient(op_.gamma);
+    dbeta_ = parameter_gradient(op_.beta);
+  }
   const auto channels = static_cast<std::size_t>(in.channels);
   const auto cells = static_cast<std::size_t>(w_.groups()) * channels;
   moments_.resize(cells);
@@ -24,15 +31,15 @@ float* BlockOp::raw(std::int64_t group) {
   return pooled_.data() + group * op_.out.size() * w_.kernels.lanes;
 }
 
-NormCoefficients BlockOp::coefficients() {
+NormCoefficients BlockOp::coefficients(std::int64_t first) {
   if (!op_.has_norm()) return {};
-  return {mean_.data(), inv_std_.data(),    parameter(op_.gamma),
-          beta_.data(), dbeta_mean_.data(), dgamma_mean_.data()};
+  return {mean_.data() + first, inv_std_.data() + first,    gamma_ + first,
+          beta_.data() + first, dbeta_mean_.data() + first, dgamma_mean_.data() + first};
 }
 
 ConvEpilogue BlockOp::epilogue(const Pass& pass, std::int64_t group) {
   Moments* moments = takes_batch_statistics(pass) ? moments_.data() + group * shape_.channels : nullptr;
-  return {&shape_, gamma(), moments, raw(group), pass.valid(group)};
+  return {&shape_, gamma_, moments, raw(group), pass.valid(group)};
 }
 
 std::string BlockOp::variant(StepPass pass) const {
@@ -43,6 +50,7 @@ std::string BlockOp::variant(StepPass pass) const {
 }
 
 void BlockOp::forward(const Pass& pass) {
+  if (of_features() && takes_batch_statistics(pass)) return forward_features(pass);
   if (!after_conv() && (pools_raw(shape_) || takes_batch_statistics(pass)))
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
       const ConvEpilogue e = epilogue(pass, group);
@@ -58,17 +66,19 @@ void BlockOp::forward(const Pass& pass) {
 void BlockOp::use_batch_statistics(const Pass& pass) {
   const std::int64_t spatial = shape_.in_height * shape_.in_width;
   values_per_channel_ = pass.count * spatial;
-  for (std::int64_t c = 0; c < shape_.channels; ++c) {
-    ChannelStatistics s = merge_groups(&moments_[static_cast<std::size_t>(c)], shape_.channels, pass.groups,
-                                       pass.count, w_.kernels.lanes, spatial);
-    if (!std::isfinite(s.mean) || !std::isfinite(s.var))
-      s = exact_statistics(input(0) + c * spatial * w_.kernels.lanes,
-                           shape_.channels * spatial * w_.kernels.lanes, pass.count, w_.kernels.lanes,
-                           spatial);
-    const auto i = static_cast<std::size_t>(c);
-    statistics_[i] = s;
-    set_coefficients(c, s);
-  }
+  for (std::int64_t c = 0; c < shape_.channels; ++c)
+    set_statistics(pass, c,
+                   merge_groups(&moments_[static_cast<std::size_t>(c)], shape_.channels, pass.groups,
+                                pass.count, w_.kernels.lanes, spatial));
+}
+
+void BlockOp::set_statistics(const Pass& pass, std::int64_t channel, ChannelStatistics s) {
+  const std::int64_t spatial = shape_.in_height * shape_.in_width;
+  if (!std::isfinite(s.mean) || !std::isfinite(s.var))
+    s = exact_statistics(input(0) + channel * spatial * w_.kernels.lanes,
+                         shape_.channels * spatial * w_.kernels.lanes, pass.count, w_.kernels.lanes, spatial);
+  statistics_[static_cast<std::size_t>(channel)] = s;
+  set_coefficients(channel, s);
 }
 
 void BlockOp::use_running_statistics() {
@@ -82,8 +92,7 @@ void BlockOp::set_coefficients(std::int64_t channel, const ChannelStatistics& s)
   mean_[i] = static_cast<float>(s.mean);
   mean_low_[i] = low_part(s);
   inv_std_[i] = inv_std_of(s.var, w_.plan.batch_norm.eps);
-  beta_[i] =
-      shifted_beta(parameter(op_.beta)[channel], mean_low_[i], parameter(op_.gamma)[channel] * inv_std_[i]);
+  beta_[i] = shifted_beta(trained_beta_[channel], mean_low_[i], gamma_[channel] * inv_std_[i]);
 }
 
 void BlockOp::update_running() {
@@ -99,6 +108,7 @@ void BlockOp::update_running() {
 }
 
 void BlockOp::backward(const Pass& pass) {
+  if (of_features()) return backward_features(pass);
   if (op_.has_norm()) {
     const NormCoefficients norm = coefficients();
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
@@ -113,19 +123,64 @@ void BlockOp::backward(const Pass& pass) {
         dbeta += cell[0];
         dgamma += cell[1];
       }
-      const auto i = static_cast<std::size_t>(c);
-      const auto n = static_cast<double>(values_per_channel_);
-      dgamma = exact_dgamma(dgamma, dbeta, mean_low_[i], inv_std_[i]);
-      parameter_gradient(op_.beta)[c] = static_cast<float>(dbeta);
-      parameter_gradient(op_.gamma)[c] = static_cast<float>(dgamma);
-      dbeta_mean_[i] = shifted_dbeta_mean(dbeta, dgamma, n, mean_low_[i], inv_std_[i]);
-      dgamma_mean_[i] = static_cast<float>(dgamma / n);
+      set_gradients(c, dbeta, dgamma);
     }
   }
   if (!stores_input_gradient()) return;
   const GradientLayout dense{shape_.in_height * shape_.in_width, shape_.in_width, 1, 0};
   w_.team.for_each(pass.groups, [&](std::int64_t group, int thread) {
     with_input_gradient(group, thread, [&](float* dx) { backward_input(pass, group, dense, dx); });
+  });
+}
+
+void BlockOp::set_gradients(std::int64_t channel, double dbeta, double dgamma) {
+  const auto i = static_cast<std::size_t>(channel);
+  const auto n = static_cast<double>(values_per_channel_);
+  dgamma = exact_dgamma(dgamma, dbeta, mean_low_[i], inv_std_[i]);
+  dbeta_[channel] = static_cast<float>(dbeta);
+  dgamma_[channel] = static_cast<float>(dgamma);
+  dbeta_mean_[i] = shifted_dbeta_mean(dbeta, dgamma, n, mean_low_[i], inv_std_[i]);
+  dgamma_mean_[i] = static_cast<float>(dgamma / n);
+}
+
+template <class Work>
+void BlockOp::for_each_features(const Work& work) {
+  constexpr std::int64_t kFeatures = 16;  // 16 KiB of each tensor in a batch of 256
+  w_.team.for_each((shape_.channels + kFeatures - 1) / kFeatures, [&](std::int64_t task, int thread) {
+    const std::int64_t first = task * kFeatures, last = std::min(first + kFeatures, shape_.channels);
+    BlockShape part = shape_;
+    part.channels = last - first;
+    work(part, first, last, thread);
+  });
+}
+
+void BlockOp::forward_features(const Pass& pass) {
+  values_per_channel_ = pass.count;
+  for_each_features([&](const BlockShape& part, std::int64_t first, std::int64_t last, int) {
+    w_.kernels.feature_moments(shape_.channels, pass.count, first, last, input(0), moments_.data());
+    for (std::int64_t c = first; c < last; ++c)
+      set_statistics(pass, c,
+                     statistics_of(moments_[static_cast<std::size_t>(c)], static_cast<double>(pass.count)));
+    for (std::int64_t group = 0; group < pass.groups; ++group)
+      w_.kernels.block_forward(part, input(group) + first * w_.kernels.lanes, coefficients(first),
+                               output(group) + first * w_.kernels.lanes);
+  });
+}
+
+void BlockOp::backward_features(const Pass& pass) {
+  for_each_features([&](const BlockShape& part, std::int64_t first, std::int64_t last, int thread) {
+    w_.kernels.feature_backward_sums(shape_, pass.groups, first, last, input(0), output(0),
+                                     output_gradient(0), coefficients(), sums_.data());
+    for (std::int64_t c = first; c < last; ++c)
+      set_gradients(c, sums_[static_cast<std::size_t>(2 * c)], sums_[static_cast<std::size_t>(2 * c + 1)]);
+    if (!stores_input_gradient()) return;
+    for (std::int64_t group = 0; group < pass.groups; ++group)
+      with_input_gradient(group, thread, first, part.channels, [&](float* dx) {
+        const std::int64_t offset = first * w_.kernels.lanes;
+        w_.kernels.block_backward_input(part, input(group) + offset, input(group) + offset,
+                                        output(group) + offset, output_gradient(group) + offset,
+                                        coefficients(first), pass.valid(group), {1, 1, 1, 0}, dx);
+      });
   });
 }
 

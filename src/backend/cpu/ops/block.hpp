@@ -18,6 +18,9 @@ struct ChannelStatistics {
 ChannelStatistics merge_groups(const Moments* moments, std::int64_t stride, std::int64_t groups,
                                std::int64_t images, int lanes, std::int64_t spatial);
 
+/// From the moments of all n values together.
+ChannelStatistics statistics_of(const Moments& moments, double n);
+
 /// Two passes in double precision over [group][spatial][lane], `group_stride` floats apart: for the channel
 /// whose float32 sums left the finite numbers although its values did not.
 ChannelStatistics exact_statistics(const float* x, std::int64_t group_stride, std::int64_t images, int lanes,
@@ -73,16 +76,29 @@ class BlockOp : public Op {
     return op_.has_norm() && op_.first_layer >= pass.by_batch_from;
   }
   void use_batch_statistics(const Pass& pass);
+  /// Whether this is the batch norm of a fully connected layer. Its work is divided by channels: all groups
+  /// of a few of them stay in the first-level cache from the statistics to the result.
+  bool of_features() const {
+    return op_.has_norm() && !after_conv() && shape_.pool == 1 && shape_.in_height * shape_.in_width == 1;
+  }
+  template <class Work>
+  void for_each_features(const Work& work);
+  void forward_features(const Pass& pass);
+  void backward_features(const Pass& pass);
+  /// From what the kernels found.
+  void set_statistics(const Pass& pass, std::int64_t channel, ChannelStatistics s);
+  void set_gradients(std::int64_t channel, double dbeta, double dgamma);
   void use_running_statistics();
   void set_coefficients(std::int64_t channel, const ChannelStatistics& s);
-  NormCoefficients coefficients();
+  NormCoefficients coefficients(std::int64_t first_channel = 0);
   bool stores_input_gradient() const;
   bool after_conv() const { return op_.conv_before >= 0; }
-  const float* gamma() { return op_.has_norm() ? parameter(op_.gamma) : nullptr; }
   /// The argmax values of max pooling, before the batch norm: the input itself where there is none.
   float* raw(std::int64_t group);
 
   BlockShape shape_{};
+  const float *gamma_ = nullptr, *trained_beta_ = nullptr;  ///< [channel]; null without norm
+  float *dgamma_ = nullptr, *dbeta_ = nullptr;
   FloatBuffer pooled_;            ///< [group][channel][out_height][out_width][lane], only with max pooling
   std::vector<Moments> moments_;  ///< [group][channel]
   std::vector<double> sums_;      ///< [group][channel]{sum(dy), sum(dy * xhat)}

@@ -8,34 +8,59 @@ namespace {
 // More slices would let more threads share the backward pass, but each costs a copy of the weights to sum up.
 constexpr std::int64_t kMostSlices = 8;
 
+// Rows of the merged gradient in one task.
+constexpr std::int64_t kMergedChannels = 16;
+
+ConvShape shape_of(const PlanOp& op) {
+  const Shape &in = op.in, &out = op.out;
+  return {in.channels,
+          in.height + 2 * op.padding,
+          in.width + 2 * op.padding,
+          out.channels,
+          out.height,
+          out.width,
+          op.kernel,
+          op.stride};
+}
+
+/// So that what follows is aligned as FloatBuffer's memory is.
+std::int64_t whole_lines(std::int64_t floats) {
+  return (floats + 31) / 32 * 32;
+}
+
+/// Transforms cost as much as 8 channels of products; with few channels they outweigh what they save.
+const ConvAlgorithm& choose_algorithm(const Kernels& kernels, const ConvShape& s, std::int64_t padding) {
+  const bool winograd = kernels.winograd != nullptr && winograd_supports(s, padding) && s.in_channels >= 8 &&
+                        s.out_channels >= 8 && s.in_channels * s.out_channels >= 200;
+  return winograd ? *kernels.winograd : *kernels.direct;
+}
+
 }  // namespace
 
 ConvOp::ConvOp(Workspace& workspace, const PlanOp& op, BlockOp* block)
-    : Op(workspace, op), block_(block), slices_(std::min(kMostSlices, w_.groups())) {
-  const Shape &in = op.in, &out = op.out;
-  shape_ = {in.channels,
-            in.height + 2 * op.padding,
-            in.width + 2 * op.padding,
-            out.channels,
-            out.height,
-            out.width,
-            op.kernel,
-            op.stride};
-  layout_ = conv_gradient_layout(shape_, op.padding, has_input_gradient());
-  packed_ = FloatBuffer(w_.kernels.conv_packed_floats(shape_));
+    : Op(workspace, op),
+      shape_(shape_of(op)),
+      algorithm_(choose_algorithm(workspace.kernels, shape_, op.padding)),
+      layout_(algorithm_.gradient_layout(shape_, op.padding, has_input_gradient())),
+      block_(block),
+      slices_(std::min(kMostSlices, w_.groups())),
+      scratch_floats_(whole_lines(algorithm_.scratch_floats(shape_))) {
+  packed_ = FloatBuffer(algorithm_.packed_floats(shape_));
   const std::int64_t threads = w_.team.size();
+  scratch_ = FloatBuffer(threads * scratch_floats_);
   if (op.padding > 0)
     padded_ =
         FloatBuffer(threads * shape_.in_channels * shape_.in_height * shape_.in_width * w_.kernels.lanes);
   if (!w_.plan.has_gradients()) return;
-  if (has_input_gradient()) backward_packed_ = FloatBuffer(w_.kernels.conv_backward_packed_floats(shape_));
-  partials_ = FloatBuffer(slices_ * out.channels * (in.channels * op.kernel * op.kernel + 1));
-  dout_ = FloatBuffer(threads * out.channels * layout_.channel * w_.kernels.lanes);
+  if (has_input_gradient()) backward_packed_ = FloatBuffer(algorithm_.backward_packed_floats(shape_));
+  partial_floats_ = whole_lines(algorithm_.partial_floats(shape_) + shape_.out_channels);
+  partials_ = FloatBuffer(slices_ * partial_floats_);
+  dout_ = FloatBuffer(threads * shape_.out_channels * layout_.channel * w_.kernels.lanes);
 }
 
 void ConvOp::pack(std::int64_t task) {
-  if (task == 0) w_.kernels.conv_pack(shape_, parameter(op_.weight), packed_.data());
-  if (task == 1) w_.kernels.conv_backward_pack(shape_, parameter(op_.weight), backward_packed_.data());
+  if (task == 0) algorithm_.pack(shape_, parameter(op_.weight), packed_.data());
+  if (task == 1) algorithm_.backward_pack(shape_, parameter(op_.weight), backward_packed_.data());
 }
 
 const float* ConvOp::padded_input(std::int64_t group, int thread) {
@@ -50,26 +75,25 @@ const float* ConvOp::padded_input(std::int64_t group, int thread) {
 
 std::string ConvOp::variant(StepPass pass) const {
   if (pass == StepPass::forward)
-    return block_ != nullptr && block_->reduces() ? "direct+block reduce" : "direct";
+    return std::string(algorithm_.name) + (block_ != nullptr && block_->reduces() ? "+block reduce" : "");
   return std::string(op_.gradient_rebuilt ? "block input+" : "") +
          (has_input_gradient() ? "weights+input" : "weights");
 }
 
 void ConvOp::forward(const Pass& pass) {
   w_.team.for_each(pass.groups, [&](std::int64_t group, int thread) {
-    w_.kernels.conv_forward(shape_, padded_input(group, thread), packed_.data(), parameter(op_.bias),
-                            output(group),
-                            block_ != nullptr ? block_->epilogue(pass, group) : ConvEpilogue{});
+    algorithm_.forward(shape_, padded_input(group, thread), packed_.data(), parameter(op_.bias),
+                       output(group), block_ != nullptr ? block_->epilogue(pass, group) : ConvEpilogue{},
+                       scratch(thread));
   });
 }
 
 void ConvOp::backward(const Pass& pass) {
-  const std::int64_t weights = shape_.out_channels * shape_.in_channels * shape_.kernel * shape_.kernel;
-  const std::int64_t partial = weights + shape_.out_channels;
+  const std::int64_t sums = algorithm_.partial_floats(shape_);
   const std::int64_t slices = std::min(slices_, pass.groups);
   w_.team.for_each(slices, [&](std::int64_t slice, int thread) {
-    float* dweights = partials_.data() + slice * partial;
-    std::fill_n(dweights, partial, 0.0f);
+    float* dweights = partials_.data() + slice * partial_floats_;
+    std::fill_n(dweights, partial_floats_, 0.0f);
     float* dout = dout_.data() + thread * shape_.out_channels * layout_.channel * w_.kernels.lanes;
     const std::int64_t end = pass.groups * (slice + 1) / slices;
     for (std::int64_t group = pass.groups * slice / slices; group < end; ++group) {
@@ -79,17 +103,24 @@ void ConvOp::backward(const Pass& pass) {
       else
         w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width, output_gradient(group),
                             layout_, dout);
-      w_.kernels.conv_backward_weights(shape_, in, dout, layout_, dweights,
-                                       op_.bias >= 0 && !op_.bias_absorbed ? dweights + weights : nullptr);
+      algorithm_.backward_weights(shape_, in, dout, layout_, dweights,
+                                  op_.bias >= 0 && !op_.bias_absorbed ? dweights + sums : nullptr,
+                                  scratch(thread));
       if (has_input_gradient())
         with_input_gradient(group, thread, [&](float* din) {
-          w_.kernels.conv_backward_input(shape_, op_.padding, dout, layout_, backward_packed_.data(), din);
+          algorithm_.backward_input(shape_, op_.padding, dout, layout_, backward_packed_.data(), din,
+                                    scratch(thread));
         });
     }
   });
-  w_.kernels.merge(partials_.data(), slices, partial, weights, parameter_gradient(op_.weight));
+  w_.team.for_each((shape_.out_channels + kMergedChannels - 1) / kMergedChannels, [&](std::int64_t task,
+                                                                                      int) {
+    const std::int64_t first = task * kMergedChannels;
+    algorithm_.merge(shape_, partials_.data(), slices, partial_floats_, first,
+                     std::min(first + kMergedChannels, shape_.out_channels), parameter_gradient(op_.weight));
+  });
   if (op_.bias < 0) return;
-  w_.kernels.merge(partials_.data() + weights, slices, partial, shape_.out_channels,
+  w_.kernels.merge(partials_.data() + sums, slices, partial_floats_, shape_.out_channels,
                    parameter_gradient(op_.bias));
 }
 

@@ -20,16 +20,21 @@ class ConvOp : public Op {
  private:
   /// The group's input with its border; `thread` owns the copy.
   const float* padded_input(std::int64_t group, int thread);
+  float* scratch(int thread) { return scratch_.data() + thread * scratch_floats_; }
 
   ConvShape shape_{};
+  const ConvAlgorithm& algorithm_;
   GradientLayout layout_{};
   BlockOp* block_;
   /// Parts of the batch with their own sum of weight gradients; independent of the threads.
   std::int64_t slices_;
   FloatBuffer packed_, backward_packed_;
-  FloatBuffer partials_;  ///< [slice][weights, biases]
+  std::int64_t partial_floats_ = 0;
+  FloatBuffer partials_;  ///< [slice][the algorithm's sums, biases]
   FloatBuffer padded_;    ///< [thread][in_channels][in_height][in_width][lane], border zero
   FloatBuffer dout_;      ///< [thread] output gradient in `layout_`, zeros between the elements
+  std::int64_t scratch_floats_;
+  FloatBuffer scratch_;  ///< [thread]
 };
 
 }  // namespace bntrain::cpu

@@ -5,22 +5,41 @@
 namespace bntrain::cpu {
 namespace {
 
-// Rows of the weight matrix in one task: whole register tiles of every instruction set (5, 3 and 2 rows).
-constexpr std::int64_t kRows = 30;
+// What one task computes of a layer: large enough to read its operands from the cache several times, small
+// enough to share. Inputs of a task are whole register tiles of every instruction set (48, 24 and 8 of them).
+constexpr std::int64_t kRows = 64, kInputs = 48, kOutputs = 256;
+// Tasks that a thread should find, so that none waits long for the others.
+constexpr std::int64_t kTasksPerThread = 4;
+
+constexpr std::int64_t parts(std::int64_t size, std::int64_t part) {
+  return (size + part - 1) / part;
+}
+
+/// A product of the weights with all images in tasks: rows are divided first, then, where that gives too few,
+/// the groups.
+class ProductTasks {
+ public:
+  ProductTasks(std::int64_t rows, std::int64_t groups, int threads)
+      : rows_(rows),
+        groups_(groups),
+        row_parts_(parts(rows, kRows)),
+        group_parts_(std::min(groups, parts(kTasksPerThread * threads, row_parts_))) {}
+
+  std::int64_t count() const { return row_parts_ * group_parts_; }
+  LinearPart operator[](std::int64_t task) const {
+    const std::int64_t row = task / group_parts_ * kRows, part = task % group_parts_;
+    return {row, std::min(row + kRows, rows_), groups_ * part / group_parts_,
+            groups_ * (part + 1) / group_parts_};
+  }
+
+ private:
+  std::int64_t rows_, groups_, row_parts_, group_parts_;
+};
 
 }  // namespace
 
 LinearOp::LinearOp(Workspace& workspace, const PlanOp& op)
-    : Op(workspace, op), in_(op.in.size()), out_(op.out.size()), transposed_(in_ * out_) {}
-
-std::int64_t LinearOp::row_blocks() const {
-  return (out_ + kRows - 1) / kRows;
-}
-
-void LinearOp::pack(std::int64_t task) {
-  w_.kernels.transpose(parameter(op_.weight), out_, in_, task * kRows, std::min(out_, (task + 1) * kRows),
-                       transposed_.data());
-}
+    : Op(workspace, op), shape_{op.in.size(), op.out.size()} {}
 
 std::string LinearOp::variant(StepPass pass) const {
   if (pass == StepPass::forward) return "product";
@@ -28,32 +47,37 @@ std::string LinearOp::variant(StepPass pass) const {
 }
 
 void LinearOp::forward(const Pass& pass) {
-  w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-    w_.kernels.panel_product(transposed_.data(), out_, out_, in_, input(group), parameter(op_.bias),
-                             op_.has_activation(), output(group));
+  const ProductTasks tasks(shape_.out, pass.groups, w_.team.size());
+  w_.team.for_each(tasks.count(), [&](std::int64_t task, int) {
+    w_.kernels.linear_forward(shape_, tasks[task], parameter(op_.weight), parameter(op_.bias),
+                              op_.has_activation(), input(0), output(0));
   });
 }
 
 void LinearOp::backward(const Pass& pass) {
   if (op_.has_activation())
     w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-      w_.kernels.activation_backward(op_.activation, out_, output(group), output_gradient(group));
+      w_.kernels.activation_backward(op_.activation, shape_.out, output(group), output_gradient(group));
     });
-  // Weight rows and input gradients are independent: one list of tasks, the long ones first.
-  const std::int64_t blocks = row_blocks();
-  w_.team.for_each(blocks + (has_input_gradient() ? pass.groups : 0), [&](std::int64_t task, int thread) {
-    if (task < blocks) {
-      w_.kernels.panel_outer(output_gradient(0), out_, input(0), in_, pass.groups, task * kRows,
-                             std::min(out_, (task + 1) * kRows), parameter_gradient(op_.weight),
-                             parameter_gradient(op_.bias));
-    } else {
-      const std::int64_t group = task - blocks;
-      with_input_gradient(group, thread, [&](float* din) {
-        w_.kernels.panel_product(parameter(op_.weight), in_, in_, out_, output_gradient(group), nullptr,
-                                 false, din);
+  // The gradients of weights and inputs are independent: one list of tasks, the long ones first.
+  const std::int64_t columns = parts(shape_.in, kInputs),
+                     weight_tasks = columns * parts(shape_.out, kOutputs);
+  const ProductTasks input_tasks(shape_.in, pass.groups, w_.team.size());
+  w_.team.for_each(
+      weight_tasks + (has_input_gradient() ? input_tasks.count() : 0), [&](std::int64_t task, int) {
+        if (task < weight_tasks) {
+          const std::int64_t output = task / columns * kOutputs, input = task % columns * kInputs;
+          w_.kernels.linear_backward_weights(
+              shape_, pass.groups,
+              {output, std::min(output + kOutputs, shape_.out), input, std::min(input + kInputs, shape_.in)},
+              this->input(0), output_gradient(0), parameter_gradient(op_.weight),
+              input == 0 ? parameter_gradient(op_.bias) : nullptr);
+        } else {
+          w_.kernels.linear_backward_input(
+              shape_, input_tasks[task - weight_tasks], parameter(op_.weight), output_gradient(0),
+              op_.input_gradients.front() == InputGradient::add, w_.gradient(op_.input(), 0));
+        }
       });
-    }
-  });
 }
 
 }  // namespace bntrain::cpu

@@ -12,15 +12,9 @@ class LinearOp : public Op {
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   std::string variant(StepPass pass) const override;
-  std::int64_t pack_tasks() const override { return row_blocks(); }
-  void pack(std::int64_t task) override;
 
  private:
-  std::int64_t row_blocks() const;
-
-  std::int64_t in_, out_;
-  FloatBuffer
-      transposed_;  ///< [in][out]: the weights of one input side by side, as panel_product() reads them
+  LinearShape shape_;
 };
 
 }  // namespace bntrain::cpu

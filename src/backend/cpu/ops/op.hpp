@@ -7,6 +7,7 @@
 
 #include "backend/cpu/kernels.hpp"
 #include "backend/cpu/memory.hpp"
+#include "backend/cpu/parameter_layout.hpp"
 #include "backend/cpu/thread_team.hpp"
 #include "bntrain/tensor.hpp"
 #include "plan/plan.hpp"
@@ -18,7 +19,8 @@ struct Workspace {
   const Plan& plan;
   const Kernels& kernels;
   ThreadTeam& team;
-  std::int64_t capacity;  ///< images the arena has room for, a multiple of the lanes
+  ParameterLayout layout;  ///< of `parameters`, `gradients` and `moments`
+  std::int64_t capacity;   ///< images the arena has room for, a multiple of the lanes
   FloatBuffer arena;
   FloatBuffer parameters, gradients, running;
   FloatBuffer moments[2];  ///< what the optimiser keeps; empty where its rule keeps less
@@ -78,10 +80,12 @@ class Op {
   const PlanOp& plan_op() const { return op_; }
 
  protected:
-  /// Null for a tensor that the op has not (offset -1).
-  float* parameter(std::int64_t offset) { return offset < 0 ? nullptr : w_.parameters.data() + offset; }
+  /// By the offset in the network's layout; null for a tensor that the op has not (offset -1).
+  float* parameter(std::int64_t offset) {
+    return offset < 0 ? nullptr : w_.parameters.data() + w_.layout.offset(offset);
+  }
   float* parameter_gradient(std::int64_t offset) {
-    return offset < 0 ? nullptr : w_.gradients.data() + offset;
+    return offset < 0 ? nullptr : w_.gradients.data() + w_.layout.offset(offset);
   }
 
   const float* input(std::int64_t group) { return w_.value(op_.input(), group); }
@@ -90,15 +94,21 @@ class Op {
 
   /// Whether the backward pass has to compute the gradient of its (first) input.
   bool has_input_gradient() const { return op_.input_gradients.front() != InputGradient::none; }
-  /// Hands `compute` where one group of that gradient goes: its memory, or where another reader's is there
-  /// already a copy that is then added to it. `thread` owns the copy.
+  /// Hands `compute` where elements [first, first + size) of one group of that gradient go: their memory, or
+  /// where another reader's gradient is there already a copy that is then added to it. `thread` owns the
+  /// copy.
   template <class Compute>
-  void with_input_gradient(std::int64_t group, int thread, const Compute& compute) {
-    float* gradient = w_.gradient(op_.input(), group);
+  void with_input_gradient(std::int64_t group, int thread, std::int64_t first, std::int64_t size,
+                           const Compute& compute) {
+    float* gradient = w_.gradient(op_.input(), group) + first * w_.kernels.lanes;
     if (op_.input_gradients.front() == InputGradient::store) return compute(gradient);
     float* own = added_.data() + thread * op_.in.size() * w_.kernels.lanes;
     compute(own);
-    w_.kernels.add({}, op_.in.size(), gradient, own, gradient);
+    w_.kernels.add({}, size, gradient, own, gradient);
+  }
+  template <class Compute>
+  void with_input_gradient(std::int64_t group, int thread, const Compute& compute) {
+    with_input_gradient(group, thread, 0, op_.in.size(), compute);
   }
 
   Workspace& w_;

@@ -1,0 +1,219 @@
+// Forward pass and the gradient of the input: winograd.hpp has the formulas.
+//
+// A run of a few tiles of all input channels is transformed at once and stays in the second-level cache for
+// all output channels. Points are separate products, which read like a fully connected layer: weights are
+// broadcast, vectors are tiles.
+#include "backend/cpu/kernels.hpp"
+#include "backend/cpu/kernels/block_rows.hpp"
+#include "backend/cpu/kernels/entry_points.hpp"
+#include "backend/cpu/kernels/winograd.hpp"
+
+namespace bntrain::cpu::BNTRAIN_ISA::winograd {
+
+// Output channels whose products are kept before they are transformed: 48 or 32.
+constexpr std::int64_t kBlocks = 8;
+
+/// packed[point][block][in channel][channel within the block], short blocks filled with zeros. `at(o, c,
+/// tap)` is the weight from input channel c to output channel o.
+template <class At>
+static void pack_points(std::int64_t out_channels, std::int64_t in_channels, const At& at, float* packed) {
+  const std::int64_t point = ceil_div(out_channels, kChannels) * kChannels * in_channels;
+  for (std::int64_t first = 0; first < out_channels; first += kChannels)
+    for (std::int64_t c = 0; c < in_channels; ++c)
+      for (std::int64_t o = 0; o < kChannels; ++o) {
+        float g[9], u[kPoints];
+        for (std::int64_t tap = 0; tap < 9; ++tap)
+          g[tap] = first + o < out_channels ? at(first + o, c, tap) : 0.0f;
+        transform_weights(g, u);
+        for (int f = 0; f < kPoints; ++f)
+          packed[f * point + (first * in_channels) + c * kChannels + o] = u[f];
+      }
+}
+
+std::int64_t packed_floats(const ConvShape& s) {
+  return kPoints * ceil_div(s.out_channels, kChannels) * kChannels * s.in_channels;
+}
+
+void pack(const ConvShape& s, const float* weights, float* packed) {
+  pack_points(
+      s.out_channels, s.in_channels,
+      [&](std::int64_t o, std::int64_t c, std::int64_t tap) {
+        return weights[(o * s.in_channels + c) * 9 + tap];
+      },
+      packed);
+}
+
+std::int64_t backward_packed_floats(const ConvShape& s) {
+  return kPoints * ceil_div(s.in_channels, kChannels) * kChannels * s.out_channels;
+}
+
+void backward_pack(const ConvShape& s, const float* weights, float* packed) {
+  pack_points(
+      s.in_channels, s.out_channels,
+      [&](std::int64_t o, std::int64_t c, std::int64_t tap) {
+        return weights[(c * s.in_channels + o) * 9 + (8 - tap)];
+      },
+      packed);
+}
+
+GradientLayout gradient_layout(const ConvShape& s, std::int64_t padding, bool input_gradient) {
+  const std::int64_t border = input_gradient ? 2 - padding : 0, row = s.out_width + 2 * border;
+  return {(s.out_height + 2 * border) * row, row, 1, border * row + border};
+}
+
+/// Where a pass keeps what: inputs[point][channel][tile], products[point][channel][tile], and the moments.
+struct ForwardScratch {
+  std::int64_t input_point, product_point;  ///< floats from one point to the next
+  std::int64_t products, moments, size;     ///< floats from the beginning
+
+  explicit ForwardScratch(const ConvShape& s)
+      : input_point(s.in_channels * kVectors * kLanes + kSkew),
+        product_point(kBlocks * kChannels * kVectors * kLanes + kSkew),
+        products(kPoints * input_point),
+        moments(products + kPoints * product_point),
+        size(moments + s.out_channels * static_cast<std::int64_t>(sizeof(LaneMoments) / sizeof(float))) {}
+};
+static_assert(kPoints * kSkew % 32 == 0 &&
+              kPoints * kVectors * kLanes % 32 == 0);  // so moments are 128-byte aligned
+
+/// The layer whose forward pass is the gradient of the input of `s`.
+static ConvShape backward_shape(const ConvShape& s, std::int64_t padding) {
+  const std::int64_t border = 2 * (2 - padding);
+  return {s.out_channels,
+          s.out_height + border,
+          s.out_width + border,
+          s.in_channels,
+          s.in_height - 2 * padding,
+          s.in_width - 2 * padding,
+          3,
+          1};
+}
+
+/// products[o][tile] = sum over c of weights[c][o] * inputs[c][tile]
+template <int Tiles>
+static void product(std::int64_t in_channels, const float* weights, const float* inputs, float* products) {
+  Vec sum[kChannels][Tiles] = {};
+  for (std::int64_t c = 0; c < in_channels; ++c, weights += kChannels, inputs += kVectors * kLanes) {
+    Vec v[Tiles];
+#pragma GCC unroll 4
+    for (int t = 0; t < Tiles; ++t) v[t] = load(inputs + t * kLanes);
+#pragma GCC unroll 8
+    for (int o = 0; o < kChannels; ++o) {
+      const Vec weight = splat(weights[o]);
+#pragma GCC unroll 4
+      for (int t = 0; t < Tiles; ++t) sum[o][t] += weight * v[t];
+    }
+  }
+#pragma GCC unroll 8
+  for (int o = 0; o < kChannels; ++o)
+#pragma GCC unroll 4
+    for (std::int64_t t = 0; t < Tiles; ++t) store(products + (o * kVectors + t) * kLanes, sum[o][t]);
+}
+
+/// inputs[point][channel][tile] of `tiles` tiles from (y, x) on.
+static void transform_inputs(const ConvShape& s, const float* in, std::int64_t y, std::int64_t x,
+                             std::int64_t tiles, const ForwardScratch& at, float* inputs) {
+  for (std::int64_t c = 0; c < s.in_channels; ++c)
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      const std::int64_t column = x + 2 * t;
+      const TileSource d{in + ((c * s.in_height + y) * s.in_width + column) * kLanes, s.in_width * kLanes,
+                         s.in_height - y, s.in_width - column};
+      Vec v[kPoints];
+      if (d.rows >= 4 && d.columns >= 4)
+        transform_input<true>(d, v);
+      else
+        transform_input<false>(d, v);
+#pragma GCC unroll 16
+      for (int f = 0; f < kPoints; ++f)
+        store(inputs + f * at.input_point + (c * kVectors + t) * kLanes, v[f]);
+    }
+}
+
+/// out of `channels` output channels = A^T products A + bias
+static void transform_outputs(const ConvShape& s, const ForwardScratch& at, const float* products,
+                              const float* bias, std::int64_t channels, std::int64_t y, std::int64_t x,
+                              std::int64_t tiles, float* out) {
+  const std::int64_t rows = s.out_height - y < 2 ? 1 : 2;
+  for (std::int64_t o = 0; o < channels; ++o)
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      Vec m[kPoints], result[2][2];
+#pragma GCC unroll 16
+      for (int f = 0; f < kPoints; ++f)
+        m[f] = load(products + f * at.product_point + (o * kVectors + t) * kLanes);
+      transform_output(m, result);
+      const Vec b = splat(bias != nullptr ? bias[o] : 0.0f);
+      const std::int64_t column = x + 2 * t, columns = s.out_width - column < 2 ? 1 : 2;
+      float* to = out + ((o * s.out_height + y) * s.out_width + column) * kLanes;
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j)
+          store(to + (i * s.out_width + j) * kLanes, result[i][j] + b);
+    }
+}
+
+void forward(const ConvShape& s, const float* in, const float* packed, const float* bias, float* out,
+             const ConvEpilogue& epilogue, float* scratch) {
+  static constexpr decltype(&product<1>) products[] = {nullptr, product<1>, product<2>, product<3>,
+                                                       product<kVectors>};
+  const ForwardScratch at(s);
+  float* inputs = scratch;
+  float* sums = scratch + at.products;
+  LaneMoments* moments = reinterpret_cast<LaneMoments*>(scratch + at.moments);
+  const TileRuns runs(s.out_width);
+  const std::int64_t blocks = ceil_div(s.out_channels, kChannels), point = blocks * kChannels * s.in_channels;
+  const BlockShape* block = epilogue.block;
+  const std::int64_t chunk_rows = block != nullptr ? rows_per_chunk(*block) : 0;
+  std::int64_t reduced = 0;  // rows
+  if (epilogue.moments != nullptr)
+    for (std::int64_t o = 0; o < s.out_channels; ++o) moments[o] = LaneMoments{};
+  for (std::int64_t y = 0; y < s.out_height; y += 2) {
+    for (std::int64_t run = 0; run < runs.count; ++run) {
+      const std::int64_t x = 2 * runs.first(run), tiles = runs.length(run);
+      transform_inputs(s, in, y, x, tiles, at, inputs);
+      for (std::int64_t first = 0; first < blocks; first += kBlocks) {
+        const std::int64_t last = first + kBlocks < blocks ? first + kBlocks : blocks;
+        for (int f = 0; f < kPoints; ++f)
+          for (std::int64_t b = first; b < last; ++b)
+            products[tiles](s.in_channels, packed + f * point + b * kChannels * s.in_channels,
+                            inputs + f * at.input_point,
+                            sums + f * at.product_point + (b - first) * kChannels * kVectors * kLanes);
+        const std::int64_t o = first * kChannels, left = s.out_channels - o;
+        transform_outputs(s, at, sums, bias != nullptr ? bias + o : nullptr,
+                          left < kBlocks * kChannels ? left : kBlocks * kChannels, y, x, tiles,
+                          out + o * s.out_height * s.out_width * kLanes);
+      }
+    }
+    if (block == nullptr) continue;
+    // The chunks that are complete, as block_reduce() would take them.
+    const std::int64_t complete = y + 2 < s.out_height ? y + 2 : s.out_height;
+    for (std::int64_t bottom = reduced; reduced < s.out_height; reduced = bottom) {
+      bottom = reduced + chunk_rows < s.out_height ? reduced + chunk_rows : s.out_height;
+      if (bottom > complete) break;
+      for (std::int64_t o = 0; o < s.out_channels; ++o)
+        reduce_rows(*block, out + o * s.out_height * s.out_width * kLanes, reduced, bottom,
+                    epilogue.gamma != nullptr ? epilogue.gamma[o] : 1.0f,
+                    epilogue.moments != nullptr ? &moments[o] : nullptr,
+                    epilogue.pooled + o * block->out_height * block->out_width * kLanes);
+    }
+  }
+  if (epilogue.moments == nullptr) return;
+  for (std::int64_t o = 0; o < s.out_channels; ++o)
+    epilogue.moments[o] = over_lanes(moments[o], epilogue.valid);
+}
+
+void backward_input(const ConvShape& s, std::int64_t padding, const float* dout, const GradientLayout&,
+                    const float* packed, float* din, float* scratch) {
+  forward(backward_shape(s, padding), dout, packed, nullptr, din, {}, scratch);
+}
+
+std::int64_t scratch_floats(const ConvShape& s) {
+  ConvShape backward = s;
+  backward.in_channels = s.out_channels;
+  backward.out_channels = s.in_channels;
+  const std::int64_t sizes[] = {ForwardScratch(s).size, ForwardScratch(backward).size,
+                                weight_scratch_floats(s)};
+  std::int64_t most = 0;
+  for (const std::int64_t size : sizes) most = size > most ? size : most;
+  return most;
+}
+
+}  // namespace bntrain::cpu::BNTRAIN_ISA::winograd

@@ -1,0 +1,81 @@
+#include "cli/commands/train_files.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "bntrain/error.hpp"
+#include "bntrain/model_file.hpp"
+#include "cli/reports/output_files.hpp"
+#include "cli/reports/run_folder.hpp"
+#include "core/rescue.hpp"
+#include "core/write_file.hpp"
+#include "formats/safetensors.hpp"
+
+namespace bntrain::cli {
+namespace fs = std::filesystem;
+namespace {
+
+/// m.diverged.safetensors beside m.safetensors, which may be a good model of another run.
+fs::path diverged_name(const fs::path& path) {
+  return path.parent_path() / (path.stem().string() + ".diverged" + path.extension().string());
+}
+
+}  // namespace
+
+void check_output_files(const TrainOptions& options) {
+  if (options.config.record.any() && options.metrics.empty() && options.out.empty()) {
+    throw Error(ErrorKind::usage, "record",
+                "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
+  }
+  const MissingFolder folder("out", options.out);
+  std::vector<TakenFile> taken = {{options.init_from, "what --init-from reads", "save"}};
+  if (!options.out.empty()) {
+    for (const char* name : run_files)
+      taken.push_back({(fs::path(options.out) / name).string(), "what --out writes"});
+  }
+  for (const auto& [flag, path] :
+       {std::pair("save", options.save), {"save-gradients", options.save_gradients}}) {
+    const fs::path file = followed(path);
+    if (is_numbered(file) && same_file(file.parent_path(), options.out))
+      throw Error(ErrorKind::usage, flag, path + " has the name of a checkpoint of --out; name another file");
+  }
+  expect_outputs({{"save", options.save, OutputKind::safetensors},
+                  {"save-gradients", options.save_gradients, OutputKind::safetensors},
+                  {"metrics", options.metrics, OutputKind::appended}},
+                 taken);
+}
+
+Model described_model(const TrainOptions& options, const Trainer& trainer) {
+  Model model = trainer.model();
+  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  return model;
+}
+
+std::string save_files(const TrainOptions& options, const Trainer& trainer, TrainEnd end) {
+  if (options.save.empty() && options.save_gradients.empty()) return "";
+  const Model model = described_model(options, trainer);
+  const bool diverged = end == TrainEnd::diverged || first_non_finite(model.state) != nullptr;
+  std::string problems;
+  const auto save = [&](const std::string& path, const std::function<void(const fs::path&)>& write) {
+    if (path.empty()) return;
+    const fs::path target = diverged ? diverged_name(path) : fs::path(path);
+    try {
+      write_or_rescue(target, write);
+      if (diverged)
+        spdlog::warn("what the diverged run leaves is in {}; {} is not written", target.string(), path);
+    } catch (const Error& error) {
+      problems += (problems.empty() ? "" : "; ") + std::string(error.what());
+    }
+  };
+  save(options.save, [&](const fs::path& path) { save_model(path, model); });
+  save(options.save_gradients, [&](const fs::path& path) {
+    write_safetensors(path, {trainer.save_gradients(), file_metadata(model)});
+  });
+  return problems;
+}
+
+}  // namespace bntrain::cli
