@@ -3,6 +3,7 @@
 # kernels/ and the public headers, and the arrow between them is the table below.
 # usage: scripts/check_includes.sh [ROOT]      ROOT: another tree than this one
 set -euo pipefail
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
 root=${1:-$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)}
 cd "$root"
 

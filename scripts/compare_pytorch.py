@@ -20,7 +20,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
+try:
+    import torch
+except ImportError:
+    if __name__ == "__main__":  # its help needs nothing
+        helps = {"-h", "--help"} & set(sys.argv)
+        sys.exit(print("usage: flags are listed where there is PyTorch\n", __doc__, sep="\n") if helps else "error: this needs PyTorch: apt-get install python3-torch python3-numpy")
+    raise
 
 from pytorch_parity import cuda_speed, free_check, schedule_check, speed, step_check, step_speed
 from pytorch_parity.files import read_dataset

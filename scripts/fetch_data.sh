@@ -6,6 +6,7 @@
 #   --to DIR    instead of bntrain's cache: $XDG_CACHE_HOME/bntrain or ~/.cache/bntrain
 # Exit codes: 0 done, 1 a file cannot be fetched, 2 usage, 3 what was fetched is not the published file.
 set -euo pipefail
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
 
 files=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 say() { printf 'fetch_data: %s\n' "$@" >&2; }

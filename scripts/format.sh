@@ -2,7 +2,9 @@
 # Formats the C++ and CUDA sources in place; with --check only shows what would change, and fails.
 # usage: scripts/format.sh [--check]
 set -euo pipefail
-root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
+here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
+root=$(cd "${here:-.}/.." && pwd -P)
 "$root/scripts/setup.sh" clang-format
 cd "$root"
 mapfile -d '' files < <(find . \( -name build -o -name '.?*' \) -prune -o \

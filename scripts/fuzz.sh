@@ -5,7 +5,9 @@
 # SECONDS on a busy machine. A file that was found is named and kept in build/fuzz/findings; then the exit code is 1.
 # usage: scripts/fuzz.sh [SECONDS] [TARGET...]      e.g. scripts/fuzz.sh 60 idx picture
 set -euo pipefail
-root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
+here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
+root=$(cd "${here:-.}/.." && pwd -P)
 seconds=600
 if [[ ${1-} =~ ^[0-9]+$ ]]; then seconds=$1; shift; fi
 targets=("$@")

@@ -9,7 +9,9 @@
 #   --build FOLDER     use what was built there; installs and builds nothing
 #   OUTPUT_FOLDER      build/gpu-checks when none is named
 set -euo pipefail
-root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
+here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
+root=$(cd "${here:-.}/.." && pwd -P)
 usage() { sed -n '6,10s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 build= budget=1000000
 export seed=1

@@ -5,7 +5,9 @@
 #        scripts/kernel_report.sh SOURCE.cu...       those of some sources
 #        scripts/kernel_report.sh --objects FILE...  those of a build's objects, in seconds; spills count as stack there
 set -euo pipefail
-root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
+here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
+root=$(cd "${here:-.}/.." && pwd -P)
 architectures=(80 90 120)
 
 # FILE KERNEL of those that spill up to 16 bytes, because their launch bounds leave them too few registers.

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Kills a training run with SIGKILL at random moments, resumes it each time, and fails unless every finished run left
-# the model and the records of one that was never killed: scripts/kill_test.sh [KILLS] [FLAGS of the run...]
+# the model and the records of one that was never killed.
+# usage: scripts/kill_test.sh [KILLS] [FLAG of the run...]
 set -euo pipefail
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
 kills=${1:-50}
 shift || true
 program=$(realpath "${BNTRAIN:-$(dirname "$0")/../build/release/bntrain}")

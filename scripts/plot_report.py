@@ -9,6 +9,8 @@ from pathlib import Path
 try:
     import matplotlib  # noqa: F401
 except ImportError:
+    if {"-h", "--help"} & set(sys.argv):  # its help needs nothing
+        sys.exit(print("usage: plot_report.py RESULTS_DIR\n", __doc__, sep="\n"))
     sys.exit("error: the report needs matplotlib: apt-get install python3-matplotlib, or scripts/setup.sh --report")
 
 from report.arms import open_bench

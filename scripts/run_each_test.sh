@@ -3,6 +3,7 @@
 # On a GPU an illegal access of one test makes every later one in its process fail.
 # usage: scripts/run_each_test.sh [-j PROCESSES] [-t SECONDS_OF_A_TEST] PROGRAM [FILTER]
 set -euo pipefail
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
 processes=$(nproc)
 export seconds=60
 while getopts j:t: option; do

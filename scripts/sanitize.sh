@@ -3,7 +3,9 @@
 # seeds of the fuzz targets too.
 # usage: scripts/sanitize.sh [ARGUMENT OF GoogleTest...]      e.g. scripts/sanitize.sh --gtest_filter='Idx*'
 set -euo pipefail
-root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
+here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
+root=$(cd "${here:-.}/.." && pwd -P)
 "$root/scripts/setup.sh" --tests
 # Each test program runs as a few shards: a process for every test, as ctest has it, would spend its time on the start of
 # the sanitizer. An odd number of them, because tests take turns with the backends, and one of these is slow.

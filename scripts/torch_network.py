@@ -12,7 +12,13 @@ import argparse
 import re
 import sys
 
-import torch
+try:
+    import torch
+except ImportError:
+    if __name__ == "__main__":  # its help needs nothing
+        helps = {"-h", "--help"} & set(sys.argv)
+        sys.exit(print("usage: flags are listed where there is PyTorch\n", __doc__, sep="\n") if helps else "error: this needs PyTorch: apt-get install python3-torch python3-numpy")
+    raise
 from torch import nn
 
 PRESETS = {"lenet-bn": "conv20x5,bn,relu,maxpool2,conv50x3,bn,relu,maxpool2,fc128,relu",

@@ -5,7 +5,9 @@
 # usage: scripts/tune_kernels.sh [--build FOLDER] [SHAPE...]      e.g. 256x20x24x24; all shapes when none is named
 #   --build FOLDER   use what was built there; installs and builds nothing
 set -euo pipefail
-root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
+here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
+root=$(cd "${here:-.}/.." && pwd -P)
 table=${BNTRAIN_TUNINGS:-$root/kernels/batch_norm/resident_tunings.inc}
 build=
 if [[ ${1-} == --build ]]; then

@@ -55,7 +55,7 @@ def entries(figures):
 
 def main():
     if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
+        raise SystemExit(print(__doc__) if {"-h", "--help"} & set(sys.argv) else __doc__)
     figures, path = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     new = entries(figures)
     before = [line for line in path.read_text().splitlines(keepends=True) if line.startswith("{")] if path.exists() else []

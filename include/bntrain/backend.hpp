@@ -1,6 +1,7 @@
 // The devices: what a training step is compiled for.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,7 +27,10 @@ class Executable;
 class Backend {
  public:
   virtual ~Backend() = default;
+  /// Throws Error(runtime) of "batch_size" with both figures where the device has not the memory.
   virtual std::unique_ptr<Executable> compile(const PlanRequest& request) = 0;
+  /// Bytes of the device's memory that compile() would take, the working memory of its libraries apart.
+  virtual std::int64_t memory_bytes(const PlanRequest& request) = 0;
   /// Measures them: a copy between two arrays too large for the caches, and independent chains of
   /// multiply-adds in registers. Takes seconds. Throws Error(runtime) when a result is wrong.
   virtual DevicePeaks measure_peaks() = 0;
@@ -48,7 +52,7 @@ struct BackendOptions {
   Device device = Device::automatic;
   int gpu = 0;  ///< with Device::cuda: which, as cuda_facts() lists them
   Precision precision = Precision::fp32;
-  int threads = 0;  ///< CPU: 0 = every core that this process may use
+  int threads = 0;  ///< CPU: 0 = every core that this process may use, as far as its quota goes
   CpuIsa cpu_isa = CpuIsa::automatic;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct Dataset {
   std::string source;  ///< the folder (and NAME), or the synthetic description, as resolved
   std::int64_t classes = 10;
   ImageSet train;
-  ImageSet test;
+  ImageSet test;               ///< its count is 0 where there is none
   bool known_digests = false;  ///< all four files carry the published SHA-256 digests
 };
 
@@ -28,6 +29,15 @@ struct DataSearch {
   std::vector<std::filesystem::path> folders;
 };
 
+/// What the reader of a data set asks of it.
+struct DataNeeds {
+  /// More than every label; classes without images are fine then. Without it the largest training label
+  /// tells, and a class without training images between others is refused (class 0 may be empty: some sets
+  /// count from 1).
+  std::optional<std::int64_t> classes = {};
+  bool test_set = true;  ///< else the files of the test set may be missing, and its count is 0
+};
+
 /// Loads the data set that `data` names:
 ///   ""               the first folder of `search` that holds any of the four IDX files; its digests must be
 ///                    Fashion-MNIST's
@@ -36,12 +46,12 @@ struct DataSearch {
 ///                    FOLDER/NAME where their names begin with NAME-, as in EMNIST's archive
 /// Throws Error(data) that names the file and byte offset; Error(usage) for a malformed synthetic
 /// description.
-Dataset load_dataset(const std::string& data, const DataSearch& search);
+Dataset load_dataset(const std::string& data, const DataSearch& search, const DataNeeds& needs = {});
 
 /// Reads the four IDX files of a folder, or of FOLDER/NAME as above (format: LeCun's MNIST page), and checks
 /// all of: magic, dimensions, promised against present bytes, trailing bytes, equal counts, equal image
 /// shapes, label range, emptiness.
-Dataset load_idx_dataset(const std::filesystem::path& place);
+Dataset load_idx_dataset(const std::filesystem::path& place, const DataNeeds& needs = {});
 
 /// A generated, learnable data set: each class has a fixed random pattern, each image is its class's pattern
 /// mixed with uniform noise. The bytes depend on these values alone.

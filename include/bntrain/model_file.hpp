@@ -20,27 +20,34 @@ struct Model {
   BatchNormOptions batch_norm;  ///< of a file only the eps, which is all that inference needs
   ModelState state;
   std::map<std::string, std::string> metadata;  ///< the strings of the file
+  std::vector<Remark> remarks = {};             ///< of load_model(): what it converted, and what may surprise
 
   /// The name of the data set that it was trained on; "" where the file does not tell.
   std::string dataset() const;
 };
 
-/// What the file may leave open. `network` and `eps` go before what the file says; `input` and `classes`
-/// serve where it says nothing.
+/// What the file may leave open. `network`, `eps` and `normalization` go before what the file says; `input`
+/// and `classes` serve where it says nothing.
 struct ModelDescription {
-  std::string network;        ///< see Network::parse(); "": the file must tell
-  std::optional<double> eps;  ///< of every batch norm
+  std::string network;               ///< see Network::parse(); "": the file must tell
+  std::optional<double> eps;         ///< of every batch norm
+  Normalization normalization = {};  ///< without values: what the file says, if it says anything
   std::optional<Shape> input;
   std::optional<std::int64_t> classes;
+  StatisticsUse statistics = StatisticsUse::inference;  ///< see check_values()
 };
 
 /// Reads the model of a safetensors file: one that save_model() or write_checkpoint() wrote tells everything
-/// in its metadata, others (of PyTorch) hold the tensors alone. Throws Error(data) for a file that is damaged
-/// or does not fit the network, Error(usage) where neither file nor `known` tells what is needed.
+/// in its metadata, others (of PyTorch) hold the tensors alone. Throws Error(data) for a file that is
+/// damaged, does not fit the network or holds values that nothing can be computed with, Error(usage) where
+/// neither file nor `known` tells what is needed.
 Model load_model(const std::filesystem::path& path, const ModelDescription& known = {});
 
+/// The number of classes that the file names in its metadata, if it does. Throws Error(data) as load_model().
+std::optional<std::int64_t> stored_classes(const std::filesystem::path& path);
+
 /// What save_model() writes as the metadata of the file: model.metadata, and over it what load_model() needs
-/// (format, version, network, input, classes and, where there are batch norms, bn-eps).
+/// (format, version, network, input, classes and, where there are any, normalize and bn-eps).
 std::map<std::string, std::string> file_metadata(const Model& model);
 
 /// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.
@@ -61,11 +68,21 @@ struct EpochResult {
   double eval_seconds = 0;
 };
 
+/// Epochs of a run, however many: what it and its reports still need of them.
+struct EpochHistory {
+  std::int64_t count = 0;
+  double train_seconds = 0;         ///< of all of them
+  std::optional<EpochResult> best;  ///< the first evaluated one of the highest accuracy
+  std::optional<EpochResult> last;  ///< the last evaluated one
+
+  void add(const EpochResult& epoch);
+};
+
 /// How far a run has come: with the model and the optimiser's state, all that it needs to continue.
 struct TrainProgress {
   std::uint64_t seed = 0;             ///< with the number of epochs, the state of every random stream
   std::int64_t steps = 0;             ///< updates since the start of the run
-  std::vector<EpochResult> epochs;    ///< the whole epochs
+  EpochHistory epochs;                ///< the whole epochs
   std::vector<StepMetrics> measured;  ///< every step of the epoch in progress: its position in the epoch
   double train_seconds = 0;           ///< of the epoch in progress
 };

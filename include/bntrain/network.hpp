@@ -73,6 +73,21 @@ struct BatchNormOptions {
   bool unbiased = false;  ///< running_var gets M2 / (n - 1) instead of M2 / n (no effect at n = 1)
 };
 
+/// What becomes of pixels before the first layer: (pixel / 255 - mean) / std in float32, channel by channel,
+/// as torchvision's ToTensor and Normalize compute it. Without values, pixel / 255.
+struct Normalization {
+  std::vector<double> mean = {}, std = {};  ///< equally many: of every channel, or one for all
+
+  bool any() const { return !mean.empty(); }
+  /// "0.1307/0.3081", "0.5,0.4,0.5/0.2,0.2,0.2"; "" without values.
+  std::string text() const;
+  /// Reads text(). Throws Error(usage) unless all are finite and each std is above 0.
+  static Normalization parse(std::string_view text);
+  /// A value for each channel. Throws Error(usage) where there are others than one or `channels`.
+  Normalization for_channels(std::int64_t channels) const;
+  bool operator==(const Normalization&) const = default;
+};
+
 /// `batch` keeps the batch norms of the text; `none` removes them and changes nothing else.
 enum class Norm { batch, none };
 
@@ -92,11 +107,13 @@ class Network {
   /// them. Throws Error(usage) that points at the layer: its number, text, input shape, and what would be
   /// allowed.
   static Network parse(std::string_view text, const Shape& input, std::int64_t classes,
-                       Norm norm = Norm::batch);
+                       Norm norm = Norm::batch, const Normalization& normalization = {});
 
   const std::string& text() const { return text_; }  ///< canonical text, presets expanded, norms removed
   const Shape& input() const { return input_; }
   std::int64_t classes() const { return classes_; }
+  /// With a value for each channel, or none.
+  const Normalization& normalization() const { return normalization_; }
   /// In an order in which they can be computed; the last one gives the logits.
   const std::vector<Layer>& layers() const { return layers_; }
   const Layer& layer(int position) const { return layers_[static_cast<std::size_t>(position)]; }
@@ -115,6 +132,7 @@ class Network {
   std::string text_;
   Shape input_;
   std::int64_t classes_ = 0;
+  Normalization normalization_;
   std::vector<Layer> layers_;
   std::vector<Parameter> parameters_;
   std::vector<RunningStatistics> running_;
@@ -136,8 +154,20 @@ enum class Init { tutorial, gluon, torch, he, xavier };
 /// and fc weights are the same with Norm::none.
 ModelState initial_state(const Network& network, Init init, std::uint64_t seed);
 
-/// Checks that `state` has exactly the tensors of `network`; throws Error(data) that names every unknown,
-/// missing or misshapen tensor, prefixed by `where` (a file's name).
+/// Checks that `state` has exactly the tensors of `network`; throws Error(data) that names the unknown,
+/// missing and misshapen tensors, prefixed by `where` (a file's name): the first few of each, and how many
+/// more there are.
 void check_state(const Network& network, const ModelState& state, const std::string& where);
+
+/// What running statistics are read for: training goes on from them, `none` does without them.
+enum class StatisticsUse { inference, training, none };
+
+/// Checks the values of a state that check_state() took. Throws Error(data), prefixed by `where`, that names
+/// the tensors with NaN or infinity, their layers and how many values it is, likewise negative variances.
+/// Returns what is allowed and yet worth a word: a running_var of infinity, whose channel is constant in
+/// inference; for inference one of zeros alone, which no step has written; and what would be errors in
+/// running statistics that are not used.
+std::vector<Remark> check_values(const Network& network, const ModelState& state, const std::string& where,
+                                 StatisticsUse use);
 
 }  // namespace bntrain

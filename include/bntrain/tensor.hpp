@@ -58,6 +58,13 @@ struct ModelState {
 
 /// The first tensor with a NaN or an infinity, or nullptr.
 const Tensor* first_non_finite(const ModelState& state);
+const Tensor* first_non_finite(ModelState&& state) = delete;  // the tensor would be gone
+
+/// What a reader has to say about a file that it took.
+struct Remark {
+  std::string text;
+  bool warning = false;  ///< what the file holds may be another thing than the user means
+};
 
 /// One tensor that an optimiser keeps for every parameter, under the parameters' names.
 struct OptimizerState {

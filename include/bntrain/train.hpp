@@ -31,6 +31,7 @@ struct TrainConfig {
   Norm norm = Norm::batch;
   Init init = Init::tutorial;
   BatchNormOptions batch_norm;
+  Normalization normalization;  ///< of the images
   std::int64_t epochs = 5;
   std::int64_t batch_size = 256;
   OptimizerOptions optimizer;
@@ -79,16 +80,18 @@ struct Divergence {
 
 enum class TrainEnd { finished, interrupted, diverged };
 
-/// The first evaluated epoch of the highest accuracy; nullptr where none was evaluated.
-const EpochResult* best_epoch(const std::vector<EpochResult>& epochs);
+/// What Backend::memory_bytes() says of the training step of that run. `network` is config.network's.
+std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend);
 
 struct TrainResult {
   TrainEnd end = TrainEnd::finished;
-  std::vector<EpochResult> epochs;
+  std::vector<EpochResult> epochs;  ///< of this process; those before the checkpoint are only in `history`
+  EpochHistory history;             ///< of the whole run
   std::int64_t steps = 0;
   std::optional<Divergence> divergence;
   bool out_of_patience = false;  ///< finished because of config.patience
-  AverageMetrics final_test;     ///< with validation, when finished: the test set by the best epoch's weights
+  AverageMetrics final_test;  ///< with validation, when finished: the test set, if there is one, by the best
+                              ///< epoch's weights
 };
 
 class Trainer;
@@ -138,6 +141,7 @@ class Trainer {
   /// One line for people about the steps so far; "" when there is nothing to say.
   std::string report() const;
   Executable& executable() { return *executable_; }
+  std::int64_t memory_bytes() const { return bntrain::memory_bytes(config_, network_, backend_); }
   std::int64_t steps_per_epoch() const;
   const Schedule& schedule() const { return *schedule_; }
   /// Steps of the whole run, `config.steps` respected.

@@ -12,11 +12,20 @@ struct BatchState;
 struct PoolShape;
 struct Stream;
 
-/// out[n, i] = float(images[order[first + n], i]) / 255, the exact quotient rounded once.
+/// One value a channel, in device memory, or null for pixel / 255.
+struct PixelScale {
+  const float* mean = nullptr;
+  const float* std = nullptr;
+  std::int64_t spatial = 1;  ///< pixels of a channel
+};
+
+/// out[n, i] = float(images[order[first + n], i]) / 255, the exact quotient rounded once; with a scale
+/// (that - mean[c]) / std[c], each operation rounded, c = i / spatial.
 /// images: [any, pixels]; order: indices of images, in device memory, or null: 0, 1, 2, ...; state: holds
 /// `first`, or null: 0; out: [batch, pixels].
 void gather_images(std::int64_t batch, std::int64_t pixels, const std::uint8_t* images,
-                   const std::int64_t* order, const BatchState* state, float* out, const Stream& stream);
+                   const std::int64_t* order, const BatchState* state, float* out, const Stream& stream,
+                   const PixelScale& scale = {});
 
 /// (batch, channels, spatial): spatial is height * width, 1 for (N, C).
 struct BiasShape {

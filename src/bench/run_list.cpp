@@ -5,6 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <sstream>
+#include <system_error>
 #include <thread>
 
 #include "backend/cpu/backend.hpp"
@@ -140,8 +141,11 @@ void run_list(std::span<const TrainConfig> runs, const SettingsRecord& settings,
   RunList list(runs, settings, dataset, backends, observer, stop);
   {
     std::vector<std::jthread> others;
-    for (std::size_t job = 1; job < backends.size(); ++job) {
-      others.emplace_back([&list, &backend = *backends[job]] { list.work(backend); });
+    try {
+      for (std::size_t job = 1; job < backends.size(); ++job)
+        others.emplace_back([&list, &backend = *backends[job]] { list.work(backend); });
+    } catch (const std::system_error&) {
+      // No more threads are to be had: those that there are share the runs.
     }
     list.work(*backends.front());
   }

@@ -1,8 +1,11 @@
 #include "cli/command_line.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,9 +15,11 @@
 #include "cli/commands/commands.hpp"
 #include "cli/flags/config_file.hpp"
 #include "cli/flags/names.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/sources.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/tables.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -25,7 +30,8 @@ using Arguments = std::vector<std::string>;
 /// one rule, are left to the footer.
 class HelpFormatter : public CLI::Formatter {
  public:
-  HelpFormatter() { column_width(36); }
+  /// In a narrow terminal descriptions go below their flags.
+  HelpFormatter() { column_width(output_width() < 72 ? 8 : 36); }
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
   }
@@ -35,17 +41,58 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-Arguments with_command(int argc, const char* const* argv) {
+Arguments with_command(const std::vector<std::string>& commands, int argc, const char* const* argv) {
   Arguments arguments(argv + 1, argv + argc);
   const bool help =
       !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
+  // "help" and "help COMMAND", as other programs with commands have it.
+  if (!arguments.empty() && arguments[0] == "help" && arguments.size() <= 2) {
+    if (arguments.size() == 1 || arguments[1].starts_with('-')) return {"--help"};
+    if (std::ranges::find(commands, arguments[1]) == commands.end())
+      return {arguments[1]};  // refused as such
+    return {arguments[1], "--help"};
+  }
   // The name of the command is the first argument, or the first after --config FILE.
-  std::size_t at = 0;
+  std::ptrdiff_t at = 0;
   if (!arguments.empty() && arguments[0] == "--config") at = 2;
   if (!arguments.empty() && arguments[0].starts_with("--config=")) at = 1;
-  const bool named = at < arguments.size() && !arguments[at].starts_with('-');
-  if (!named && !help) arguments.insert(arguments.begin(), "train");
+  const bool named = at < std::ssize(arguments) && !arguments[static_cast<std::size_t>(at)].starts_with('-');
+  if (named) {
+    std::rotate(arguments.begin(), arguments.begin() + at, arguments.begin() + at + 1);
+  } else if (!help) {
+    arguments.insert(arguments.begin(), "train");
+  }
   return arguments;
+}
+
+/// --config, of the command line or the environment; the latter is made the former.
+void add_config(CLI::App& app, Arguments& arguments, const Sources& sources) {
+  const auto is_config = [](const std::string& argument) {
+    return argument == "--config" || argument.starts_with("--config=");
+  };
+  const auto given = std::ranges::count_if(arguments, is_config);
+  if (given > 1) throw Error(ErrorKind::usage, "--config", "it names one file and is given once");
+  const char* file = std::getenv("BNTRAIN_CONFIG");
+  if (given == 0 && file != nullptr && *file != '\0')
+    arguments.insert(arguments.begin() + 1, "--config=" + std::string(file));
+  const auto expand = [&sources](const std::string& text) {
+    const std::string path = path_of("--config", text);
+    const std::ifstream stream(path);
+    if (stream && !std::filesystem::is_directory(path)) return path;
+    throw Error(ErrorKind::data, "--config", path + ": the file cannot be read" + sources.note("config"));
+  };
+  app.set_config("--config", "", "TOML file with a section for each command, such as [train]")
+      ->transform(expand)
+      ->type_name("FILE");
+  app.config_formatter(std::make_shared<ConfigFile>(app));
+}
+
+/// CLI11 hands the environment to every command; what is wrong for one is none of another's business.
+void leave_environment_to(const std::string& command, CLI::App& app) {
+  for (CLI::App* other : app.get_subcommands({})) {
+    if (other->get_name() == command) continue;
+    for (CLI::Option* option : other->get_options()) option->envname("");
+  }
 }
 
 /// What is left over when everything known was taken.
@@ -85,7 +132,7 @@ bool parse(CLI::App& app, const Arguments& arguments, const Sources& sources) {
     app.parse(reversed);
     return true;
   } catch (const CLI::CallForHelp&) {
-    print_result(app.help());
+    print_result(wrapped(app.help()));
     return false;
   } catch (const CLI::CallForVersion& version) {
     print_result(version.what());
@@ -97,8 +144,6 @@ bool parse(CLI::App& app, const Arguments& arguments, const Sources& sources) {
     refuse_extras(app);  // no command: the first argument is none of them
   } catch (const BadValue& bad) {
     throw Error(ErrorKind::usage, bad.what() + sources.note(bad.flag().substr(2)));
-  } catch (const CLI::FileError& error) {
-    throw Error(ErrorKind::data, std::string("--config: the file cannot be read: ") + error.what());
   } catch (const CLI::ConfigError& error) {
     throw Error(ErrorKind::usage, app.get_config_ptr()->as<std::string>() + ": " + error.what());
   } catch (const CLI::ArgumentMismatch& error) {
@@ -118,20 +163,19 @@ int run_command_line(int argc, const char* const* argv) {
       "bntrain");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "bntrain " BNTRAIN_VERSION);
-  app.set_config("--config", "", "TOML file with a section for each command, such as [train]")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
-      ->type_name("FILE");
-  app.config_formatter(std::make_shared<ConfigFile>(app));
   app.require_subcommand(1);
-  app.footer("bntrain COMMAND --help lists the flags of a command.");
+  app.footer("bntrain COMMAND --help lists the flags of a command; so does bntrain help COMMAND.");
   // In the order of the help.
   const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
                                  add_reproduce(app), add_time(app),  add_export(app), add_info(app)};
 
-  const Arguments arguments = with_command(argc, argv);
-  const Sources sources(app, arguments);
-  if (!parse(app, arguments, sources)) return 0;
   const std::vector<std::string> names = command_names(app);
+  Arguments arguments = with_command(names, argc, argv);
+  const Sources sources(app, arguments);
+  add_config(app, arguments, sources);
+  leave_environment_to(arguments.front(), app);
+  if (!parse(app, arguments, sources)) return 0;
+  for (const std::string& line : unknown_variables(app)) spdlog::warn("{}", line);
   const std::string& chosen = app.get_subcommands().front()->get_name();
   const auto number = static_cast<std::size_t>(std::ranges::find(names, chosen) - names.begin());
   try {

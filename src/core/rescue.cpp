@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <new>
 #include <string>
 
 #include "bntrain/error.hpp"
@@ -33,8 +34,10 @@ void write_or_rescue(const fs::path& target, const std::function<void(const fs::
       return true;
     } catch (const Error& error) {
       problems += error.what() + std::string("; ");
-      return false;
+    } catch (const std::bad_alloc&) {
+      problems += path.string() + ": there is not enough memory; ";
     }
+    return false;
   };
   if (written(target)) return;
   fs::path rescue = name_beside(target);

@@ -21,16 +21,27 @@ void check_fashion_mnist(const IdxFolder& folder) {
   }
 }
 
-Dataset search_fashion_mnist(const DataSearch& search) {
+/// A folder that was not asked for, such as one in the HOME of another user, is no reason to stop.
+bool may_have_idx_files(const std::filesystem::path& folder, std::string& refusal) {
+  try {
+    return has_idx_files(folder);
+  } catch (const Error& error) {
+    refusal = error.what();
+    return false;
+  }
+}
+
+Dataset search_fashion_mnist(const DataSearch& search, const DataNeeds& needs) {
   std::string looked_in;
   for (const std::filesystem::path& folder : search.folders) {
     if (folder.empty()) continue;  // else the current folder would be searched
-    if (has_idx_files(folder)) {
-      IdxFolder found = read_idx_folder(folder);
+    std::string refusal;
+    if (may_have_idx_files(folder, refusal)) {
+      IdxFolder found = read_idx_folder(folder, {.classes = needs.classes});
       check_fashion_mnist(found);
       return std::move(found.dataset);
     }
-    looked_in += "\n  " + folder.string();
+    looked_in += "\n  " + folder.string() + (refusal.empty() ? "" : " (passed over: " + refusal + ")");
   }
   throw Error(ErrorKind::data, "data",
               "there is no train-images-idx3-ubyte, raw or .gz, in any of these folders:" +
@@ -58,17 +69,23 @@ std::vector<std::string> class_names(const std::string& dataset, std::int64_t cl
   return numbers;
 }
 
-Dataset load_dataset(const std::string& data, const DataSearch& search) {
+Dataset load_dataset(const std::string& data, const DataSearch& search, const DataNeeds& needs) {
   const std::string synthetic = "synthetic";
-  if (data.empty()) return search_fashion_mnist(search);
-  if (data == synthetic) return make_synthetic(SyntheticSpec{});
-  if (data.starts_with(synthetic + ":"))
-    return make_synthetic(parse_synthetic(data.substr(synthetic.size() + 1)));
-  return load_idx_dataset(data);
+  if (data.empty()) return search_fashion_mnist(search, needs);
+  if (data != synthetic && !data.starts_with(synthetic + ":")) return load_idx_dataset(data, needs);
+  Dataset dataset = make_synthetic(data == synthetic ? SyntheticSpec{}
+                                                     : parse_synthetic(data.substr(synthetic.size() + 1)));
+  if (needs.classes && *needs.classes < dataset.classes) {
+    throw Error(ErrorKind::data, data + ": the labels go up to " + std::to_string(dataset.classes - 1) +
+                                     "; allowed is 0 to " + std::to_string(*needs.classes - 1) + ", for " +
+                                     std::to_string(*needs.classes) + " classes");
+  }
+  if (needs.classes) dataset.classes = *needs.classes;
+  return dataset;
 }
 
-Dataset load_idx_dataset(const std::filesystem::path& place) {
-  return read_idx_folder(place).dataset;
+Dataset load_idx_dataset(const std::filesystem::path& place, const DataNeeds& needs) {
+  return read_idx_folder(place, needs).dataset;
 }
 
 std::string content_digest(const Dataset& dataset) {

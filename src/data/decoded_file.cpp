@@ -103,7 +103,11 @@ void DecodedFile::refill() {
 }
 
 void DecodedFile::next_member() {
-  if (inflater_->avail_in == 0) refill();
+  // Zeros after the last member are padding, as gzip itself has it.
+  do {
+    if (inflater_->avail_in == 0) refill();
+    while (inflater_->avail_in > 0 && *inflater_->next_in == 0) ++inflater_->next_in, --inflater_->avail_in;
+  } while (inflater_->avail_in == 0 && !std::feof(file_.get()));
   if (inflater_->avail_in == 0) {
     ended_ = true;
   } else if (*inflater_->next_in == gzip_magic[0]) {

@@ -10,7 +10,8 @@
 
 namespace bntrain {
 
-/// In the order of training images and labels, test images and labels.
+/// In the order of training images and labels, test images and labels; the latter two are empty where the
+/// test set is missing.
 struct IdxFolder {
   Dataset dataset;
   std::array<std::filesystem::path, 4> files;
@@ -25,8 +26,8 @@ inline constexpr std::array<std::string_view, 4> fashion_mnist_digests = {
     "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 };
 
-/// Reads the four files of find_idx_files() at the same time and checks each and all together, see
+/// Reads the files of find_idx_files() at the same time and checks each and all together, see
 /// load_idx_dataset().
-IdxFolder read_idx_folder(const std::filesystem::path& place);
+IdxFolder read_idx_folder(const std::filesystem::path& place, const DataNeeds& needs);
 
 }  // namespace bntrain

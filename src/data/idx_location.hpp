@@ -19,9 +19,11 @@ inline constexpr std::array<IdxKind, 4> idx_kinds = {IdxKind::images, IdxKind::l
                                                      IdxKind::labels};
 
 struct IdxFiles {
-  std::string name;              ///< of the folder, or what the files' names begin with
-  std::filesystem::path source;  ///< absolute: the folder, and after it that prefix
-  std::array<std::filesystem::path, 4> paths;
+  std::string name;                            ///< of the folder, or what the files' names begin with
+  std::filesystem::path source;                ///< absolute: the folder, and after it that prefix
+  std::array<std::filesystem::path, 4> paths;  ///< of the test set both empty where it may be missing and is
+
+  bool has_test_set() const { return !paths[2].empty(); }
 };
 
 /// Whether the folder holds any of train-images, train-labels, t10k-images, t10k-labels, under any of their
@@ -29,10 +31,13 @@ struct IdxFiles {
 bool has_idx_files(const std::filesystem::path& folder);
 
 /// The four files in the folder `place`: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-...,
-/// t10k-labels-... (or test-), with "." or "-" in the middle, with or without .gz. As in EMNIST's archive,
-/// all may begin with a split's name: emnist-letters-train-images-idx3-ubyte. A folder with several splits
-/// needs `place` = FOLDER/emnist-letters. Throws Error(data) that says what is missing, and which splits
-/// there are.
-IdxFiles find_idx_files(const std::filesystem::path& place);
+/// t10k-labels-... (or test-), in capital or small letters, with ".", "-" or "_" between, with another number
+/// of dimensions or type, with or without .gz. A folder of such a name is looked into, as some archives
+/// unpack. As in EMNIST's archive, all may begin with a split's name: emnist-letters-train-images-idx3-ubyte.
+/// A folder with several splits needs `place` = FOLDER/emnist-letters. Where `place` holds none of the files,
+/// the only folder of at most two folders below it that does is taken, as in torchvision's FashionMNIST/raw.
+/// Throws Error(data) that says what is missing, which sets there are, or what is there instead.
+/// Unless `needs_test_set`, both test files may be missing.
+IdxFiles find_idx_files(const std::filesystem::path& place, bool needs_test_set = true);
 
 }  // namespace bntrain

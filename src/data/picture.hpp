@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "bntrain/tensor.hpp"
@@ -10,23 +11,31 @@
 namespace bntrain {
 
 // A picture beyond these is refused when only its header has been read: a small file may promise any size.
-inline constexpr std::int64_t max_picture_side = 16384;
-inline constexpr std::int64_t max_picture_pixels = std::int64_t{1} << 25;
+// Cameras make 200 million pixels; a PNG takes 4 bytes for each of them.
+inline constexpr std::int64_t max_picture_side = 65535;
+inline constexpr std::int64_t max_picture_pixels = std::int64_t{1} << 28;
+/// A JPEG of more is decoded at half, a quarter or an eighth of its size, which it can be at once.
+inline constexpr std::int64_t max_decoded_pixels = std::int64_t{1} << 25;
 inline constexpr std::int64_t max_picture_file = std::int64_t{1} << 28;  ///< bytes
 
 struct Picture {
   std::int64_t width = 0;
   std::int64_t height = 0;
   std::vector<std::uint8_t> rgb;  ///< [height][width][3], sRGB
+  bool turned = false;            ///< from how it is stored, as its Exif data say
+  std::string warning = {};       ///< what is wrong with the file, all pixels being there; "" = nothing
 };
 
 /// Whether the file begins as a PNG or a JPEG does.
 bool looks_like_picture(const std::filesystem::path& path);
 
-/// Reads a PNG or a JPEG, told by content. What is transparent is laid on white, as viewers do:
-/// colour * alpha + 255 * (1 - alpha), on the encoded values. Throws Error(data) with the file and the reason
-/// for one that is no picture, too large, cut off or damaged (libpng's checksums, any warning of
-/// libjpeg-turbo).
+/// Whether it is meant to be a picture: that, the beginning of another format, or the end of its name.
+bool is_meant_as_picture(const std::filesystem::path& path);
+
+/// Reads a PNG or a JPEG, told by content, upright as its Exif data say. What is transparent is laid on
+/// white, as viewers do: colour * alpha + 255 * (1 - alpha), on the encoded values. Throws Error(data) with
+/// the file and the reason for one that is no picture, too large, cut off or damaged (libpng's checksums,
+/// warnings of libjpeg-turbo that tell of lost pixels; others are in the result).
 Picture read_picture(const std::filesystem::path& path);
 
 /// The picture as [channels][height][width] for a network whose input is `shape`:

@@ -10,18 +10,10 @@ namespace {
 
 using Plane = std::vector<double>;  // [rows][columns]
 
-/// A channel of the network's input at the picture's own size.
-Plane channel(const Picture& picture, std::int64_t number, std::int64_t channels) {
-  Plane plane;
-  plane.reserve(picture.rgb.size() / 3);
-  for (auto pixel = picture.rgb.begin(); pixel != picture.rgb.end(); pixel += 3)
-    plane.push_back(channels == 3 ? pixel[number]
-                                  : (299 * pixel[0] + 587 * pixel[1] + 114 * pixel[2]) / 1000.0);
-  return plane;
-}
-
-/// Every row of `in` (`length` long) becomes a column of the result, `target` long: applied twice it resizes.
-Plane resize_and_transpose(const Plane& in, std::int64_t rows, std::int64_t length, std::int64_t target) {
+/// Every row of the input (`length` long, `value(row, column)`) becomes a column of the result, `target`
+/// long: applied twice it resizes.
+template <typename Value>
+Plane resize_and_transpose(Value value, std::int64_t rows, std::int64_t length, std::int64_t target) {
   Plane out(static_cast<std::size_t>(target * rows));
   for (std::int64_t to = 0; to < target; ++to) {
     // In units of 1 / target of a pixel, so that borders are whole numbers: [first, last).
@@ -30,12 +22,25 @@ Plane resize_and_transpose(const Plane& in, std::int64_t rows, std::int64_t leng
       double sum = 0;
       for (std::int64_t from = first / target; from * target < last; ++from) {
         const std::int64_t covered = std::min(last, (from + 1) * target) - std::max(first, from * target);
-        sum += in[static_cast<std::size_t>(row * length + from)] * static_cast<double>(covered);
+        sum += value(row, from) * static_cast<double>(covered);
       }
       out[static_cast<std::size_t>(to * rows + row)] = sum / static_cast<double>(length);
     }
   }
   return out;
+}
+
+/// Channel `number` of the network's input, resized.
+Plane channel(const Picture& picture, std::int64_t number, const Shape& shape) {
+  const auto pixel_value = [&](std::int64_t row, std::int64_t column) -> double {
+    const std::uint8_t* pixel = &picture.rgb[static_cast<std::size_t>(3 * (row * picture.width + column))];
+    return shape.channels == 3 ? pixel[number] : (299 * pixel[0] + 587 * pixel[1] + 114 * pixel[2]) / 1000.0;
+  };
+  const Plane columns = resize_and_transpose(pixel_value, picture.height, picture.width, shape.width);
+  const auto column_value = [&](std::int64_t column, std::int64_t row) {
+    return columns[static_cast<std::size_t>(column * picture.height + row)];
+  };
+  return resize_and_transpose(column_value, shape.width, picture.height, shape.height);
 }
 
 void check_fit(const Picture& picture, const Shape& shape, const std::filesystem::path& where) {
@@ -57,12 +62,9 @@ std::vector<std::uint8_t> as_input(const Picture& picture, const Shape& shape, b
                                    const std::filesystem::path& where) {
   check_fit(picture, shape, where);
   std::vector<std::uint8_t> result;
-  for (std::int64_t c = 0; c < shape.channels; ++c) {
-    const Plane columns =
-        resize_and_transpose(channel(picture, c, shape.channels), picture.height, picture.width, shape.width);
-    for (const double value : resize_and_transpose(columns, shape.width, picture.height, shape.height))
+  for (std::int64_t c = 0; c < shape.channels; ++c)
+    for (const double value : channel(picture, c, shape))
       result.push_back(static_cast<std::uint8_t>(std::lround(invert ? 255 - value : value)));
-  }
   return result;
 }
 

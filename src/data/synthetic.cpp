@@ -12,6 +12,7 @@
 
 #include "bntrain/dataset.hpp"
 #include "bntrain/error.hpp"
+#include "core/machine_limits.hpp"
 #include "core/number_text.hpp"
 #include "core/random.hpp"
 #include "data/limits.hpp"
@@ -177,6 +178,8 @@ SyntheticSpec parse_synthetic(const std::string& description) {
 
 Dataset make_synthetic(const SyntheticSpec& spec) {
   check_spec(spec);
+  expect_memory((spec.train + spec.test) * spec.shape.size(), "data", "the data set " + describe(spec),
+                "fewer images need less");
   std::vector<std::vector<std::uint8_t>> patterns;
   for (std::int64_t label = 0; label < spec.classes; ++label) {
     patterns.push_back(random_bytes(spec.seed, static_cast<std::uint64_t>(label), spec.shape.size()));

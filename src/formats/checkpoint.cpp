@@ -2,6 +2,7 @@
 #include "bntrain/model_file.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -16,12 +17,14 @@ namespace {
 
 using nlohmann::json;
 
-// Version 1 had one optimiser state without a name, under "bntrain.momentum.".
-constexpr const char* format_version = "2";
+// Version 1 had one optimiser state without a name, under "bntrain.momentum."; versions 1 and 2 had every
+// step of the epoch in progress and every epoch in the JSON of the progress.
+constexpr const char* format_version = "3";
 constexpr const char* generator = "Philox4x32-10";
 constexpr std::string_view optimizer_prefix = "bntrain.optimizer.";
 constexpr std::string_view momentum_prefix = "bntrain.momentum.";
 constexpr const char* best_prefix = "bntrain.best.";
+constexpr const char* measured_name = "bntrain.measured";
 
 void append(ModelState& all, const ModelState& part, const std::string& prefix) {
   for (Tensor tensor : part.tensors) {
@@ -59,7 +62,27 @@ std::string checksum(const TensorFile& file) {
 
 /// The random streams are counters: seed and epoch are all the state that they have.
 json random_state(const TrainProgress& progress) {
-  return {{"generator", generator}, {"seed", progress.seed}, {"epoch", progress.epochs.size()}};
+  return {{"generator", generator}, {"seed", progress.seed}, {"epoch", progress.epochs.count}};
+}
+
+/// A row a step: the bits of the sum of the losses, a double, then the integers.
+Tensor measured_tensor(const std::vector<StepMetrics>& measured) {
+  std::vector<std::int64_t> values;
+  values.reserve(3 * measured.size());
+  for (const StepMetrics& step : measured)
+    values.insert(values.end(), {std::bit_cast<std::int64_t>(step.loss_sum), step.correct, step.count});
+  return {measured_name, {static_cast<std::int64_t>(measured.size()), 3}, std::move(values)};
+}
+
+/// Nothing for a tensor of another form.
+std::optional<std::vector<StepMetrics>> measured_from(const Tensor& tensor) {
+  const auto* values = std::get_if<std::vector<std::int64_t>>(&tensor.values);
+  if (values == nullptr || tensor.shape.size() != 2 || tensor.shape[1] != 3) return std::nullopt;
+  std::vector<StepMetrics> measured;
+  measured.reserve(values->size() / 3);
+  for (std::size_t i = 0; i < values->size(); i += 3)
+    measured.push_back({std::bit_cast<double>((*values)[i]), (*values)[i + 1], (*values)[i + 2]});
+  return measured;
 }
 
 /// The state of that name, added where there is none yet.
@@ -121,6 +144,7 @@ void write_checkpoint(const std::filesystem::path& path, const CheckpointFile& f
     append(stored.state, state, std::string(optimizer_prefix) + name + ".");
   }
   append(stored.state, checkpoint.best, best_prefix);
+  stored.state.tensors.push_back(measured_tensor(checkpoint.progress.measured));
   const auto add = [&](const char* key, const std::string& text) {
     const bool is_new = stored.metadata.emplace(key, text).second;
     BNTRAIN_EXPECTS(is_new);
@@ -136,9 +160,10 @@ CheckpointFile read_checkpoint(const std::filesystem::path& path) {
   TensorFile stored = read_safetensors(path);
   const std::string expected = checksum(stored);
   Strings strings(path, stored.metadata);
-  if (const std::string version = strings.take("bntrain.format");
-      version != "1" && version != format_version) {
-    strings.fail("this checkpoint has format " + version + "; this version of bntrain reads formats 1 and " +
+  const std::string version = strings.take("bntrain.format");
+  const bool has_lists = version == "1" || version == "2";
+  if (!has_lists && version != format_version) {
+    strings.fail("this checkpoint has format " + version + "; this version of bntrain reads formats 1 to " +
                  format_version);
   }
   if (strings.take("bntrain.sha256") != expected) {
@@ -147,14 +172,23 @@ CheckpointFile read_checkpoint(const std::filesystem::path& path) {
 
   CheckpointFile file;
   try {
-    file.checkpoint.progress = progress_from(json::parse(strings.take("bntrain.progress")));
+    const json progress = json::parse(strings.take("bntrain.progress"));
+    file.checkpoint.progress = has_lists ? progress_from_lists(progress) : progress_from(progress);
     if (json::parse(strings.take("bntrain.random")) != random_state(file.checkpoint.progress)) {
       strings.fail("it was made with another random number generator or seed");
     }
   } catch (const json::exception& error) {
     strings.fail(std::string("this checkpoint cannot be read: ") + error.what());
   }
-  for (Tensor& tensor : stored.state.tensors) sort_in(std::move(tensor), file.checkpoint);
+  for (Tensor& tensor : stored.state.tensors) {
+    if (tensor.name != measured_name) {
+      sort_in(std::move(tensor), file.checkpoint);
+    } else if (auto measured = measured_from(tensor)) {
+      file.checkpoint.progress.measured = std::move(*measured);
+    } else {
+      strings.fail("this checkpoint cannot be read: " + tensor.name + " is not a list of steps");
+    }
+  }
   file.metadata = std::move(stored.metadata);
   return file;
 }

@@ -6,7 +6,9 @@
 
 #include "bntrain/error.hpp"
 #include "core/number_text.hpp"
+#include "formats/adapt_state.hpp"
 #include "formats/safetensors.hpp"
+#include "layers/layer_type.hpp"
 
 namespace bntrain {
 namespace {
@@ -39,7 +41,8 @@ class Metadata {
     long long channels = 0, height = 0, width = 0;
     const int count = std::sscanf(text->c_str(), "(%lld, %lld, %lld)", &channels, &height, &width);
     const Shape shape{channels, height, width, false};
-    if (count != 3 || to_string(shape) != *text || channels < 1 || height < 1 || width < 1)
+    if (count != 3 || to_string(shape) != *text || channels < 1 || height < 1 || width < 1 ||
+        bounded_product({channels, height, width}) > max_elements)
       refuse(key, "a shape such as (1, 28, 28)");
     return shape;
   }
@@ -59,6 +62,16 @@ class Metadata {
   const std::map<std::string, std::string>& strings_;
 };
 
+Normalization normalization_of(const Metadata& metadata, const ModelDescription& known) {
+  const std::string* text = metadata.find("normalize");
+  if (known.normalization.any() || text == nullptr) return known.normalization;
+  try {
+    return Normalization::parse(*text);
+  } catch (const Error&) {
+    metadata.refuse("normalize", "MEAN/STD such as 0.1307/0.3081");
+  }
+}
+
 Network network_of(const Metadata& metadata, const std::string& path, const ModelDescription& known) {
   const std::string* text = known.network.empty() ? metadata.find("network") : &known.network;
   if (text == nullptr)
@@ -70,11 +83,12 @@ Network network_of(const Metadata& metadata, const std::string& path, const Mode
   if (!classes) classes = known.classes;
   if (!classes) metadata.ask_for("classes", "its number of classes", "name it, such as 10");
   if (*classes < 1) metadata.refuse("classes", "a number of classes");
+  const Normalization normalization = normalization_of(metadata, known);
   try {
-    return Network::parse(*text, *input, *classes);
+    return Network::parse(*text, *input, *classes, Norm::batch, normalization);
   } catch (const Error& error) {
-    if (!known.network.empty()) throw;
-    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.what());
+    if (!known.network.empty() || error.setting() == "normalize") throw;
+    throw Error(ErrorKind::data, path + ": the metadata's network: " + error.message());
   }
 }
 
@@ -98,11 +112,20 @@ Model load_model(const std::filesystem::path& path, const ModelDescription& know
   const Metadata metadata(path, file.metadata);
   Model model;
   model.network = network_of(metadata, path.string(), known);
+  model.remarks = std::move(file.remarks);
+  file.state = adapt_state(model.network, std::move(file.state), path.string(), model.remarks);
   check_state(model.network, file.state, path.string());
+  for (Remark& remark : check_values(model.network, file.state, path.string(), known.statistics))
+    model.remarks.push_back(std::move(remark));
   if (!model.network.running().empty()) model.batch_norm.eps = eps_of(metadata, known);
   model.state = std::move(file.state);
   model.metadata = std::move(file.metadata);
   return model;
+}
+
+std::optional<std::int64_t> stored_classes(const std::filesystem::path& path) {
+  const TensorFile file = read_model_tensors(path);
+  return Metadata(path, file.metadata).number<std::int64_t>("classes");
 }
 
 std::map<std::string, std::string> file_metadata(const Model& model) {
@@ -112,6 +135,8 @@ std::map<std::string, std::string> file_metadata(const Model& model) {
   metadata["network"] = model.network.text();
   metadata["input"] = to_string(model.network.input());
   metadata["classes"] = std::to_string(model.network.classes());
+  metadata.erase("normalize");
+  if (model.network.normalization().any()) metadata["normalize"] = model.network.normalization().text();
   if (!model.network.running().empty()) metadata["bn-eps"] = shortest_text(model.batch_norm.eps);
   for (auto& [key, text] : metadata) text = valid_utf8(text);
   return metadata;

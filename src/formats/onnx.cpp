@@ -13,8 +13,10 @@
 namespace bntrain {
 namespace {
 
-// The file format that ONNX 1.12 brought together with the operator set.
-constexpr std::int64_t kIrVersion = 8;
+/// The file format of the ONNX release that brought the operator set: 1.8 and 1.9 had 13 and 14.
+std::int64_t ir_version(std::int64_t opset) {
+  return opset <= 14 ? 7 : 8;
+}
 
 /// Adds the layers to a graph, one node each.
 class GraphBuilder {
@@ -28,17 +30,40 @@ class GraphBuilder {
     graph_.mutable_input(0)->set_doc_string("images, pixels divided by 255");
     add_value(*graph_.add_output(), kOnnxOutput, {network.classes()});
     graph_.mutable_output(0)->set_doc_string("one number a class, before the softmax");
+    const std::string images = add_normalization(network.normalization());
     for (const Layer& layer : network.layers()) {
       output_ = &layer == &network.layers().back() ? kOnnxOutput : "layer_" + layer.name;
       inputs_.clear();
       for (const int input : layer.inputs)
-        inputs_.push_back(input == network_input ? kOnnxInput : outputs_[static_cast<std::size_t>(input)]);
+        inputs_.push_back(input == network_input ? images : outputs_[static_cast<std::size_t>(input)]);
       add_layer(layer);
       outputs_.push_back(output_);
     }
   }
 
  private:
+  /// The name of what the first layers read.
+  std::string add_normalization(const Normalization& normalization) {
+    if (!normalization.any()) return kOnnxInput;
+    const std::string centred = add_scaling("Sub", kOnnxInput, "normalize_mean", normalization.mean);
+    return add_scaling("Div", centred, "normalize_std", normalization.std);
+  }
+
+  /// A node with one value a channel as its second input.
+  std::string add_scaling(const char* op, const std::string& input, const std::string& name,
+                          const std::vector<double>& values) {
+    add_tensor({name,
+                {static_cast<std::int64_t>(values.size()), 1, 1},
+                std::vector<float>(values.begin(), values.end())});
+    onnx::NodeProto& node = *graph_.add_node();
+    node.set_op_type(op);
+    node.set_name(name);
+    node.add_input(input);
+    node.add_input(name);
+    node.add_output(name + "_output");
+    return name + "_output";
+  }
+
   /// The one place that knows ONNX's operator of each kind of layer.
   void add_layer(const Layer& layer) {
     switch (layer.kind) {
@@ -195,10 +220,10 @@ class GraphBuilder {
 };
 
 onnx::ModelProto make_model(const Network& network, const ModelState& state, double eps,
-                            const std::map<std::string, std::string>& metadata) {
+                            const std::map<std::string, std::string>& metadata, std::int64_t opset) {
   onnx::ModelProto model;
-  model.set_ir_version(kIrVersion);
-  model.add_opset_import()->set_version(kOnnxOpset);
+  model.set_ir_version(ir_version(opset));
+  model.add_opset_import()->set_version(opset);
   model.set_producer_name("bntrain");
   model.set_producer_version(BNTRAIN_VERSION);
   for (const auto& [name, text] : metadata) {
@@ -224,7 +249,8 @@ void check(onnx::ModelProto& model, const std::string& path) {
 }  // namespace
 
 void write_onnx(const std::filesystem::path& path, const Network& network, const ModelState& state,
-                double eps, const std::map<std::string, std::string>& metadata) {
+                double eps, const std::map<std::string, std::string>& metadata, std::int64_t opset) {
+  BNTRAIN_EXPECTS(opset >= kOldestOnnxOpset && opset <= kOnnxOpset);
   // A protocol buffer counts its bytes in an int; a million of them is far more than everything else takes.
   constexpr std::int64_t kMostBytes = std::numeric_limits<int>::max() - 1'000'000;
   const std::int64_t elements = network.parameter_count() + network.running_floats();
@@ -232,7 +258,7 @@ void write_onnx(const std::filesystem::path& path, const Network& network, const
     throw Error(ErrorKind::runtime, path.string() + ": the network has " + std::to_string(elements) +
                                         " elements, and an ONNX file can hold 2 GiB; export to .safetensors");
   }
-  onnx::ModelProto model = make_model(network, state, eps, metadata);
+  onnx::ModelProto model = make_model(network, state, eps, metadata, opset);
   check(model, path.string());
   const std::string bytes = model.SerializeAsString();
   FileWriter writer(path);

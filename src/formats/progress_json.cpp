@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace bntrain {
 namespace {
@@ -47,44 +48,74 @@ AverageMetrics averages_from(const json& stored) {
           .count = integer(stored.at(4))};
 }
 
-}  // namespace
-
-json progress_json(const TrainProgress& progress) {
-  json stored = {{"seed", progress.seed},
-                 {"steps", progress.steps},
-                 {"train_seconds", progress.train_seconds},
-                 {"measured", json::array()},
-                 {"epochs", json::array()}};
-  for (const StepMetrics& step : progress.measured)
-    stored["measured"].push_back({exact_json(step.loss_sum), step.correct, step.count});
-  for (const EpochResult& epoch : progress.epochs) {
-    stored["epochs"].push_back({{"steps", epoch.steps},
-                                {"train", averages_json(epoch.train)},
-                                {"test", averages_json(epoch.test)},
-                                {"train_seconds", epoch.train_seconds},
-                                {"eval_seconds", epoch.eval_seconds}});
-  }
-  return stored;
+json epoch_json(const EpochResult& epoch) {
+  return {{"epoch", epoch.epoch},
+          {"steps", epoch.steps},
+          {"train", averages_json(epoch.train)},
+          {"test", averages_json(epoch.test)},
+          {"train_seconds", epoch.train_seconds},
+          {"eval_seconds", epoch.eval_seconds}};
 }
 
-TrainProgress progress_from(const json& stored) {
+EpochResult epoch_from(const json& stored, std::int64_t number) {
+  EpochResult epoch;
+  epoch.epoch = number;
+  epoch.steps = integer(stored.at("steps"));
+  epoch.train = averages_from(stored.at("train"));
+  epoch.test = averages_from(stored.at("test"));
+  epoch.train_seconds = stored.at("train_seconds").get<double>();
+  epoch.eval_seconds = stored.at("eval_seconds").get<double>();
+  return epoch;
+}
+
+/// What all formats have.
+TrainProgress begin_progress(const json& stored) {
   TrainProgress progress;
   progress.seed = stored.at("seed").get_ref<const json::number_unsigned_t&>();
   progress.steps = integer(stored.at("steps"));
   progress.train_seconds = stored.at("train_seconds").get<double>();
-  for (const json& step : list(stored.at("measured"))) {
+  return progress;
+}
+
+}  // namespace
+
+void EpochHistory::add(const EpochResult& epoch) {
+  ++count;
+  train_seconds += epoch.train_seconds;
+  if (epoch.test.count == 0) return;
+  if (!best || epoch.test.accuracy > best->test.accuracy) best = epoch;
+  last = epoch;
+}
+
+json progress_json(const TrainProgress& progress) {
+  const auto& [count, seconds, best, last] = progress.epochs;
+  json epochs = {{"count", count}, {"train_seconds", seconds}};
+  if (best) epochs["best"] = epoch_json(*best);
+  if (last) epochs["last"] = epoch_json(*last);
+  return {{"seed", progress.seed},
+          {"steps", progress.steps},
+          {"train_seconds", progress.train_seconds},
+          {"epochs", std::move(epochs)}};
+}
+
+TrainProgress progress_from(const json& stored) {
+  TrainProgress progress = begin_progress(stored);
+  const json& epochs = stored.at("epochs");
+  auto& [count, seconds, best, last] = progress.epochs;
+  count = integer(epochs.at("count"));
+  seconds = epochs.at("train_seconds").get<double>();
+  if (count == 0) return progress;
+  best = epoch_from(epochs.at("best"), integer(epochs.at("best").at("epoch")));
+  last = epoch_from(epochs.at("last"), integer(epochs.at("last").at("epoch")));
+  return progress;
+}
+
+TrainProgress progress_from_lists(const json& stored) {
+  TrainProgress progress = begin_progress(stored);
+  for (const json& step : list(stored.at("measured")))
     progress.measured.push_back({exact_double(step.at(0)), integer(step.at(1)), integer(step.at(2))});
-  }
-  for (const json& epoch : list(stored.at("epochs"))) {
-    EpochResult result;
-    result.epoch = static_cast<std::int64_t>(progress.epochs.size());
-    result.steps = integer(epoch.at("steps"));
-    result.train = averages_from(epoch.at("train"));
-    result.test = averages_from(epoch.at("test"));
-    result.train_seconds = epoch.at("train_seconds").get<double>();
-    result.eval_seconds = epoch.at("eval_seconds").get<double>();
-    progress.epochs.push_back(result);
-  }
+  for (const json& epoch : list(stored.at("epochs")))
+    progress.epochs.add(epoch_from(epoch, progress.epochs.count));
   return progress;
 }
 

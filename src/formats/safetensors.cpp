@@ -12,7 +12,10 @@
 #include <set>
 
 #include "bntrain/error.hpp"
-#include "core/write_file.hpp"
+#include "core/first_few.hpp"
+#include "core/number_text.hpp"
+#include "formats/element_type.hpp"
+#include "formats/foreign_file.hpp"
 
 namespace bntrain {
 namespace {
@@ -22,7 +25,6 @@ static_assert(std::endian::native == std::endian::little,
 
 using nlohmann::json;
 
-constexpr std::int64_t max_header = 100'000'000;  // of the reference implementation
 constexpr std::int64_t length_bytes = 8;
 constexpr int max_depth = 2;  // header, tensor, list; deeper nesting would only eat memory
 
@@ -45,12 +47,14 @@ class Reader {
     }
     check_offsets(entries);
     for (const Entry& entry : entries) file.state.tensors.push_back(read_tensor(entry));
+    file.remarks = remarks();
     return file;
   }
 
  private:
   struct Entry {
     Tensor tensor;
+    const ElementType* type = nullptr;
     std::int64_t begin = 0, end = 0;  // bytes, counted from the end of the header
   };
 
@@ -59,6 +63,12 @@ class Reader {
   }
   [[noreturn]] void fail(const std::string& tensor, const std::string& problem) const {
     fail("tensor '" + tensor + "': " + problem);
+  }
+
+  /// What has no header of the format is named for what it is, if that can be told.
+  [[noreturn]] void fail_format(const std::string& problem) const {
+    const std::string foreign = describe_foreign_file(path_);
+    fail(foreign.empty() ? problem : foreign);
   }
 
   void open() {
@@ -83,21 +93,22 @@ class Reader {
 
   json read_header() {
     if (file_size_ < length_bytes) {
-      fail("not a safetensors file: it has " + std::to_string(file_size_) +
-           " bytes, the header's length alone takes 8");
+      fail_format("not a safetensors file: it has " + std::to_string(file_size_) +
+                  " bytes, the header's length alone takes 8");
     }
     std::uint64_t length = 0;
     read_bytes(&length, length_bytes);
     const std::int64_t present = file_size_ - length_bytes;
-    if (length > static_cast<std::uint64_t>(std::min(present, max_header))) {
-      fail("not a safetensors file, or cut off: bytes 0 to 7 promise a header of " + std::to_string(length) +
-           " bytes, the file has " + std::to_string(present) + " more and 100000000 are allowed");
+    if (length > static_cast<std::uint64_t>(std::min(present, safetensors_max_header))) {
+      fail_format("not a safetensors file, or cut off: bytes 0 to 7 promise a header of " +
+                  std::to_string(length) + " bytes, the file has " + std::to_string(present) +
+                  " more and 100000000 are allowed");
     }
     std::string text(length, '\0');
     read_bytes(text.data(), static_cast<std::int64_t>(length));
     data_bytes_ = present - static_cast<std::int64_t>(length);
     if (text.empty() || text.front() != '{')
-      fail("byte 8: the header must be a JSON object and begin with '{'");
+      fail_format("byte 8: the header must be a JSON object and begin with '{'");
     // The JSON parser takes a zero byte for the end and would ignore what follows.
     if (const auto zero = text.find('\0'); zero != std::string::npos) {
       fail("byte " + std::to_string(length_bytes + static_cast<std::int64_t>(zero)) +
@@ -136,6 +147,7 @@ class Reader {
 
   std::map<std::string, std::string> read_metadata(const json& value) const {
     std::map<std::string, std::string> metadata;
+    if (value.is_null()) return metadata;  // what the reference implementation takes for none
     if (!value.is_object()) fail("__metadata__ must be an object of strings");
     for (const auto& [name, text] : value.items()) {
       if (!text.is_string()) fail("__metadata__: the value of '" + name + "' must be a string");
@@ -163,21 +175,16 @@ class Reader {
 
     const auto dtype = value.find("dtype");
     if (dtype == value.end() || !dtype->is_string()) fail(name, "dtype is missing or not a string");
-    std::int64_t width = 0;
-    if (*dtype == "F32") {
-      entry.tensor.values = std::vector<float>();
-      width = sizeof(float);
-    } else if (*dtype == "I64") {
-      entry.tensor.values = std::vector<std::int64_t>();
-      width = sizeof(std::int64_t);
-    } else {
-      fail(name, "dtype " + dtype->get<std::string>() +
-                     " is not supported; F32 and I64 are. In PyTorch save model.float().state_dict()");
+    const auto type = dtype->get<std::string>();
+    entry.type = find_element_type(type);
+    if (entry.type == nullptr) {
+      fail(name, "dtype " + type + " is not supported; allowed: " + element_type_names() +
+                     ". In PyTorch save model.float().state_dict()");
     }
 
     const auto shape = value.find("shape");
     if (shape == value.end() || !shape->is_array()) fail(name, "shape is missing or not a list");
-    std::int64_t bytes = width;
+    std::int64_t bytes = entry.type->bytes;
     for (const json& extent : *shape) {
       entry.tensor.shape.push_back(read_count(name, "shape", extent));
       if (__builtin_mul_overflow(bytes, entry.tensor.shape.back(), &bytes))
@@ -222,52 +229,39 @@ class Reader {
 
   Tensor read_tensor(const Entry& entry) {
     Tensor tensor = entry.tensor;
-    std::visit(
-        [&](auto& values) {
-          const std::int64_t bytes = entry.end - entry.begin;
-          values.resize(static_cast<std::size_t>(bytes) / sizeof(values[0]));
-          read_bytes(values.data(), bytes);
-        },
-        tensor.values);
+    std::string bytes(static_cast<std::size_t>(entry.end - entry.begin), '\0');
+    read_bytes(bytes.data(), entry.end - entry.begin);
+    DecodedElements decoded = entry.type->decode(bytes);
+    if (decoded.too_large) {
+      fail(tensor.name, "the value " + shortest_text(*decoded.too_large) + " (" +
+                            std::string(entry.type->name) + ") is too large for float32 or int64");
+    }
+    tensor.values = std::move(decoded.values);
+    const bool widened = entry.type->bytes < static_cast<std::int64_t>(sizeof(float)) &&
+                         std::holds_alternative<std::vector<float>>(tensor.values);
+    if (widened) widened_.push_back(tensor.name);
+    if (decoded.rounded) rounded_.push_back(tensor.name);
     return tensor;
+  }
+
+  std::vector<Remark> remarks() const {
+    std::vector<Remark> remarks;
+    const auto add = [&](const std::vector<std::string>& tensors, const std::string& what, bool warning) {
+      if (!tensors.empty()) remarks.push_back({path_.string() + ": " + what + first_few(tensors), warning});
+    };
+    add(widened_, "16-bit elements are read as float32, exactly: ", false);
+    add(rounded_, "F64 elements are rounded to float32: ", true);
+    return remarks;
   }
 
   std::filesystem::path path_;
   std::ifstream stream_;
   std::int64_t file_size_ = 0;
   std::int64_t data_bytes_ = 0;
+  std::vector<std::string> widened_, rounded_;  // names of tensors
 };
 
-std::string make_header(const TensorFile& file) {
-  // ordered: readers list tensors as they are written
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
-  std::int64_t offset = 0;
-  std::set<std::string> names{"__metadata__"};
-  for (const Tensor& tensor : file.state.tensors) {
-    const bool floats = std::holds_alternative<std::vector<float>>(tensor.values);
-    const std::int64_t held = std::visit(
-        [](const auto& values) { return static_cast<std::int64_t>(values.size()); }, tensor.values);
-    const bool unique = names.insert(tensor.name).second;
-    BNTRAIN_EXPECTS(unique);
-    BNTRAIN_EXPECTS(held == tensor.size());
-    const std::int64_t end =
-        offset + held * static_cast<std::int64_t>(floats ? sizeof(float) : sizeof(std::int64_t));
-    header[tensor.name] = {
-        {"dtype", floats ? "F32" : "I64"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  // A file system's names may be of any bytes, and metadata hold such names; no model is lost for that.
-  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
-  text.append((8 - text.size() % 8) % 8, ' ');  // aligns the data
-  return text;
-}
-
 }  // namespace
-
-std::string valid_utf8(const std::string& text) {
-  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
-}
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   return Reader(path).read();
@@ -275,21 +269,10 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
 
 TensorFile read_model_tensors(const std::filesystem::path& path) {
   TensorFile file = read_safetensors(path);
-  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with("bntrain."); });
+  constexpr const char* prefix = "bntrain.";
+  std::erase_if(file.state.tensors, [](const Tensor& tensor) { return tensor.name.starts_with(prefix); });
+  std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with(prefix); });
   return file;
-}
-
-void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
-  const std::string header = make_header(file);
-  FileWriter writer(path);
-  const auto length = static_cast<std::uint64_t>(header.size());
-  writer.write(&length, sizeof length);
-  writer.write(header.data(), header.size());
-  for (const Tensor& tensor : file.state.tensors) {
-    std::visit([&](const auto& values) { writer.write(values.data(), values.size() * sizeof(values[0])); },
-               tensor.values);
-  }
-  writer.commit();
 }
 
 }  // namespace bntrain

@@ -124,7 +124,8 @@ FoldedNetwork fold_batch_norm(const Network& network, const ModelState& state, d
     layer.text.resize(layer.text.size() - no_bias.size());
   });
   remove_items(items, [&](const Layer& layer) { return folded_items.contains(layer.item); });
-  result.network = Network::parse(to_text(items), network.input(), network.classes());
+  result.network = Network::parse(to_text(items), network.input(), network.classes(), Norm::batch,
+                                  network.normalization());
   result.state = renamed(changed, result.network, layers);
   return result;
 }

@@ -150,13 +150,15 @@ class NetworkBuilder {
   int weighted_ = 0;
 };
 
-Network Network::parse(std::string_view text, const Shape& input, std::int64_t classes, Norm norm) {
+Network Network::parse(std::string_view text, const Shape& input, std::int64_t classes, Norm norm,
+                       const Normalization& normalization) {
   BNTRAIN_EXPECTS(input.channels > 0 && input.height > 0 && input.width > 0 && classes > 0);
   BNTRAIN_EXPECTS(bounded_product({input.channels, input.height, input.width}) <= max_elements);
   std::vector<TextItem> items = parse_text(text, classes);
   if (norm == Norm::none) remove_items(items, [](const Layer& layer) { return type_of(layer).normalizes; });
   check_last_layer(items, classes);
   Network network;
+  network.normalization_ = normalization.for_channels(input.channels);
   NetworkBuilder(network, input, classes).build(items);
   return network;
 }

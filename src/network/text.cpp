@@ -129,9 +129,10 @@ void expect_balanced(std::string_view text) {
     if (depth < 0) break;
   }
   if (depth == 0) return;
-  throw Error(ErrorKind::usage, "the network " + quoted(text) + " has " +
-                                    (depth < 0 ? "a ')' without its '('" : "a '(' without its ')'") +
-                                    "; residual blocks are res(BODY) and res(BODY|SHORTCUT)");
+  throw Error(ErrorKind::usage, "network",
+              "the network " + quoted(text) + " has " +
+                  (depth < 0 ? "a ')' without its '('" : "a '(' without its ')'") +
+                  "; residual blocks are res(BODY) and res(BODY|SHORTCUT)");
 }
 
 }  // namespace
@@ -143,7 +144,8 @@ std::string preset_names() {
 }
 
 void throw_layer_error(const TextItem& item, const std::string& problem) {
-  throw Error(ErrorKind::usage, "the " + item.position + ", " + quoted(item.written) + ": " + problem);
+  throw Error(ErrorKind::usage, "network",
+              "the " + item.position + ", " + quoted(item.written) + ": " + problem);
 }
 
 std::vector<TextItem> parse_text(std::string_view text, std::int64_t classes) {
@@ -151,8 +153,9 @@ std::vector<TextItem> parse_text(std::string_view text, std::int64_t classes) {
   const auto items =
       std::ranges::count_if(expanded, [](char letter) { return letter == ',' || letter == '('; }) + 1;
   if (items > max_items) {
-    throw Error(ErrorKind::usage, "the network has " + std::to_string(items) + " layers; at most " +
-                                      std::to_string(max_items) + " are allowed");
+    throw Error(ErrorKind::usage, "network",
+                "the network has " + std::to_string(items) + " layers; at most " + std::to_string(max_items) +
+                    " are allowed");
   }
   expect_balanced(expanded);
   return TextParser().sequence(expanded, "", 0);

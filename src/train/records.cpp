@@ -63,6 +63,7 @@ Json start_record(const Json& settings, const Dataset& dataset, const Trainer& t
           {"jobs", jobs},
           {"network", trainer.network().text()},
           {"parameters", trainer.network().parameter_count()},
+          {"memory_bytes", trainer.memory_bytes()},
           {"dataset", dataset_record(dataset)},
           {"steps_per_epoch", trainer.steps_per_epoch()},
           {"total_steps", trainer.total_steps()}};
@@ -113,7 +114,7 @@ Json end_record(const TrainResult& result) {
   const char* status = result.end == TrainEnd::finished      ? "finished"
                        : result.end == TrainEnd::interrupted ? "interrupted"
                                                              : "diverged";
-  const std::string set = prefix(result.epochs.empty() ? EvaluatedSet::test : result.epochs[0].evaluated);
+  const std::string set = prefix(result.history.last ? result.history.last->evaluated : EvaluatedSet::test);
   Json record = {{"event", "end"},
                  {"status", status},
                  {"steps", result.steps},
@@ -122,17 +123,17 @@ Json end_record(const TrainResult& result) {
                  {"last_" + set + "_accuracy", nullptr},
                  {"last_train_loss", nullptr},
                  {"divergence", nullptr}};
-  for (const EpochResult& epoch : result.epochs) {
-    record["last_train_loss"] = epoch.train.loss;
-    if (epoch.test.count > 0) record["last_" + set + "_accuracy"] = epoch.test.accuracy;
-  }
-  if (const EpochResult* best = best_epoch(result.epochs)) {
+  if (const auto& [count, seconds, best, last] = result.history; last) {
+    record["last_train_loss"] = last->train.loss;
+    record["last_" + set + "_accuracy"] = last->test.accuracy;
     record["best_" + set + "_accuracy"] = best->test.accuracy;
     record["best_epoch"] = best->epoch;
   }
-  if (result.final_test.count > 0) {
-    record["test_loss"] = result.final_test.loss;
-    record["test_accuracy"] = result.final_test.accuracy;
+  if (!result.epochs.empty()) record["last_train_loss"] = result.epochs.back().train.loss;
+  const bool tested = result.final_test.count > 0;
+  if (tested || (result.end == TrainEnd::finished && set == "valid")) {
+    record["test_loss"] = tested ? Json(result.final_test.loss) : Json(nullptr);
+    record["test_accuracy"] = tested ? Json(result.final_test.accuracy) : Json(nullptr);
     record["out_of_patience"] = result.out_of_patience;
   }
   if (const auto& divergence = result.divergence) {

@@ -28,28 +28,29 @@ void check_fit(const TrainConfig& config, const Dataset& dataset) {
   }
 }
 
+PlanRequest training_plan(const TrainConfig& config, const Network& network) {
+  return {.network = network,
+          .batch_norm = config.batch_norm,
+          .batch_size = config.batch_size,
+          .update = update_rule(config.optimizer),
+          .decay_weights_only = config.optimizer.decay_weights_only};
+}
+
 }  // namespace
 
-const EpochResult* best_epoch(const std::vector<EpochResult>& epochs) {
-  const EpochResult* best = nullptr;
-  for (const EpochResult& epoch : epochs) {
-    if (epoch.test.count > 0 && (best == nullptr || epoch.test.accuracy > best->test.accuracy)) best = &epoch;
-  }
-  return best;
+std::int64_t memory_bytes(const TrainConfig& config, const Network& network, Backend& backend) {
+  return backend.memory_bytes(training_plan(config, network));
 }
 
 void Trainer::compile() {
-  BNTRAIN_EXPECTS(dataset_.train.count > 0 && dataset_.test.count > 0);
+  BNTRAIN_EXPECTS(dataset_.train.count > 0 && (dataset_.test.count > 0 || config_.valid > 0));
   if (config_.valid > 0) {
     split_ = std::make_unique<const Dataset>(hold_out(dataset_, config_.valid, config_.seed));
   }
   check_fit(config_, data());
-  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm);
-  executable_ = backend_.compile({.network = network_,
-                                  .batch_norm = config_.batch_norm,
-                                  .batch_size = config_.batch_size,
-                                  .update = update_rule(config_.optimizer),
-                                  .decay_weights_only = config_.optimizer.decay_weights_only});
+  network_ = Network::parse(config_.network, data().train.shape, data().classes, config_.norm,
+                            config_.normalization);
+  executable_ = backend_.compile(training_plan(config_, network_));
   schedule_.emplace(config_.schedule, config_.optimizer.lr, total_steps(), steps_per_epoch());
   if (config_.schedule.warmup > schedule_->steps()) {
     throw Error(ErrorKind::usage, "warmup",
@@ -70,14 +71,13 @@ std::int64_t Trainer::total_steps() const {
 }
 
 bool Trainer::out_of_patience() const {
-  const EpochResult* best = best_epoch(progress_.epochs);
-  return config_.patience > 0 && best != nullptr &&
-         progress_.epochs.back().epoch - best->epoch >= config_.patience;
+  const auto& [count, seconds, best, last] = progress_.epochs;
+  return config_.patience > 0 && best && last->epoch - best->epoch >= config_.patience;
 }
 
 TrainResult Trainer::run(TrainObserver& observer, const std::atomic<bool>& stop) {
   TrainResult result;
-  result.epochs = progress_.epochs;
+  result.history = progress_.epochs;
   result.end = run_epochs(result, observer, stop);
   result.steps = progress_.steps;
   return result;
@@ -88,7 +88,7 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
   while (!progress_.measured.empty() || (progress_.steps < total_steps() && !out_of_patience())) {
     if (stop) return TrainEnd::interrupted;
     EpochResult epoch;
-    epoch.epoch = static_cast<std::int64_t>(progress_.epochs.size());
+    epoch.epoch = progress_.epochs.count;
     epoch.evaluated = evaluated();
     if (!train_epoch(epoch.epoch, observer, stop)) {
       result.divergence = divergence(static_cast<std::int64_t>(progress_.measured.size()));
@@ -104,29 +104,37 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
       epoch.eval_seconds = TrainingClock().pause_for([&] { epoch.test = evaluate(); });
     }
     result.epochs.push_back(epoch);
+    result.history.add(epoch);
     observer.on_epoch(epoch);
     if (interrupted) return TrainEnd::interrupted;
     // The update after the last finite loss may have diverged. No further step of this epoch would tell, and
     // after the last epoch nothing would. Running statistics never become finite again.
     if (!std::isfinite(epoch.test.loss)) {
       result.divergence = divergence(0);
-      const Tensor* found = first_non_finite(save());
+      const ModelState state = save();
+      const Tensor* found = first_non_finite(state);
       if (result.divergence->layer.empty() && found != nullptr) result.divergence->layer = found->name;
       return TrainEnd::diverged;
     }
-    if (config_.valid > 0 && best_epoch(result.epochs) == &result.epochs.back()) {
+    if (config_.valid > 0 && result.history.best->epoch == epoch.epoch) {
       best_ = save();
       observer.on_best(epoch, best_);
     }
     if (!whole) break;  // the run ends here; one that continues from the checkpoint finishes the epoch
-    progress_.epochs.push_back(epoch);
+    progress_.epochs.add(epoch);
     progress_.measured.clear();
     progress_.train_seconds = 0;
     observer.on_checkpoint(*this);
   }
   result.out_of_patience = out_of_patience();
-  if (!best_.tensors.empty()) result.final_test = test_best_epoch();
-  return TrainEnd::finished;
+  if (!best_.tensors.empty() && dataset_.test.count > 0) result.final_test = test_best_epoch();
+  // A network that trains and yet cannot be evaluated with its running statistics is no result.
+  const std::optional<EpochResult>& last = result.history.last;
+  const bool evaluated = (!last || std::isfinite(last->test.loss)) && std::isfinite(result.final_test.loss);
+  if (evaluated) return TrainEnd::finished;
+  result.divergence = {
+      .epoch = last->epoch, .step = progress_.steps, .lr = schedule_->lr(progress_.steps), .layer = ""};
+  return TrainEnd::diverged;
 }
 
 bool Trainer::train_epoch(std::int64_t epoch, TrainObserver& observer, const std::atomic<bool>& stop) {
@@ -199,7 +207,7 @@ bool Trainer::drain(std::int64_t epoch, TrainObserver& observer) {
 
 Divergence Trainer::divergence(std::int64_t batch) {
   const BatchRange range = nth_batch(batch, data().train.count, config_.batch_size);
-  return {static_cast<std::int64_t>(progress_.epochs.size()), progress_.steps, schedule_->lr(progress_.steps),
+  return {progress_.epochs.count, progress_.steps, schedule_->lr(progress_.steps),
           executable_->diagnostics().first_non_finite(range)};
 }
 
@@ -212,8 +220,7 @@ void Trainer::evaluate_within(std::int64_t epoch, TrainingClock& clock, TrainObs
   evaluation.epoch = epoch;
   evaluation.steps = progress_.steps;
   evaluation.evaluated = evaluated();
-  evaluation.train_seconds = clock.seconds();
-  for (const EpochResult& finished : progress_.epochs) evaluation.train_seconds += finished.train_seconds;
+  evaluation.train_seconds = progress_.epochs.train_seconds + clock.seconds();
   evaluation.eval_seconds = clock.pause_for([&] { evaluation.test = evaluate(); });
   observer.on_evaluation(evaluation);
 }

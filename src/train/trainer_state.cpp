@@ -1,5 +1,6 @@
 // The state of a run: where it starts, what can be resumed.
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "backend/state.hpp"
@@ -23,6 +24,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
     : config_(config), dataset_(dataset), backend_(backend) {
   compile();
   check_state(network_, initial, "the initial values");
+  check_values(network_, initial, "the initial values", StatisticsUse::training);
   progress_.seed = config.seed;
   load_state(*executable_, initial);
 }
@@ -32,7 +34,8 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& dataset, Backend& bac
   compile();
   check_resumable(from);
   progress_ = from.progress;
-  for (EpochResult& epoch : progress_.epochs) epoch.evaluated = evaluated();
+  for (auto* epoch : {&progress_.epochs.best, &progress_.epochs.last})
+    if (*epoch) (*epoch)->evaluated = evaluated();
   best_ = from.best;
   load_state(*executable_, from.model);
   load_optimizer(*executable_, from.optimizer);
@@ -44,16 +47,24 @@ void Trainer::check_resumable(const Checkpoint& from) const {
     throw Error(ErrorKind::data, "the checkpoint does not belong to this run: " + problem);
   };
   check_state(network_, from.model, "the checkpoint");
+  check_values(network_, from.model, "the checkpoint", StatisticsUse::training);
   if (!fits_optimizer(*executable_, from.optimizer))
     refuse("its optimizer state is not what this optimizer keeps of the network " + network_.text());
   if (progress.seed != config_.seed) {
     refuse("its seed is " + std::to_string(progress.seed) + ", not " + std::to_string(config_.seed));
   }
-  const bool has_best = config_.valid > 0 && !progress.epochs.empty();
-  if (has_best) check_state(network_, from.best, "the checkpoint's best model");
+  const bool has_best = config_.valid > 0 && progress.epochs.count > 0;
+  if (has_best) {
+    check_state(network_, from.best, "the checkpoint's best model");
+    check_values(network_, from.best, "the checkpoint's best model", StatisticsUse::inference);
+  }
+  for (const auto& [name, state] : from.optimizer)
+    for (const Tensor& tensor : state.tensors)
+      if (std::ranges::any_of(tensor.floats(), [](float value) { return std::isnan(value); }))
+        refuse(name + " of '" + tensor.name + "' holds NaN, so the next update would ruin the weights");
   if (!has_best && !from.best.tensors.empty()) refuse("it has a best model, which only validation makes");
 
-  const auto epochs = static_cast<std::int64_t>(progress.epochs.size());
+  const std::int64_t epochs = progress.epochs.count;
   const auto measured = static_cast<std::int64_t>(progress.measured.size());
   std::int64_t images = 0;
   for (const StepMetrics& step : progress.measured) images += step.count;

@@ -66,6 +66,10 @@ std::vector<TrainingSetup> networks() {
   all.push_back(setup_of("lenet-bn", 5, {1, 12, 12, false}));
   all.back().norm = Norm::none;
   all.push_back(setup_of("mlp-bn", 17, {1, 5, 5, false}));
+  for (const char* normalization : {"0.1307/0.3081", "0.5,0.25/0.2,2"}) {
+    all.push_back(setup_of("conv4x3p1,bn,relu,maxpool2,fc4", 17));
+    all.back().normalization = Normalization::parse(normalization);
+  }
   all.push_back(setup_of("conv4x3s2p1,bn,relu,conv6x3s2p1,relu,fc4", 16));
   all.push_back(setup_of("conv3x5s3p2,conv9x2s2p1,bn,fc4", 7));
   all.push_back(setup_of("conv3x3,conv5x2p1,fc4", 17));
@@ -171,7 +175,8 @@ class ExecutableTest : public BackendTest {
       const BatchRange range{first, std::min(setup.batch, setup.train - first)};
       SCOPED_TRACE("images " + std::to_string(first) + " to " + std::to_string(first + range.count));
       reference::State exact = reference::widen(training->save()), rounded = exact;
-      const reference::Batch batch = reference::read_batch(training.data().train, part(order, range));
+      const reference::Batch batch = reference::read_batch(training.data().train, part(order, range),
+                                                           training.network().normalization());
       const reference::Step step =
           reference::train_step(network, setup.batch_norm, sgd, batch, exact, momentum);
       const reference::Step rounded_step = reference::train_step(
@@ -216,7 +221,8 @@ class ExecutableTest : public BackendTest {
     std::vector<std::int64_t> order(at(setup.test));
     std::iota(order.begin(), order.end(), 0);
     const reference::Loss expected = reference::evaluate(
-        training.network(), setup.batch_norm, reference::read_batch(training.data().test, part(order, range)),
+        training.network(), setup.batch_norm,
+        reference::read_batch(training.data().test, part(order, range), training.network().normalization()),
         reference::widen(before));
     training->eval_step(range);
     const std::vector<StepMetrics> metrics = training->drain_metrics();

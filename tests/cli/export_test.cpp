@@ -179,8 +179,19 @@ TEST_F(ExportTest, ReadsAFileWithoutMetadataWhenTold) {
                  "does not say which variance");
 }
 
+#ifdef BNTRAIN_HAS_ONNX
+TEST_F(ExportTest, WritesAnOlderOperatorSet) {
+  const std::string trained = model();
+  expect_refused(export_to("out.onnx", trained, {"--opset", "12"}), 2, "--opset");
+  const ProgramResult result = export_to("out.onnx", trained, {"--opset", "13"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("ONNX, operator set 13, passed ONNX's checker"));
+}
+#endif
+
 TEST_F(ExportTest, RefusesWhatItCannotDo) {
   const std::string trained = model();
+  expect_refused(export_to("out.safetensors", trained, {"--opset", "13"}), 2, "--opset");
   expect_refused(run_bntrain({"export", trained}), 2, "--output");
   expect_refused(run_bntrain({"export"}), 2, "MODEL");
   expect_refused(export_to("out.pt", trained), 2, ".safetensors or .onnx");

@@ -1,6 +1,6 @@
-// Checkpoints of format version 1: the files in formats/data/checkpoint_format_1 were written by the last
-// program that wrote it, NAME.safetensors in the middle of an epoch and NAME_end.safetensors by the run that
-// was not interrupted.
+// Checkpoints of earlier format versions: the files in formats/data/checkpoint_format_N were written by the
+// last program that wrote it, NAME.safetensors in the middle of an epoch and NAME_end.safetensors by the run
+// that was not interrupted.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,11 +13,11 @@ namespace bntrain::test {
 namespace {
 
 struct OldRun {
-  std::string name, epochs;
+  std::string format, name, epochs;
 };
 
 void PrintTo(const OldRun& run, std::ostream* out) {
-  *out << run.name;
+  *out << run.format << run.name;
 }
 
 /// The arithmetic of batch norm has changed since: float32 rounding, through a few steps.
@@ -42,8 +42,8 @@ void expect_close(const ModelState& found, const ModelState& expected) {
 class OldCheckpointTest : public ::testing::TestWithParam<OldRun> {
  protected:
   static std::filesystem::path data(const std::string& ending) {
-    return std::filesystem::path(BNTRAIN_TESTS_FOLDER) / "formats/data/checkpoint_format_1" /
-           (GetParam().name + ending + ".safetensors");
+    return std::filesystem::path(BNTRAIN_TESTS_FOLDER) / "formats/data" /
+           ("checkpoint_format_" + GetParam().format) / (GetParam().name + ending + ".safetensors");
   }
 };
 
@@ -60,27 +60,31 @@ TEST_P(OldCheckpointTest, ContinuesAsItWouldHave) {
   const Checkpoint found = read_checkpoint(run / "last.safetensors").checkpoint;
   expect_close(found.model, expected.model);
   expect_close(found.best, expected.best);
-  // SGD without momentum keeps nothing; the old format had zeros for it.
-  ASSERT_EQ(expected.optimizer.size(), 1u);
-  EXPECT_EQ(expected.optimizer[0].name, "momentum_buffer");
-  ASSERT_EQ(found.optimizer.size(), GetParam().name == "momentum" ? 1u : 0u);
-  for (const OptimizerState& state : found.optimizer) {
-    EXPECT_EQ(state.name, "momentum_buffer");
-    expect_close(state.state, expected.optimizer[0].state);
+  // SGD without momentum keeps nothing; format 1 had zeros for it.
+  ASSERT_EQ(found.optimizer.size(), GetParam().name == "plain" ? 0U : expected.optimizer.size());
+  for (std::size_t i = 0; i < found.optimizer.size(); ++i) {
+    EXPECT_EQ(found.optimizer[i].name, expected.optimizer[i].name);
+    expect_close(found.optimizer[i].state, expected.optimizer[i].state);
   }
   EXPECT_EQ(found.progress.steps, expected.progress.steps);
-  ASSERT_EQ(found.progress.epochs.size(), expected.progress.epochs.size());
-  for (std::size_t i = 0; i < found.progress.epochs.size(); ++i) {
-    EXPECT_NEAR(found.progress.epochs[i].train.loss, expected.progress.epochs[i].train.loss, kRounding);
-    EXPECT_NEAR(found.progress.epochs[i].test.loss, expected.progress.epochs[i].test.loss, kRounding);
+  EXPECT_EQ(found.progress.epochs.count, expected.progress.epochs.count);
+  for (const auto member : {&EpochHistory::best, &EpochHistory::last}) {
+    const EpochResult &a = (found.progress.epochs.*member).value(),
+                      &b = (expected.progress.epochs.*member).value();
+    EXPECT_EQ(a.epoch, b.epoch);
+    EXPECT_NEAR(a.train.loss, b.train.loss, kRounding);
+    EXPECT_NEAR(a.test.loss, b.test.loss, kRounding);
   }
-  EXPECT_EQ(read_safetensors(data("")).metadata.at("bntrain.format"), "1");
-  EXPECT_EQ(read_safetensors(run / "last.safetensors").metadata.at("bntrain.format"), "2");
+  EXPECT_EQ(read_safetensors(data("")).metadata.at("bntrain.format"), GetParam().format);
+  EXPECT_EQ(read_safetensors(run / "last.safetensors").metadata.at("bntrain.format"), "3");
 }
 
 INSTANTIATE_TEST_SUITE_P(Runs, OldCheckpointTest,
-                         ::testing::Values(OldRun{"momentum", "4"}, OldRun{"plain", "2"}),
-                         [](const ::testing::TestParamInfo<OldRun>& info) { return info.param.name; });
+                         ::testing::Values(OldRun{"1", "momentum", "4"}, OldRun{"1", "plain", "2"},
+                                           OldRun{"2", "momentum", "3"}, OldRun{"2", "adamw", "4"}),
+                         [](const ::testing::TestParamInfo<OldRun>& run) {
+                           return "Format" + run.param.format + "_" + run.param.name;
+                         });
 
 }  // namespace
 }  // namespace bntrain::test

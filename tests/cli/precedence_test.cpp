@@ -1,8 +1,8 @@
-// Defaults < environment < configuration file < flags, and what the file may contain.
+// Defaults < environment < configuration file < flags.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/run_program.hpp"
+#include "cli/configuration_fixture.hpp"
 
 namespace bntrain::test {
 namespace {
@@ -11,33 +11,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class PrecedenceTest : public ::testing::Test {
- protected:
-  std::string config(const std::string& text) const {
-    write_text(folder.file("c.toml"), text);
-    return folder.file("c.toml");
-  }
-
-  /// The configuration that a run with these arguments resolved.
-  nlohmann::json resolved(std::vector<std::string> arguments, const ProgramSetup& setup = {}) const {
-    const std::string metrics = folder.file("metrics.jsonl");
-    for (const auto& word : small_run({"--epochs", "0", "--quiet", "--metrics", metrics}))
-      arguments.push_back(word);
-    const ProgramResult result = run_bntrain(arguments, setup);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    return json_lines(read_text(metrics)).at(0).at("config");
-  }
-
-  /// Standard error of a run that the configuration file stops.
-  std::string refusal(const std::string& text) const {
-    const ProgramResult result = run_bntrain({"--config", config(text)});
-    EXPECT_EQ(result.exit_code, 2);
-    EXPECT_THAT(result.err, HasSubstr("c.toml"));
-    return result.err;
-  }
-
-  TemporaryFolder folder;
-};
+using PrecedenceTest = ConfigurationTest;
 
 TEST_F(PrecedenceTest, DefaultsAreTheReferenceExperiment) {
   const nlohmann::json config = resolved({});
@@ -115,23 +89,6 @@ TEST_F(PrecedenceTest, AConflictNamesWhereTheValueCameFrom) {
               AllOf(HasSubstr("--batch-size: 101 does not fit"), HasSubstr("c.toml, line 3)")));
 }
 
-TEST_F(PrecedenceTest, TheFileTakesListsWithCommasBetweenTheirValues) {
-  EXPECT_EQ(resolved({"--config", config("[train]\noptimizer = 'adamw'\nbetas = [0.8, 0.9]  # of adamw\n")})
-                .at("betas"),
-            "0.8,0.9");
-  EXPECT_EQ(resolved({"--config", config("[train]\nrecord = [ \"bn\", 'activations' ]\n")}).at("record"),
-            "bn,activations");
-  EXPECT_THAT(refusal("[train]\nbetas = [0.8, 0.9\n"), AllOf(HasSubstr("line 2"), HasSubstr("]")));
-  EXPECT_EQ(resolved({"--config", config("[train]\noptimizer = 'adamw'\nbetas = [0.8, 0.8, ]\nlr = +0.5\n")})
-                .at("betas"),
-            "0.8,0.8");
-  for (const char* list : {"[]", "[0.8,,0.9]", "[,0.8]", "[0.8 0.9]", "["})
-    EXPECT_THAT(refusal(std::string("[train]\nbetas = ") + list + "\n"),
-                AllOf(HasSubstr("line 2"), HasSubstr("list")));
-  EXPECT_THAT(refusal("[train]\nbetas = [0.8, 0.9, 1]\n"), HasSubstr("two numbers"));
-  EXPECT_THAT(refusal("[train]\nlr = [0.1, 0.2]\n"), AllOf(HasSubstr("--lr"), HasSubstr("line 2")));
-}
-
 TEST_F(PrecedenceTest, OnlyAFlagInsistsOnCheckpoints) {
   const ProgramResult file =
       run_bntrain(small_run({"--config", config("[train]\nsave-every = 2\nkeep = 1\n")}));
@@ -143,36 +100,50 @@ TEST_F(PrecedenceTest, OnlyAFlagInsistsOnCheckpoints) {
   EXPECT_EQ(run_bntrain(small_run({"--save-every", "2"})).exit_code, 2);
 }
 
-TEST_F(PrecedenceTest, TheFileTakesCommentsQuotesAndSwitches) {
-  const nlohmann::json config_read =
-      resolved({"--config", config("# a comment\n\n  [ train ]  # the command\n"
-                                   "lr=0.3# close\nbn-variance = 'unbiased'\nsave = \"" +
-                                   folder.file("a # b.safetensors") + "\" # end\nsummary = false\r\n")});
-  EXPECT_EQ(config_read.at("lr"), 0.3);
-  EXPECT_EQ(config_read.at("bn-variance"), "unbiased");
-  EXPECT_EQ(config_read.at("save"), folder.file("a # b.safetensors"));
+TEST_F(PrecedenceTest, AVariableMayNameTheFile) {
+  const std::string file = config("[train]\nlr = 0.3\n");
+  EXPECT_EQ(resolved({}, {.environment = {{"BNTRAIN_CONFIG", file}}}).at("lr"), 0.3);
+  EXPECT_EQ(resolved({"--config", config("[train]\nlr = 0.5\n")},
+                     {.environment = {{"BNTRAIN_CONFIG", folder.file("gone.toml")}}})
+                .at("lr"),
+            0.5);
+  const ProgramResult gone =
+      run_bntrain({"info"}, {.environment = {{"BNTRAIN_CONFIG", folder.file("gone.toml")}}});
+  EXPECT_EQ(gone.exit_code, 3);
+  EXPECT_THAT(gone.err, AllOf(HasSubstr("gone.toml: the file cannot be read"),
+                              HasSubstr("(from the environment variable BNTRAIN_CONFIG)")));
 }
 
-TEST_F(PrecedenceTest, SwitchesOfTheFileWork) {
-  const ProgramResult result = run_bntrain(small_run({"--config", config("[train]\nsummary = true\n")}));
+TEST_F(PrecedenceTest, OneFileIsGivenOnce) {
+  const std::string file = config("[train]\nlr = 0.3\n");
+  for (const auto& arguments : {std::vector<std::string>{"train", "--config", file, "--config", file},
+                                {"--config", file, "train", "--config=" + file}}) {
+    const ProgramResult twice = run_bntrain(arguments);
+    EXPECT_EQ(twice.exit_code, 2);
+    EXPECT_THAT(twice.err, HasSubstr("--config: it names one file and is given once"));
+  }
+  EXPECT_EQ(run_bntrain({"--config", folder.path().string()}).exit_code, 3);
+}
+
+TEST_F(PrecedenceTest, AVariableOfNoFlagIsWarnedOf) {
+  const ProgramResult result = run_bntrain(
+      small_run({"--epochs", "0", "--quiet"}),
+      {.environment = {{"BNTRAIN_EPOCS", "3"}, {"BNTRAIN_SEEDS", "3"}, {"BNTRAIN_TUNINGS", "x"}}});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.out, HasSubstr("trainable"));
+  EXPECT_THAT(result.err, AllOf(HasSubstr("BNTRAIN_EPOCS is no setting and is ignored; did you mean "
+                                          "BNTRAIN_EPOCHS?"),
+                                Not(HasSubstr("BNTRAIN_SEEDS")), Not(HasSubstr("BNTRAIN_TUNINGS"))));
 }
 
-TEST_F(PrecedenceTest, WhatTheFileDoesNotMeanIsRefusedWithItsLine) {
-  EXPECT_THAT(refusal("[train]\n\nepcohs = 3\n"),
-              AllOf(HasSubstr("line 3"), HasSubstr("did you mean epochs?")));
-  EXPECT_THAT(refusal("[trian]\n"), AllOf(HasSubstr("line 1"), HasSubstr("did you mean train?")));
-  EXPECT_THAT(refusal("lr = 0.3\n"), AllOf(HasSubstr("line 1"), HasSubstr("[train]")));
-  EXPECT_THAT(refusal("[train]\nlr\n"), AllOf(HasSubstr("line 2"), HasSubstr("key = value")));
-  EXPECT_THAT(refusal("[train]\nlr =\n"), AllOf(HasSubstr("line 2"), HasSubstr("missing")));
-  EXPECT_THAT(refusal("[train]\nlr = 0.1 0.2\n"), AllOf(HasSubstr("line 2"), HasSubstr("unexpected '0.2'")));
-  EXPECT_THAT(refusal("[train]\nlr = 0.1\nlr = 0.2\n"), AllOf(HasSubstr("line 3"), HasSubstr("twice")));
-  EXPECT_THAT(refusal("[train]\nnorm = none\n"), AllOf(HasSubstr("line 2"), HasSubstr("\"none\"")));
-  EXPECT_THAT(refusal("[train]\nsave = \"x\n"), AllOf(HasSubstr("line 2"), HasSubstr("not closed")));
-  EXPECT_THAT(refusal("[train\n"), AllOf(HasSubstr("line 1"), HasSubstr("]")));
-  EXPECT_THAT(refusal("[train]\nhelp = true\n"), HasSubstr("help"));
-  EXPECT_THAT(refusal("[train]\njson = 7x\n"), HasSubstr("true or false"));
+TEST_F(PrecedenceTest, AVariableThatAFlagReplacesIsNotJudged) {
+  const ProgramSetup bad{.environment = {{"BNTRAIN_JSON", "7x"}, {"BNTRAIN_LR", "fast"}}};
+  EXPECT_EQ(run_bntrain(small_run({"--epochs", "0", "--json", "--lr", "0.1"}), bad).exit_code, 0);
+  const ProgramResult refused = run_bntrain(small_run({"--lr", "0.1"}), bad);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("(from the environment variable BNTRAIN_JSON)"));
+  EXPECT_EQ(
+      run_bntrain({"info"}, {.environment = {{"BNTRAIN_LR", "fast"}, {"BNTRAIN_REPORT", "7x"}}}).exit_code, 0)
+      << "other commands' variables";
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "bntrain/dataset.hpp"
+#include "cli/edit_model.hpp"
 #include "cli/run_program.hpp"
 #include "formats/safetensors.hpp"
 #include "support/picture_files.hpp"
@@ -108,8 +109,8 @@ TEST_F(PredictTest, OneLineAnImageForPeople) {
 }
 
 TEST_F(PredictTest, AFolderStandsForItsPicturesSorted) {
-  std::filesystem::create_directory(file("pictures"));
-  std::filesystem::create_directory(file("pictures/inner"));
+  std::filesystem::create_directories(file("pictures/d"));
+  write_test_image(3, file("pictures/d/1.png"));
   write_test_image(1, file("pictures/b.png"));
   write_test_image(2, file("pictures/a.png"));
   write_jpeg(file("pictures/c.jpg"), 8, 8, Pixels(192, 90));
@@ -118,9 +119,41 @@ TEST_F(PredictTest, AFolderStandsForItsPicturesSorted) {
   const ProgramResult result = predict({file("pictures"), "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   for (const json& answer : json_lines(result.out)) names.push_back(answer.at("image"));
-  EXPECT_THAT(names, ElementsAre(file("pictures/a.png"), file("pictures/b.png"), file("pictures/c.jpg")));
-  EXPECT_THAT(lines(result.err), ElementsAre(AllOf(StartsWith("warning: "), HasSubstr("inner")),
-                                             AllOf(StartsWith("warning: "), HasSubstr("notes.txt"))));
+  EXPECT_THAT(names, ElementsAre(file("pictures/a.png"), file("pictures/b.png"), file("pictures/c.jpg"),
+                                 file("pictures/d/1.png")));
+  EXPECT_THAT(lines(result.err), ElementsAre(AllOf(StartsWith("warning: "), HasSubstr("notes.txt"))));
+}
+
+TEST_F(PredictTest, OneBadPictureDoesNotEndTheOthers) {
+  std::filesystem::create_directory(file("pictures"));
+  for (const std::string name : {"a", "b", "c"}) write_test_image(1, file("pictures/" + name + ".png"));
+  write_text(file("pictures/b.png"), read_text(file("pictures/b.png")).substr(0, 60));
+  write_text(file("pictures/d.webp"), "RIFF....WEBPVP8 ");
+  write_text(file("pictures/e.JPG"), "");
+  for (const bool as_json : {false, true}) {
+    std::vector<std::string> arguments = {file("missing.png"), file("pictures")};
+    if (as_json) arguments.emplace_back("--json");
+    const ProgramResult result = predict(arguments);
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_THAT(lines(result.out), ElementsAre(HasSubstr("/a.png"), HasSubstr("/c.png")));
+    EXPECT_THAT(lines(result.err),
+                ElementsAre(AllOf(StartsWith("error: "), HasSubstr("missing.png: there is no such file")),
+                            AllOf(StartsWith("error: "), HasSubstr("b.png: damaged PNG")),
+                            AllOf(StartsWith("error: "), HasSubstr("d.webp"), HasSubstr("a WebP picture")),
+                            AllOf(StartsWith("error: "), HasSubstr("e.JPG: is empty"))));
+  }
+}
+
+TEST_F(PredictTest, WarningsAndOrientationsOfPicturesAreSaid) {
+  write_turned_jpeg(file("turned.jpg"), 8, 8, Pixels(192, 90), 6);
+  write_jpeg(file("cut.jpg"), 8, 8, Pixels(192, 90));
+  const std::string jpeg = read_text(file("cut.jpg"));
+  write_text(file("cut.jpg"), jpeg.substr(0, jpeg.size() - 2));
+  const ProgramResult result = run_bntrain({"predict", model(), file("turned.jpg"), file("cut.jpg")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(lines(result.out).size(), 2U);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("turned.jpg: turned upright, as its Exif orientation says"),
+                                HasSubstr("warning: " + file("cut.jpg") + ": Premature end of JPEG file")));
 }
 
 TEST_F(PredictTest, DamagedAndForeignFilesAreRefusedByNameAndReason) {
@@ -145,14 +178,14 @@ TEST_F(PredictTest, PicturesThatWouldBeDistortedAreRefused) {
 }
 
 TEST_F(PredictTest, LogitsThatAreNoNumbersNameNoClass) {
-  TensorFile contents = read_safetensors(model());
-  for (Tensor& tensor : contents.state.tensors)
-    if (tensor.name == "5.bias") tensor.floats()[0] = std::nanf("");
-  write_safetensors(model(), contents);
+  overflow_logits(model());
   const ProgramResult result = predict({"--data", kData, "--range", "3"});
-  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.out, HasSubstr("no class"));
-  EXPECT_EQ(predict_json({"--data", kData, "--range", "3"}).at(0).at("top"), json::array());
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr(model()), HasSubstr("1 of 1 images have logits that are not finite")));
+  const ProgramResult record = predict({"--data", kData, "--range", "3", "--json"});
+  EXPECT_EQ(json::parse(record.out).at("top"), json::array());
 }
 
 TEST_F(PredictTest, AFileWithoutMetadataNeedsToBeDescribed) {

@@ -83,9 +83,9 @@ TEST_P(RecordedBits, AreThoseOfTheRun) {
 
 INSTANTIATE_TEST_SUITE_P(Cpu, RecordedBits,
                          testing::Combine(testing::ValuesIn(kRuns), testing::Values("1", "2")),
-                         [](const auto& info) {
-                           return std::string(std::get<0>(info.param).name) + "_threads_" +
-                                  std::get<1>(info.param);
+                         [](const auto& run) {
+                           return std::string(std::get<0>(run.param).name) + "_threads_" +
+                                  std::get<1>(run.param);
                          });
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <csignal>
 #include <filesystem>
 
@@ -44,7 +46,9 @@ TEST(ReproduceTest, RecordedAndMeasuredStandSideBySideAndTheVerdictIsTheExitCode
   EXPECT_THAT(run.out,
               AllOf(HasSubstr("0.3124"), HasSubstr("0.8785"), HasSubstr("tutorial-bn: NOT reproduced"),
                     HasSubstr("tutorial-no-bn: NOT reproduced")));
-  EXPECT_THAT(run.out,
+  std::string unwrapped = run.out;
+  std::ranges::replace(unwrapped, '\n', ' ');
+  EXPECT_THAT(unwrapped,
               ContainsRegex("BN: tutorial last train loss: recorded 0.3124, measured [0-9.]+ ± [0-9.]+, "
                             "allowed distance [0-9.]+: FAIL"));
   EXPECT_THAT(run.err, HasSubstr("not reproduced: tutorial-bn and tutorial-no-bn"));

@@ -25,7 +25,7 @@ inline std::vector<nlohmann::json> without_times(const std::filesystem::path& me
          {"seconds", "images_per_second", "eval_seconds", "eval_images_per_second", "train_seconds"})
       record.erase(time);
     if (!record.contains("config")) continue;
-    record.erase("backend");
+    for (const char* of_threads : {"backend", "memory_bytes"}) record.erase(of_threads);
     for (const char* key : {"out", "threads"}) record["config"].erase(key);
   }
   return records;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 extern char** environ;
 
@@ -58,6 +59,14 @@ bool read_some(int descriptor, std::string& text) {
 ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup) {
   std::vector<std::string> words = {BNTRAIN_BINARY};
   words.insert(words.end(), arguments.begin(), arguments.end());
+  return run_command(std::move(words), setup);
+}
+
+ProgramResult run_in_shell(const std::string& script, const ProgramSetup& setup) {
+  return run_command({"/bin/bash", "-c", script, BNTRAIN_BINARY}, setup);
+}
+
+ProgramResult run_command(std::vector<std::string> words, const ProgramSetup& setup) {
   std::vector<std::string> environment = child_environment(setup.environment);
   const std::vector<char*> argv = pointers(words);
   const std::vector<char*> envp = pointers(environment);
@@ -68,8 +77,10 @@ ProgramResult run_bntrain(const std::vector<std::string>& arguments, const Progr
   if (child == 0) {
     dup2(out.ends[1], STDOUT_FILENO);
     dup2(err.ends[1], STDERR_FILENO);
+    // The tests may have been started by nohup or in the background, which ignore signals.
+    for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE}) std::signal(signal, SIG_DFL);
     if (setup.prepare) setup.prepare();
-    execve(BNTRAIN_BINARY, argv.data(), envp.data());
+    execve(argv[0], argv.data(), envp.data());
     _exit(127);
   }
   close(out.ends[1]);

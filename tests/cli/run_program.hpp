@@ -34,6 +34,11 @@ struct ProgramSetup {
 
 ProgramResult run_bntrain(const std::vector<std::string>& arguments, const ProgramSetup& setup = {});
 
+/// bash with that script, in which "$0" is bntrain: for limits, terminals and pipes.
+ProgramResult run_in_shell(const std::string& script, const ProgramSetup& setup = {});
+/// The first word is the program's path.
+ProgramResult run_command(std::vector<std::string> words, const ProgramSetup& setup = {});
+
 std::vector<std::string> lines(const std::string& text);
 std::string read_text(const std::filesystem::path& path);
 void write_text(const std::filesystem::path& path, const std::string& text);

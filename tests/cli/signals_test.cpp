@@ -64,6 +64,17 @@ TEST_F(StreamTest, AnInterruptionThatTakesTheReaderOfStdoutAlongLosesNothing) {
   EXPECT_EQ(steps(model()), steps(folder.file("run/last.safetensors")));
 }
 
+TEST_F(StreamTest, SoDoesOneOfABench) {
+  const ProgramResult result = run_bntrain(
+      {"bench", "--data", "synthetic:shape=1x8x8,train=200,test=70", "--network", "conv4x3,bn,relu,fc10",
+       "--batch-size", "32", "--epochs", "20", "--seeds", "50", "--jobs", "1", "--out", folder.file("bench")},
+      {.signal = SIGTERM, .signal_after = "[1/", .leaves_first = true});
+  EXPECT_EQ(result.exit_code, 128 + SIGTERM);
+  EXPECT_THAT(result.err, HasSubstr("interrupted"));
+  const auto results = nlohmann::json::parse(read_text(folder.file("bench/results.json")));
+  EXPECT_GE(results.at("runs_finished"), 1);
+}
+
 TEST_F(StreamTest, TwoSignalsAtOnceAreOneRequest) {
   const ProgramResult result = run_bntrain(run("1000000"), {.signal = SIGHUP, .second_signal = SIGTERM});
   EXPECT_THAT(result.exit_code, ::testing::AnyOf(128 + SIGHUP, 128 + SIGTERM));

@@ -18,6 +18,12 @@ struct Refusal {
   int exit_code = 2;
 };
 
+/// In a folder of this process alone: what another user left in /tmp is in nobody's way.
+std::string own_file(const std::string& name) {
+  static const TemporaryFolder folder;
+  return folder.file(name);
+}
+
 void PrintTo(const Refusal& refusal, std::ostream* out) {
   *out << refusal.name;
 }
@@ -117,10 +123,10 @@ INSTANTIATE_TEST_SUITE_P(
                 {"fc10", "3"}},
         Refusal{
             "network_in_summary", {"--data", "synthetic", "--network", "fc", "--summary"}, {"the 1st layer"}},
-        Refusal{"gradients_of_no_step",
-                {"--data", "synthetic", "--quiet", "--epochs", "0", "--save-gradients",
-                 "/tmp/bntrain-no-gradients"},
-                {"--save-gradients", "--epochs"}},
+        Refusal{
+            "gradients_of_no_step",
+            {"--data", "synthetic", "--quiet", "--epochs", "0", "--save-gradients", own_file("gradients")},
+            {"--save-gradients", "--epochs"}},
         Refusal{"missing_data", {"--data", "/nonexistent"}, {"/nonexistent"}, 3},
         Refusal{"missing_model",
                 {"--data", "synthetic", "--quiet", "--init-from", "/nonexistent"},
@@ -137,7 +143,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"gradients_in_no_folder", {"--save-gradients", "/nonexistent/g"}, {"--save-gradients"}, 3},
         Refusal{"metrics_in_no_folder", {"--metrics", "/nonexistent/m"}, {"--metrics", "/nonexistent"}, 3},
         Refusal{"folder_that_nobody_may_write", {"--save", "/proc/model"}, {"--save", "/proc"}, 3},
-        Refusal{"one_file_for_two", {"--save", "/tmp/a", "--metrics", "/tmp/a"}, {"--metrics", "/tmp/a"}}),
+        Refusal{"one_file_for_two",
+                {"--save", own_file("a"), "--metrics", own_file("a")},
+                {"--metrics", "/a is also"}}),
     name_of);
 
 // A terminal would obey them.

@@ -135,15 +135,6 @@ TEST(IdxDataset, RefusesWhatIsNotAFolder) {
   EXPECT_THAT(error_of([&] { load_idx_dataset(""); }), IsDataError("there is no such folder"));
 }
 
-TEST(IdxDataset, RefusesAFolderInPlaceOfAFile) {
-  const TempFolder folder;
-  write_set(folder, small_set());
-  std::filesystem::remove(folder.path() / dashed[1]);
-  std::filesystem::create_directory(folder.path() / dashed[1]);
-  EXPECT_THAT(error_of([&] { load_idx_dataset(folder.path()); }),
-              IsDataError(dashed[1] + ": not a regular file"));
-}
-
 struct Misfit {
   std::string name;
   std::size_t file;  ///< that is replaced
@@ -181,18 +172,55 @@ INSTANTIATE_TEST_SUITE_P(
         Misfit{"TestLabelOutOfRange", 3, idx_labels({0, 1, 3, 2}), 3, "10",
                "the label is 3; allowed is 0 to 2"},
         Misfit{"LastTestLabelOutOfRange", 3, idx_labels({0, 1, 2, 255}), 3, "11", "the label is 255"},
+        Misfit{
+            "AHoleBetweenClasses", 1, idx_labels({0, 1, 0, 5, 1, 0}), 1, "11",
+            "the label is 5, but classes 2 to 4 have no training image (images by class: 0: 3, 1: 2, 5: 1); "
+            "if that is right, name the number of classes, 6 or more"},
+        Misfit{"AHoleOfOneClass", 1, idx_labels({2, 0, 0, 2, 2, 0}), 1, "8", "class 1 has no training image"},
         Misfit{"OneClass", 1, idx_labels(Bytes(6)), 1, "8", "every training label is 0"},
         Misfit{"EmptyTestSet", 2, words({0x803, 0, 2, 3}), 2, "4", "the set is empty"},
         Misfit{"WebPage", 1, text("<html></html>"), 1, "0", "web page"},
         Misfit{"TruncatedTestImages", 2, words({0x803, 4, 2, 3}) + Bytes(23), 2, "4", "has only 39 bytes"}),
     [](const auto& test) { return test.param.name; });
 
-TEST(IdxDataset, CountsTheClassesOfTheTrainingLabels) {
+TEST(IdxDataset, LabelsMayBeginWithOne) {
+  const TempFolder folder;
+  std::array<Bytes, 4> files = small_set();
+  files[1] = idx_labels({1, 2, 3, 3, 2, 1});
+  files[3] = idx_labels({3, 1, 2, 0});
+  write_set(folder, files);
+  EXPECT_EQ(load_idx_dataset(folder.path()).classes, 4);
+}
+
+TEST(IdxDataset, ANumberOfClassesThatIsNamedLeavesSomeWithoutImages) {
   const TempFolder folder;
   std::array<Bytes, 4> files = small_set();
   files[1] = idx_labels({0, 0, 0, 255, 0, 0});
+  files[3] = idx_labels({2, 1, 0, 255});
   write_set(folder, files);
-  EXPECT_EQ(load_idx_dataset(folder.path()).classes, 256);
+  EXPECT_EQ(load_idx_dataset(folder.path(), {.classes = 256}).classes, 256);
+  EXPECT_THAT(
+      error_of([&] { load_idx_dataset(folder.path(), {.classes = 255}); }),
+      IsDataError(
+          "byte 11: the label is 255; allowed is 0 to 254, for 255 classes (1 of 6 labels are larger)"));
+  files[1] = idx_labels(Bytes(6));
+  write_set(folder, files);
+  EXPECT_EQ(load_idx_dataset(folder.path(), {.classes = 256}).train.labels, Bytes(6));
+}
+
+TEST(IdxDataset, ATestSetThatNobodyNeedsMayBeMissing) {
+  const TempFolder folder;
+  write_set(folder, small_set());
+  std::filesystem::remove(folder.path() / dashed[2]);
+  EXPECT_THAT(error_of([&] { load_idx_dataset(folder.path(), {.test_set = false}); }),
+              IsDataError("there is no t10k-images"));  // its labels are there
+  std::filesystem::remove(folder.path() / dashed[3]);
+  EXPECT_THAT(error_of([&] { load_idx_dataset(folder.path()); }), IsDataError("--valid"));
+  const Dataset dataset = load_idx_dataset(folder.path(), {.test_set = false});
+  EXPECT_EQ(dataset.train.count, 6);
+  EXPECT_EQ(dataset.test.count, 0);
+  EXPECT_EQ(dataset.test.shape, dataset.train.shape);
+  EXPECT_EQ(content_digest(dataset).size(), 64U);
 }
 
 // The Debian package dataset-fashion-mnist, which the test set-up installs.

@@ -57,6 +57,12 @@ TEST(DecodedFile, JoinsTheMembersOfAGzipFile) {
   EXPECT_EQ(contents_of(path, 5), text("one two"));
 }
 
+TEST(DecodedFile, ZerosAfterTheLastMemberArePadding) {
+  const TempFolder folder;
+  for (const std::size_t zeros : {1, 511, 600'000})  // the last across the reader's blocks
+    EXPECT_EQ(contents_of(folder.write("f", gzip(text("one")) + Bytes(zeros)), 5), text("one"));
+}
+
 TEST(DecodedFile, NamesTheByteWhereATruncatedGzipBreaksOff) {
   const TempFolder folder;
   const Bytes packed = gzip(some_bytes(300));
@@ -104,7 +110,9 @@ TEST(DecodedFile, RefusesWhatFollowsTheGzipData) {
       ": byte " + std::to_string(packed.size()) + " of " + std::to_string(packed.size() + 7);
   EXPECT_THAT(error_of([&] { contents_of(path, 1000); }),
               IsDataError(path.string() + place + ": bytes that are not gzip follow"));
-  EXPECT_THAT(error_of([&] { contents_of(folder.write("g.gz", packed + Bytes{0}), 1000); }),
+  EXPECT_THAT(error_of([&] {
+                contents_of(folder.write("g.gz", packed + Bytes{0, 0, 7}), 1000);
+              }),
               IsDataError("bytes that are not gzip follow"));
 }
 

@@ -129,22 +129,23 @@ TEST_F(PictureFile, ADamagedJpegIsAPictureOrRefused) {
   EXPECT_GT(found.refused_flips, 50);       // it has no checksums: other coefficients are another picture
 }
 
-TEST_F(PictureFile, AJpegForPrintIsRefused) {
-  test::write_cmyk_jpeg(jpeg, 8, 8, Pixels(8 * 8 * 4, 9));
-  EXPECT_THAT(refusal(jpeg), HasSubstr("CMYK"));
-}
-
 TEST_F(PictureFile, SizesBeyondTheLimitsAreRefusedBeforeDecoding) {
   write_png(png, 1, 1, {1, 2, 3});
   Pixels bytes = bytes_of(png);
   // IHDR: 8 bytes of signature, 4 of length, 4 of name, then width and height, big-endian, and its checksum.
   for (std::size_t at : {16, 17, 18, 19, 20, 21, 22, 23})
-    bytes[at] = at % 4 == 2 ? 0x40 : 0;  // 16384 x 16384
+    bytes[at] = at % 4 == 2 ? 0x40 : at == 19 ? 1 : 0;  // 16385 x 16384
   const std::uint32_t crc = static_cast<std::uint32_t>(crc32(0, bytes.data() + 12, 17));
   for (std::size_t i = 0; i < 4; ++i) bytes[29 + i] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
   write(png, bytes);
   EXPECT_THAT(refusal(png),
-              AllOf(HasSubstr("16384 x 16384"), HasSubstr("allowed are 16384 a side and 33554432")));
+              AllOf(HasSubstr("16385 x 16384"), HasSubstr("allowed are 65535 a side and 268435456")));
+  for (const std::size_t at : {16, 17, 18, 19, 20, 21, 22, 23})
+    bytes[at] = at % 4 == 2 ? 0x20 : 0;  // 8192 x 8192
+  const auto small_crc = static_cast<std::uint32_t>(crc32(0, bytes.data() + 12, 17));
+  for (std::size_t i = 0; i < 4; ++i) bytes[29 + i] = static_cast<std::uint8_t>(small_crc >> (24 - 8 * i));
+  write(png, bytes);
+  EXPECT_THAT(refusal(png), AllOf(HasSubstr("8192 x 8192"), HasSubstr("bytes cannot hold")));
   write_jpeg(jpeg, 8, 8, pattern(8, 8));
   bytes = bytes_of(jpeg);
   for (std::size_t i = 0; i + 9 < bytes.size(); ++i)

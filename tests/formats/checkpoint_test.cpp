@@ -45,7 +45,7 @@ CheckpointFile example() {
   epoch.test = {.loss = infinity, .accuracy = 1.0 / 7, .loss_batch_mean = infinity, .count = 40};
   epoch.train_seconds = 1.25;
   epoch.eval_seconds = 0.1;
-  c.progress.epochs = {epoch};
+  c.progress.epochs.add(epoch);
   file.metadata = {{"network", "fc4"}, {"bntrain.config", R"({"lr":0.2})"}};
   return file;
 }
@@ -96,20 +96,25 @@ TEST_F(CheckpointFileTest, GivesEverythingBackBitForBit) {
     EXPECT_EQ(a.measured[i].correct, b.measured[i].correct);
     EXPECT_EQ(a.measured[i].count, b.measured[i].count);
   }
-  ASSERT_EQ(a.epochs.size(), 1u);
-  EXPECT_EQ(a.epochs[0].epoch, 0);
-  EXPECT_EQ(a.epochs[0].steps, 5);
-  EXPECT_EQ(a.epochs[0].train_seconds, 1.25);
-  EXPECT_EQ(a.epochs[0].eval_seconds, 0.1);
-  expect_equal(a.epochs[0].train, b.epochs[0].train);
-  expect_equal(a.epochs[0].test, b.epochs[0].test);
+  EXPECT_EQ(a.epochs.count, 1);
+  EXPECT_EQ(a.epochs.train_seconds, 1.25);
+  for (const auto& [read_epoch, expected] :
+       {std::pair(a.epochs.best, b.epochs.best), std::pair(a.epochs.last, b.epochs.last)}) {
+    ASSERT_TRUE(read_epoch.has_value());
+    EXPECT_EQ(read_epoch->epoch, 0);
+    EXPECT_EQ(read_epoch->steps, 5);
+    EXPECT_EQ(read_epoch->train_seconds, 1.25);
+    EXPECT_EQ(read_epoch->eval_seconds, 0.1);
+    expect_equal(read_epoch->train, expected->train);
+    expect_equal(read_epoch->test, expected->test);
+  }
 }
 
 TEST_F(CheckpointFileTest, ALossThatIsNoNumberStaysOne) {
   CheckpointFile file = example();
-  file.checkpoint.progress.epochs[0].test.loss = std::numeric_limits<double>::quiet_NaN();
+  file.checkpoint.progress.epochs.best->test.loss = std::numeric_limits<double>::quiet_NaN();
   write_checkpoint(path_, file);
-  EXPECT_TRUE(std::isnan(read_checkpoint(path_).checkpoint.progress.epochs[0].test.loss));
+  EXPECT_TRUE(std::isnan(read_checkpoint(path_).checkpoint.progress.epochs.best->test.loss));
 }
 
 TEST_F(CheckpointFileTest, IsAModelFileToo) {
@@ -156,9 +161,9 @@ TEST_F(CheckpointFileTest, SaysWhatIsWrong) {
 
 TEST_F(CheckpointFileTest, ALaterFormatIsNamed) {
   TensorFile file = read_safetensors(path_);
-  file.metadata["bntrain.format"] = "3";
+  file.metadata["bntrain.format"] = "4";
   write_safetensors(path_, file);
-  EXPECT_THAT(refusal(), HasSubstr("format 3"));
+  EXPECT_THAT(refusal(), HasSubstr("format 4"));
 }
 
 }  // namespace

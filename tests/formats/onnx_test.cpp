@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 
@@ -54,11 +55,48 @@ TEST_F(OnnxFile, HasOneNodeALayer) {
               ElementsAre("layer_0", "1.weight", "1.bias", "1.running_mean", "1.running_var"));
 }
 
+TEST_F(OnnxFile, EveryOperatorSetHasTheSameNodes) {
+  const Network network =
+      Network::parse("conv3x3,bn,gelu,maxpool2,res(bn,silu),avgpool2,fc4,leakyrelu,fc4", {2, 9, 9, false}, 4);
+  const ModelState state = initial_state(network, Init::torch, 0);
+  const std::string expected = written(network, state).SerializeAsString();
+  for (std::int64_t opset = kOldestOnnxOpset; opset <= kOnnxOpset; ++opset) {
+    write_onnx(folder_.file("model.onnx"), network, state, 0.25, {}, opset);  // which runs ONNX's checker
+    std::ifstream stream(folder_.file("model.onnx"), std::ios::binary);
+    ASSERT_TRUE(model_.ParseFromIstream(&stream));
+    EXPECT_EQ(model_.opset_import(0).version(), opset);
+    EXPECT_EQ(model_.ir_version(), opset < 15 ? 7 : 8);
+    EXPECT_EQ(model_.producer_name(), "bntrain");
+    EXPECT_EQ(model_.graph().SerializeAsString(), expected);
+  }
+}
+
 TEST_F(OnnxFile, AveragesInWindowsThatDoNotOverlap) {
   const onnx::NodeProto& node = written("avgpool3,fc4").node(0);
   EXPECT_EQ(node.op_type(), "AveragePool");
   EXPECT_THAT(integers(node, "kernel_shape"), ElementsAre(3, 3));
   EXPECT_THAT(integers(node, "strides"), ElementsAre(3, 3));
+}
+
+TEST_F(OnnxFile, BeginsWithTheNormalisation) {
+  const Network network = Network::parse("res(conv2x3p1),fc4", {2, 9, 9, false}, 4, Norm::batch,
+                                         Normalization::parse("0.5,0.25/2,4"));
+  const onnx::GraphProto& graph = written(network, initial_state(network, Init::torch, 0));
+  EXPECT_EQ(graph.node(0).op_type(), "Sub");
+  EXPECT_THAT(graph.node(0).input(), ElementsAre("input", "normalize_mean"));
+  EXPECT_EQ(graph.node(1).op_type(), "Div");
+  EXPECT_THAT(graph.node(1).input(), ElementsAre(graph.node(0).output(0), "normalize_std"));
+  const std::string normalised = graph.node(1).output(0);
+  EXPECT_EQ(graph.node(2).input(0), normalised);
+  EXPECT_THAT(graph.node(3).input(), ElementsAre(graph.node(2).output(0), normalised));  // the shortcut
+  const auto initializer = std::ranges::find(graph.initializer(), std::string("normalize_std"),
+                                             [](const onnx::TensorProto& tensor) { return tensor.name(); });
+  ASSERT_NE(initializer, graph.initializer().end());
+  EXPECT_THAT(initializer->dims(), ElementsAre(2, 1, 1));
+  float values[2];
+  ASSERT_EQ(initializer->raw_data().size(), sizeof values);
+  std::memcpy(values, initializer->raw_data().data(), sizeof values);
+  EXPECT_THAT(values, ElementsAre(2, 4));
 }
 
 TEST_F(OnnxFile, AddsTheBranchesOfAResidualBlock) {

@@ -167,6 +167,15 @@ TEST_F(Safetensors, NamesAppearOnce) {
               HasSubstr("the name 'shape' appears twice"));
 }
 
+TEST_F(Safetensors, NullIsNoMetadata) {
+  const std::string header =
+      R"({"__metadata__":null,"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}  )";
+  write_bytes(static_cast<char>(header.size()) + std::string(7, '\0') + header);
+  const TensorFile file = read_safetensors(path());
+  EXPECT_TRUE(file.metadata.empty());
+  EXPECT_EQ(file.state.tensors.at(0).size(), 0);
+}
+
 TEST_F(Safetensors, MetadataHoldsStrings) {
   EXPECT_THAT(refusal(R"({"__metadata__":{"epoch":3}})", 0),
               HasSubstr("the value of 'epoch' must be a string"));
@@ -192,10 +201,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadEntry{R"([])", "must be an object"},
         BadEntry{R"({"shape":[2],"data_offsets":[0,8]})", "dtype is missing"},
         BadEntry{R"({"dtype":3,"shape":[2],"data_offsets":[0,8]})", "dtype is missing"},
-        BadEntry{R"({"dtype":"BF16","shape":[4],"data_offsets":[0,8]})", "dtype BF16 is not supported"},
-        BadEntry{R"({"dtype":"F16","shape":[4],"data_offsets":[0,8]})", "model.float().state_dict()"},
-        BadEntry{R"({"dtype":"F64","shape":[1],"data_offsets":[0,8]})",
-                 "dtype F64 is not supported; F32 and I64 are"},
+        BadEntry{R"({"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]})", "dtype F8_E4M3 is not supported"},
+        BadEntry{R"({"dtype":"C64","shape":[1],"data_offsets":[0,8]})", "allowed: F32, F16, BF16, F64, I64"},
+        BadEntry{R"({"dtype":"BOOL","shape":[8],"data_offsets":[0,8]})", "model.float().state_dict()"},
+        BadEntry{R"({"dtype":"F16","shape":[3],"data_offsets":[0,8]})", "its shape takes 6 bytes"},
         BadEntry{R"({"dtype":"F32","data_offsets":[0,8]})", "shape is missing"},
         BadEntry{R"({"dtype":"F32","shape":2,"data_offsets":[0,8]})", "shape is missing"},
         BadEntry{R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})", "shape must hold integers from 0"},

@@ -19,6 +19,7 @@ if Path(sys.prefix) != environment:
 
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is imported
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from safetensors import safe_open  # noqa: E402
@@ -34,6 +35,7 @@ from torch_network import build  # noqa: E402
 
 EPS = 1e-5
 SINGLE_IMAGES = 300
+OLDER_OPERATOR_SETS = (13, 14, 15, 16)
 
 
 class RoundTrips:
@@ -110,6 +112,18 @@ class RoundTrips:
         expect_same(name + ", batch 1", self.text, ours[few], self.run_onnx(path, 1, self.images[few]),
                     self.labels[few])
 
+    def to_older_operator_sets(self, model, ours):
+        few = slice(0, SINGLE_IMAGES)
+        for opset in OLDER_OPERATOR_SETS:
+            path = self.file("older.onnx")
+            self.program.call(["export", model, "-o", path, "--opset", opset])
+            proto = onnx.load(path)
+            onnx.checker.check_model(proto, full_check=True)
+            if [imported.version for imported in proto.opset_import] != [opset]:
+                raise SystemExit(f"operator sets {proto.opset_import}, asked for {opset}")
+            expect_same(f"ONNX Runtime, operator set {opset}", self.text, ours[few],
+                        self.run_onnx(path, SINGLE_IMAGES, self.images[few]), self.labels[few])
+
     def to_folded_safetensors(self, model, ours):
         path = self.file("folded.safetensors")
         self.program.call(["export", model, "-o", path, "--data", self.data, "--fold"])
@@ -124,6 +138,7 @@ class RoundTrips:
         model, ours = self.to_torch()
         self.from_torch()
         self.to_onnx(model, ours)
+        self.to_older_operator_sets(model, ours)
         if "bn" in self.text:
             self.to_onnx(model, ours, "--fold")
             self.to_folded_safetensors(model, ours)

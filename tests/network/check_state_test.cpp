@@ -49,6 +49,20 @@ TEST_F(CheckState, ABiasThatTheNetworkHasNotIsUnknown) {
   EXPECT_NO_THROW(check_state(network_, state_, "model.safetensors"));
 }
 
+TEST_F(CheckState, AnotherFrameworksLayoutIsCalledSo) {
+  tensor("9.weight").shape = {1250, 128};
+  tensor("4.weight").shape = {3, 3, 20, 50};
+  EXPECT_THAT(refusal(),
+              AllOf(HasSubstr("'9.weight' is float32 [1250, 128], not float32 [128, 1250] (it is transposed"),
+                    HasSubstr("not float32 [50, 20, 3, 3] (its dimensions have another order")));
+}
+
+TEST_F(CheckState, LongListsAreShortened) {
+  for (Tensor& tensor : state_.tensors) tensor.name.insert(0, "x");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("unknown tensor 'x0.weight'"), HasSubstr(" and 14 more; missing"),
+                               Not(HasSubstr("x11.weight")), Not(HasSubstr("'9.bias'"))));
+}
+
 TEST_F(CheckState, CountsAreIntegerScalars) {
   tensor("1.num_batches_tracked").values = std::vector<float>{0};
   EXPECT_THAT(refusal(), HasSubstr("tensor '1.num_batches_tracked' is float32 [], not int64 []"));

@@ -201,12 +201,20 @@ State widen(const ModelState& state) {
   return result;
 }
 
-Batch read_batch(const ImageSet& set, std::span<const std::int64_t> indices) {
+Batch read_batch(const ImageSet& set, std::span<const std::int64_t> indices,
+                 const Normalization& normalization) {
   Batch batch;
   for (const std::int64_t index : indices) {
     const auto first = set.pixels.begin() + index * set.shape.size();
-    for (auto pixel = first; pixel != first + set.shape.size(); ++pixel)
-      batch.images.push_back(static_cast<float>(*pixel) / 255.0f);
+    for (auto pixel = first; pixel != first + set.shape.size(); ++pixel) {
+      float value = static_cast<float>(*pixel) / 255.0f;
+      if (normalization.any()) {
+        const auto channel = static_cast<std::size_t>((pixel - first) / set.shape.spatial());
+        value = (value - static_cast<float>(normalization.mean[channel])) /
+                static_cast<float>(normalization.std[channel]);
+      }
+      batch.images.push_back(value);
+    }
     batch.labels.push_back(set.labels[static_cast<std::size_t>(index)]);
   }
   return batch;

@@ -30,8 +30,9 @@ struct Batch {
   std::vector<std::int64_t> labels;
 };
 
-/// The float32 pixel / 255 of these images, which is what a backend computes with.
-Batch read_batch(const ImageSet& set, std::span<const std::int64_t> indices);
+/// The float32 pixel / 255 of these images, or (that - mean) / std, which is what a backend computes with.
+Batch read_batch(const ImageSet& set, std::span<const std::int64_t> indices,
+                 const Normalization& normalization = {});
 
 struct Step {
   double loss_sum = 0;

@@ -32,6 +32,7 @@ struct TrainingSetup {
   Purpose purpose = Purpose::training;
   UpdateRule update = UpdateRule::sgd_momentum;
   bool decay_weights_only = false;
+  Normalization normalization = {};
 };
 
 /// The parameters of a step of SGD; without momentum the buffer is the gradient.
@@ -101,7 +102,7 @@ class SmallTraining {
  public:
   explicit SmallTraining(const TrainingSetup& setup)
       : data_(make_synthetic({setup.shape, 4, setup.train, setup.test, 7, 0.5})),
-        network_(Network::parse(setup.text, setup.shape, 4, setup.norm)),
+        network_(Network::parse(setup.text, setup.shape, 4, setup.norm, setup.normalization)),
         backend_(setup.backend.make(setup.threads)),
         executable_(with_images(backend_->compile({network_, setup.batch_norm, setup.batch, setup.purpose,
                                                    setup.update, setup.decay_weights_only}),

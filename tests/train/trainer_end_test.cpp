@@ -81,10 +81,18 @@ TEST_F(TrainerTest, ATestLossThatIsNotFiniteIsADivergenceWhateverTrainingCompute
 
   // Running statistics, say, which only an evaluation reads.
   backend.script = [&](std::int64_t) {
-    backend.recording.parameters.back() = std::numeric_limits<float>::infinity();
+    backend.recording.parameters.front() = std::numeric_limits<float>::infinity();
     return 1.0;
   };
-  EXPECT_EQ(run().divergence.value().layer, "0.bias");
+  EXPECT_EQ(run().divergence.value().layer, "1.weight");
+}
+
+TEST_F(TrainerTest, InitialValuesThatAreNotFiniteAreRefused) {
+  ModelState initial = initial_state(Network::parse("fc3", {1, 2, 2, false}, 3), Init::torch, 0);
+  initial.tensors.at(0).floats()[1] = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(
+      error_message(ErrorKind::data, [&] { Trainer(config, dataset, backend, initial); }),
+      ::testing::HasSubstr("the initial values: nothing can be computed with tensor '1.weight' of 1 fc3"));
 }
 
 TEST_F(TrainerTest, StopEndsAfterTheStepWithoutAnEvaluation) {

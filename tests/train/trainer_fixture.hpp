@@ -107,6 +107,7 @@ class FakeBackend : public Backend {
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
     return std::make_unique<FakeExecutable>(request, recording, script, test_loss, evaluation_time);
   }
+  std::int64_t memory_bytes(const PlanRequest&) override { return 1234; }
   DevicePeaks measure_peaks() override { return {}; }
   std::string description() const override { return "fake"; }
 

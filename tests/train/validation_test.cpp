@@ -65,8 +65,8 @@ TEST_P(ValidationTest, TheTestSetIsSeenWithTheWeightsOfTheBestEpoch) {
   config.optimizer.lr = 3.0;  // so large that a later epoch is worse than an earlier one
   config.epochs = 6;
   const TrainResult result = run();
-  const EpochResult* best = best_epoch(result.epochs);
-  ASSERT_NE(best, nullptr);
+  const std::optional<EpochResult>& best = result.history.best;
+  ASSERT_TRUE(best.has_value());
   ASSERT_LT(best->epoch, 5) << "the last epoch is the best one: this test shows nothing";
   EXPECT_EQ(observer.epochs.back(), best->epoch);
 
@@ -107,7 +107,7 @@ TEST_P(ValidationTest, TheBatchMustFitWhatIsLeftToTrainOn) {
 
 BNTRAIN_FOR_EVERY_BACKEND(ValidationTest);
 
-TEST(BestEpoch, IsTheFirstOfTheHighestAccuracyAmongTheEvaluatedOnes) {
+TEST(EpochHistory, TheBestIsTheFirstOfTheHighestAccuracyAmongTheEvaluatedOnes) {
   const auto epoch = [](std::int64_t number, double accuracy, std::int64_t count) {
     EpochResult result;
     result.epoch = number;
@@ -115,12 +115,17 @@ TEST(BestEpoch, IsTheFirstOfTheHighestAccuracyAmongTheEvaluatedOnes) {
     result.test.count = count;
     return result;
   };
-  EXPECT_EQ(best_epoch({}), nullptr);
-  const std::vector<EpochResult> interrupted = {epoch(0, 0, 0)};
-  EXPECT_EQ(best_epoch(interrupted), nullptr);
-  const std::vector<EpochResult> epochs = {epoch(0, 0.5, 9), epoch(1, 0.7, 9), epoch(2, 0.7, 9),
-                                           epoch(3, 0.9, 0)};
-  EXPECT_EQ(best_epoch(epochs), &epochs[1]);
+  EpochHistory interrupted;
+  interrupted.add(epoch(0, 0, 0));
+  EXPECT_FALSE(interrupted.best);
+  EXPECT_FALSE(interrupted.last);
+  EpochHistory history;
+  for (const EpochResult& next :
+       {epoch(0, 0.5, 9), epoch(1, 0.7, 9), epoch(2, 0.7, 9), epoch(3, 0.6, 9), epoch(4, 0.9, 0)})
+    history.add(next);
+  EXPECT_EQ(history.best->epoch, 1);
+  EXPECT_EQ(history.last->epoch, 3);
+  EXPECT_EQ(history.count, 5);
 }
 
 }  // namespace

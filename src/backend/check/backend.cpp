@@ -278,6 +278,8 @@ class CheckBackend final : public Backend {
     return std::make_unique<CheckExecutable>(reference_->compile(request), judged_->compile(request));
   }
 
+  std::int64_t memory_bytes(const PlanRequest& request) override { return reference_->memory_bytes(request); }
+
   DevicePeaks measure_peaks() override { return reference_->measure_peaks(); }
 
   std::string description() const override {

@@ -8,6 +8,7 @@
 #include "backend/cpu/executable.hpp"
 #include "backend/cpu/isa.hpp"
 #include "backend/cpu/peaks.hpp"
+#include "core/machine_limits.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -18,9 +19,15 @@ class CpuBackend final : public Backend {
       : threads_(threads > 0 ? threads : usable_cores()), kernels_(kernels) {}
 
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
-    return std::make_unique<CpuExecutable>(make_plan(request, {.rebuild_conv_gradients = true}), kernels_,
-                                           threads_);
+    auto executable = prepare(request);
+    expect_memory(executable->memory_bytes(), "batch_size",
+                  "the network with batches of " + std::to_string(request.batch_size) + " images",
+                  "a smaller one needs less");
+    executable->allocate();
+    return executable;
   }
+
+  std::int64_t memory_bytes(const PlanRequest& request) override { return prepare(request)->memory_bytes(); }
 
   DevicePeaks measure_peaks() override { return cpu::measure_peaks(threads_, kernels_); }
 
@@ -30,6 +37,11 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  std::unique_ptr<CpuExecutable> prepare(const PlanRequest& request) const {
+    return std::make_unique<CpuExecutable>(make_plan(request, {.rebuild_conv_gradients = true}), kernels_,
+                                           threads_);
+  }
+
   int threads_;
   const Kernels& kernels_;
 };
@@ -38,8 +50,10 @@ class CpuBackend final : public Backend {
 
 int usable_cores() {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const bool known = sched_getaffinity(0, sizeof(set), &set) == 0;
+  const int cores = known ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
+  const int quota = cpu_quota();
+  return std::max(1, quota > 0 ? std::min(cores, quota) : cores);
 }
 
 std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa) {

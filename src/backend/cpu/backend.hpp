@@ -7,7 +7,8 @@
 
 namespace bntrain::cpu {
 
-/// Cores that this process may run on: fewer than the machine's under taskset or in a container.
+/// Cores that this process may run on, and whose time it may use: fewer than the machine's under taskset or
+/// in a container.
 int usable_cores();
 
 /// `threads` 0: a thread for each of them. Throws Error(usage) when the instruction set is not to be had

@@ -17,28 +17,41 @@ namespace {
 // Parameters that one task of the update covers: long enough to hide the hand-over, short enough to share.
 constexpr std::int64_t kUpdateChunk = 1 << 14;
 
-Workspace make_workspace(const Plan& plan, const Kernels& kernels, ThreadTeam& team) {
-  const std::int64_t capacity = (plan.batch_size + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
-  ParameterLayout layout(plan);
-  const std::int64_t floats = layout.size();
-  const int states = plan.has_gradients() ? state_count(plan.update) : 0;
-  return {plan,
-          kernels,
-          team,
-          std::move(layout),
-          capacity,
-          FloatBuffer(plan.arena_floats_per_image * capacity),
-          FloatBuffer(floats),
-          FloatBuffer(plan.has_gradients() ? floats : 0),
-          FloatBuffer(plan.network.running_floats()),
-          {FloatBuffer(states > 0 ? floats : 0), FloatBuffer(states > 1 ? floats : 0)}};
+std::int64_t rounded_up(std::int64_t images, std::int64_t lanes) {
+  return (images + lanes - 1) / lanes * lanes;
 }
 
 }  // namespace
 
+std::int64_t Workspace::reserved_bytes() const {
+  std::int64_t floats = 0;
+  for (const auto& [buffer, size] : reserved) floats += size;
+  return floats * static_cast<std::int64_t>(sizeof(float));
+}
+
+void Workspace::allocate() {
+  for (const auto& [buffer, size] : reserved) *buffer = FloatBuffer(size);
+}
+
 CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
-    : plan_(std::move(plan)), team_(threads), w_(make_workspace(plan_, kernels, team_)) {
+    : plan_(std::move(plan)),
+      mean_(plan_.network.normalization().mean.begin(), plan_.network.normalization().mean.end()),
+      std_(plan_.network.normalization().std.begin(), plan_.network.normalization().std.end()),
+      team_(threads),
+      w_{plan_, kernels, team_, ParameterLayout(plan_), rounded_up(plan_.batch_size, kernels.lanes)} {
+  const std::int64_t floats = w_.layout.size();
+  const int states = plan_.has_gradients() ? state_count(plan_.update) : 0;
+  w_.reserve(w_.arena, plan_.arena_floats_per_image * w_.capacity);
+  w_.reserve(w_.parameters, floats);
+  w_.reserve(w_.gradients, plan_.has_gradients() ? floats : 0);
+  w_.reserve(w_.running, plan_.network.running_floats());
+  for (int state = 0; state < states; ++state) w_.reserve(w_.moments[state], floats);
   build_ops();
+}
+
+void CpuExecutable::allocate() {
+  w_.allocate();
+  for (const std::unique_ptr<Op>& op : ops_) op->find_parameters();
   metrics_.reserve(1 << 14);  // more steps than anybody lets pass between two drains
 }
 
@@ -105,9 +118,11 @@ Pass CpuExecutable::begin(const Source& source, BatchRange range, int by_batch_f
   pass.groups = (range.count + pass.lanes - 1) / pass.lanes;
   pass.by_batch_from = by_batch_from;
   pass.gradient_scale = static_cast<float>(gradient_scale);
+  const PixelScale scale{mean_.empty() ? nullptr : mean_.data(), std_.data(),
+                         plan_.network.input().spatial()};
   team_.for_each(pass.groups, [&](std::int64_t group, int) {
     w_.kernels.gather(source.images->pixels.data(), source.images->shape.size(),
-                      pass.indices + group * pass.lanes, pass.valid(group), w_.value(0, group));
+                      pass.indices + group * pass.lanes, pass.valid(group), scale, w_.value(0, group));
   });
   return pass;
 }

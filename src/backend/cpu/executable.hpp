@@ -13,7 +13,12 @@ namespace bntrain::cpu {
 
 class CpuExecutable final : public Executable, public Diagnostics {
  public:
+  /// Knows what it needs, and has no memory for tensors until allocate().
   CpuExecutable(Plan plan, const Kernels& kernels, int threads);
+
+  /// Bytes of all buffers.
+  std::int64_t memory_bytes() const { return w_.reserved_bytes(); }
+  void allocate();
 
   const Plan& plan() const override { return plan_; }
   void bind_training_images(const ImageSet& images) override;
@@ -53,6 +58,7 @@ class CpuExecutable final : public Executable, public Diagnostics {
   std::vector<float> by_image(const float* lanes, std::int64_t size, std::int64_t images) const;
 
   const Plan plan_;
+  const std::vector<float> mean_, std_;  ///< of the images' channels; empty: pixel / 255
   ThreadTeam team_;
   Workspace w_;
   std::vector<std::unique_ptr<Op>> ops_;

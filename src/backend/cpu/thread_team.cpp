@@ -1,5 +1,8 @@
 #include "backend/cpu/thread_team.hpp"
 
+#include <string>
+#include <system_error>
+
 #include "bntrain/error.hpp"
 
 namespace bntrain::cpu {
@@ -36,10 +39,23 @@ ThreadTeam::ThreadTeam(int threads) {
   // looks.
   looks_ = threads <= static_cast<int>(std::thread::hardware_concurrency()) ? kLooks : 0;
   workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  } catch (const std::system_error& error) {
+    const std::string started = std::to_string(workers_.size() + 1);
+    stop();
+    throw Error(ErrorKind::runtime, "threads",
+                "only " + started + " of " + std::to_string(threads) + " threads can be started (" +
+                    error.code().message() + "), for limits such as ulimit -u and -v or a container's " +
+                    "number of processes; 1 needs no other thread");
+  }
 }
 
 ThreadTeam::~ThreadTeam() {
+  stop();
+}
+
+void ThreadTeam::stop() {
   stop_ = true;
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();

@@ -5,6 +5,7 @@
 #include "backend/cuda/math_handles.hpp"
 #include "backend/cuda/peaks.hpp"
 #include "bntrain/error.hpp"
+#include "core/machine_limits.hpp"
 
 namespace bntrain::cuda {
 namespace {
@@ -17,13 +18,27 @@ class CudaBackend final : public Backend {
   CudaBackend(Gpu gpu, Precision precision) : gpu_(std::move(gpu)), precision_(precision) {}
 
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
+    const auto refuse = [&](const std::string& reason) {
+      return Error(ErrorKind::runtime, "batch_size",
+                   "the network with batches of " + std::to_string(request.batch_size) +
+                       " images cannot be compiled for " + gpu_.name + ": " + reason +
+                       "; a smaller batch needs less memory, and there is the CPU (device cpu)");
+    };
     try {
       use_gpu(gpu_.index);  // of this thread, which may not be the one that made the backend
-      return std::make_unique<CudaExecutable>(make_plan(request, {}), precision_);
+      Plan plan = make_plan(request, {});
+      const std::int64_t needed = Workspace::bytes(plan), free = free_memory();
+      if (needed > free)
+        throw refuse("it needs " + memory_text(needed) + " of memory, and the GPU has " + memory_text(free) +
+                     " left");
+      return std::make_unique<CudaExecutable>(std::move(plan), precision_);
     } catch (const CudaError& error) {
-      throw Error(ErrorKind::runtime, "the network cannot be compiled for " + gpu_.name + ": " +
-                                          error.what() + "; try a smaller batch or the CPU");
+      throw refuse(error.what());
     }
+  }
+
+  std::int64_t memory_bytes(const PlanRequest& request) override {
+    return Workspace::bytes(make_plan(request, {}));
   }
 
   DevicePeaks measure_peaks() override {

@@ -65,8 +65,12 @@ Program::Program(Workspace& workspace, std::int64_t batch)
 
 void Program::gather(const Feed& feed) {
   const ProfileRange range(gather_part);
-  kernels::gather_images(batch_, w_.plan.network.input().size(), feed.pixels, feed.order, feed.state,
-                         w_.value(0), w_.stream.kernels());
+  const Shape& image = w_.plan.network.input();
+  kernels::PixelScale scale;
+  if (w_.pixel_scale.size() > 0)
+    scale = {w_.pixel_scale.data(), w_.pixel_scale.data() + image.channels, image.spatial()};
+  kernels::gather_images(batch_, image.size(), feed.pixels, feed.order, feed.state, w_.value(0),
+                         w_.stream.kernels(), scale);
 }
 
 void Program::forward(Mode mode) {

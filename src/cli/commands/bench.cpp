@@ -12,6 +12,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
@@ -24,7 +25,8 @@ namespace {
 
 struct BenchOptions {
   bench::BenchConfig config;
-  std::string data;  ///< see load_dataset()
+  std::string data;                     ///< see load_dataset()
+  std::optional<std::int64_t> classes;  ///< see DataNeeds
   BackendOptions backend;
   std::string out = "bntrain-bench";  ///< the folder of the bench
   int jobs = 0;                       ///< runs at the same time; 0: as many as pays
@@ -99,7 +101,7 @@ void add_grid(CLI::App& app, bench::BenchConfig& config) {
 }
 
 void add_results(CLI::App& app, BenchOptions& options) {
-  add_text(app, "--out", options.out, "DIR",
+  add_path(app, "--out", options.out, "DIR",
            "folder of the results; what is finished there is not run again");
   add_switch(app, "--report", options.report,
              "make report.html with plots in DIR too (needs Python, matplotlib)");
@@ -123,7 +125,8 @@ int run(const BenchOptions& options) {
     return settings_record(run, options.data, options.backend);
   };
   adjust_logging(options.log);
-  const Dataset dataset = load_data(options.data);
+  if (options.report) expect_report_tools();
+  const Dataset dataset = load_data(options.data, {.classes = options.classes});
   std::string note;
   const bench::Backends backends =
       bench::make_backends(options.backend, options.jobs, bench::runs_of(config).size(), note);
@@ -140,8 +143,13 @@ int run(const BenchOptions& options) {
     bench.run(backends, progress, interrupt.requested());
   }
   const bench::Results results = bench.results();
-  if (results.runs_finished > 0) write_results(results, dataset, options, folder);
-  if (interrupt.requested() && !bench.left().empty()) {
+  const bool interrupted = interrupt.requested() && !bench.left().empty();
+  try {
+    if (results.runs_finished > 0) write_results(results, dataset, options, folder);
+  } catch (const ClosedPipe&) {  // the reader may have ended by the same Ctrl-C
+    if (!interrupted) throw;
+  }
+  if (interrupted) {
     spdlog::warn("interrupted: {} of {} runs are finished in {}; the same command runs the rest",
                  results.runs_finished, results.runs_planned, options.out);
     return 128 + interrupt.signal();
@@ -157,7 +165,7 @@ void bind_flags(CLI::App& app, BenchOptions& options) {
       add_command(app, "bench", "compare batch norm with none over learning rates, initial values and seeds");
   in_group(command, "Grid", [&] { add_grid(command, options.config); });
   in_group(command, "Experiment", [&] {
-    add_workload(command, options.data, train);
+    add_workload(command, options.data, options.classes, train);
     add_experiment(command, train);
     add_eval_every(command, train,
                    "also evaluate every N steps, for the steps to --target; 0: only after epochs");

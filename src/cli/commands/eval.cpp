@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -14,6 +15,7 @@
 #include "bntrain/model_file.hpp"
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/eval_report.hpp"
@@ -55,6 +57,7 @@ void check_options(const EvalOptions& options) {
 
 /// The recomputed variance is M2 / n over the training images.
 void save_recomputed(const std::string& path, Model model, const ModelState& state, const Dataset& dataset) {
+  check_values(model.network, state, "the recomputed statistics", StatisticsUse::inference);
   model.state = state;
   for (const auto& [name, value] :
        metadata_of({.unbiased = false, .values = values_per_channel(model.network, dataset.train.count)})) {
@@ -67,7 +70,10 @@ Model load_for(const EvalOptions& options, const Dataset& dataset) {
   ModelDescription known = options.description;
   known.input = dataset.train.shape;
   known.classes = dataset.classes;
-  Model model = load_model(options.model, known);
+  // Weights with ruined statistics can be evaluated without them, and mended by --save-recomputed.
+  if (std::ranges::find(options.statistics, NormStatistics::running) == options.statistics.end())
+    known.statistics = StatisticsUse::none;
+  Model model = open_model(options.model, known);
   expect_fit(options.model, model.network, dataset);
   const bool asks_for_more = options.statistics != std::vector{NormStatistics::running};
   if (model.network.running().empty() && asks_for_more)
@@ -91,6 +97,16 @@ void warn_of_undecided(const EvalResult& result) {
                to_string(result.statistics), count, result.metrics.count);
 }
 
+/// After everything else was written: a loss that is no number is no success.
+void expect_finite(const EvalReport& report) {
+  for (const EvalResult& result : report.results) {
+    if (std::isfinite(result.metrics.loss)) continue;
+    throw Error(ErrorKind::diverged,
+                fmt::format("{}: with {} statistics the loss is not finite; a layer's values exceed float32",
+                            report.model, to_string(result.statistics)));
+  }
+}
+
 /// "running", "running,batch" or "all".
 std::vector<NormStatistics> parse_statistics(const std::string& text) {
   if (text == "all") return {NormStatistics::running, NormStatistics::batch, NormStatistics::recomputed};
@@ -99,10 +115,13 @@ std::vector<NormStatistics> parse_statistics(const std::string& text) {
       "allowed: running, batch, recomputed, several of them once each with commas, or all");
 }
 
-int run(const EvalOptions& options) {
-  adjust_logging(options.log);
+int run(const EvalOptions& given) {
+  adjust_logging(given.log);
+  EvalOptions options = given;
+  options.model = model_file(given.model);
   check_options(options);
-  Dataset dataset = load_data(options.data);
+  const Dataset dataset = load_data(
+      options.data, needs_of_model(options.model, options.description.classes, options.split == Split::test));
   const Model model = load_for(options, dataset);
   const auto backend = open_backend(options.backend);
   spdlog::info("{}: {}, {} parameters", options.model, model.network.text(), model.network.parameter_count());
@@ -140,16 +159,20 @@ int run(const EvalOptions& options) {
   if (const std::string line = evaluator.report(); !line.empty()) spdlog::info("{}", line);
   if (!options.csv.empty()) write_file(options.csv, eval_csv(report));
   print_result(options.json ? one_line(eval_record(report)) : eval_tables(report));
+  expect_finite(report);
   return 0;
 }
 
 void bind_flags(CLI::App& app, EvalOptions& options) {
   CLI::App& eval =
       add_command(app, "eval", "evaluate a model: loss, accuracy, scores by class, confusion matrix");
-  add_argument(eval, "MODEL", options.model, "a safetensors file, such as train --save writes")->required();
+  add_argument(eval, "MODEL", options.model,
+               "a safetensors file, such as train --save writes, or the folder of a run")
+      ->required();
   in_group(eval, "Model", [&] { add_description(eval, options.description); });
   in_group(eval, "Workload", [&] {
     add_data(eval, options.data);
+    add_classes(eval, options.description.classes, "the number of classes, where neither file nor data say");
     add_split(eval, options.split, "which images to evaluate on");
     add_batch_size(eval, options.batch_size);
     add_value(eval, "--bn-stats", "running|batch|recomputed|all", "running",
@@ -159,10 +182,10 @@ void bind_flags(CLI::App& app, EvalOptions& options) {
   });
   in_group(eval, "Machine", [&] { add_machine(eval, options.backend); });
   in_group(eval, "Files", [&] {
-    add_text(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
-    add_text(eval, "--logits", options.logits, "FILE.safetensors",
+    add_path(eval, "--csv", options.csv, "FILE.csv", "write scores and confusion matrix, a row a class");
+    add_path(eval, "--logits", options.logits, "FILE.safetensors",
              "write the logits as a tensor [images, classes], with the first of --bn-stats");
-    add_text(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
+    add_path(eval, "--save-recomputed", options.save_recomputed, "FILE.safetensors",
              "write the model with the recomputed statistics");
   });
   in_group(eval, "Output", [&] {

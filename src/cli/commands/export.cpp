@@ -16,6 +16,7 @@
 #include "cli/commands/commands.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
@@ -31,6 +32,7 @@ namespace {
 struct ExportOptions {
   std::string model;
   std::string output;
+  std::int64_t opset = kOnnxOpset;                ///< of an ONNX file
   bool fold = false;                              ///< folds the batch norms and compares the logits
   std::optional<BatchNormConvention> convention;  ///< whose running_var is written
   ModelDescription description;
@@ -61,7 +63,7 @@ Model load(const ExportOptions& options, const std::optional<Dataset>& dataset) 
     known.input = dataset->test.shape;
     known.classes = dataset->classes;
   }
-  Model model = load_model(options.model, known);
+  Model model = open_model(options.model, known);
   if (dataset) expect_fit(options.model, model.network, *dataset);
   return model;
 }
@@ -167,28 +169,33 @@ std::string batch_norm_lines(const Model& model, const ExportOptions& options) {
   return lines;
 }
 
-std::string format_lines(const Model& model, Format format) {
+std::string format_lines(const Model& model, Format format, std::int64_t opset) {
   if (format == Format::safetensors) return "format      safetensors, PyTorch's names and layouts\n";
   const Shape& image = model.network.input();
   return fmt::format(
       "format      ONNX, operator set {}, passed ONNX's checker\n"
-      "input       {}: float32 [batch, {}, {}, {}], pixels divided by 255\n"
+      "input       {}: float32 [batch, {}, {}, {}], pixels divided by 255{}\n"
       "output      {}: float32 [batch, {}]\n",
-      kOnnxOpset, kOnnxInput, image.channels, image.height, image.width, kOnnxOutput,
+      opset, kOnnxInput, image.channels, image.height, image.width,
+      model.network.normalization().any() ? "; the graph normalises them" : "", kOnnxOutput,
       model.network.classes());
 }
 
 void bind_flags(CLI::App& app, ExportOptions& options) {
   CLI::App& command = add_command(app, "export", "write a model for other programs: safetensors or ONNX");
-  add_argument(command, "MODEL", options.model, "a safetensors file, such as train --save writes")
+  add_argument(command, "MODEL", options.model,
+               "a safetensors file, such as train --save writes, or the folder of a run")
       ->required();
   in_group(command, "Output", [&] {
     add_value(command, "-o,--output", "FILE.safetensors|FILE.onnx", "",
               "the file to write; its extension tells the format",
-              [&options](const std::string& path) { options.output = path; });
+              [&options](const std::string& path) { options.output = path_of("--output", path); });
     add_switch(
         command, "--fold", options.fold,
         "fold each bn into the conv or fc directly before it, and compare the logits on the test images");
+    add_integer(command, "--opset", options.opset,
+                {static_cast<std::uint64_t>(kOldestOnnxOpset), static_cast<std::uint64_t>(kOnnxOpset)},
+                "the operator set of an ONNX file, for programs that know only older ones");
     add_convention(
         command,
         "write running_var as this framework records it, biased or unbiased: tutorial, torch, keras, "
@@ -207,27 +214,33 @@ void bind_flags(CLI::App& app, ExportOptions& options) {
   set_footer(command, {sources_note(command)});
 }
 
-int run(const ExportOptions& options) {
-  adjust_logging(options.log);
+int run(const ExportOptions& given) {
+  adjust_logging(given.log);
+  ExportOptions options = given;
+  options.model = model_file(given.model);
   const Format format = format_of(options.output);
+  if (format != Format::onnx && options.opset != kOnnxOpset)
+    throw Error(ErrorKind::usage, "opset", "it needs an --output that ends with .onnx");
   expect_outputs({{"output", options.output, OutputKind::replaced}}, {});
   if (options.fold && options.convention)
     throw Error(ErrorKind::usage, "bn-convention",
                 "it cannot be given with --fold: a folded batch norm has no running_var to convert");
   std::optional<Dataset> dataset;
-  if (options.fold || !options.data.empty()) dataset = load_data(options.data);
+  if (options.fold || !options.data.empty())
+    dataset = load_data(options.data, needs_of_model(options.model, options.description.classes, true));
   Model model = load(options, dataset);
   if (options.convention) convert(model, options);
   const std::string folded = options.fold ? fold(model, options, *dataset) : "";
   if (model.network.running().empty())
     std::erase_if(model.metadata, [](const auto& entry) { return entry.first.starts_with("bn-"); });
   if (format == Format::onnx) {
-    write_onnx(options.output, model.network, model.state, model.batch_norm.eps, file_metadata(model));
+    write_onnx(options.output, model.network, model.state, model.batch_norm.eps, file_metadata(model),
+               options.opset);
   } else {
     save_model(options.output, model);
   }
   print_result(fmt::format("{}\nnetwork     {}\n{}{}{}size        {} bytes", options.output,
-                           model.network.text(), format_lines(model, format),
+                           model.network.text(), format_lines(model, format, options.opset),
                            batch_norm_lines(model, options), folded, fs::file_size(options.output)));
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
 #include "bntrain/backend.hpp"
 #include "bntrain/dataset.hpp"
@@ -12,6 +13,7 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/reports/output.hpp"
+#include "core/machine_limits.hpp"
 #include "train/records.hpp"
 
 namespace bntrain::cli {
@@ -27,8 +29,18 @@ std::string describe_cpu() {
   return open_backend({.device = Device::cpu})->description();
 }
 
+std::string describe_memory() {
+  const MemoryLeft left = memory_left();
+  return memory_text(left.bytes) + " left, as far as " + left.limit + " goes";
+}
+
 std::string describe_data(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) return folder.string() + ": no such folder";
+  std::error_code refusal;
+  if (!std::filesystem::is_directory(folder, refusal)) {
+    const bool missing = !refusal || refusal == std::errc::no_such_file_or_directory;
+    return folder.string() + ": " +
+           (missing ? "no such folder" : "cannot be looked at: " + refusal.message());
+  }
   try {
     const Dataset dataset = load_idx_dataset(folder);
     return fmt::format("{}: {}, {} training and {} test images{}", folder.string(), dataset.name,
@@ -52,11 +64,9 @@ void bind_flags(CLI::App& app, InfoOptions& options) {
 }
 
 int run(const InfoOptions& options) {
-  Facts facts = {{"version", BNTRAIN_VERSION},
-                 {"compiler", "g++ " __VERSION__},
-                 {"build", BNTRAIN_BUILD_TYPE},
-                 {"cpu", describe_cpu()},
-                 {"cpu-isa", describe_isas()}};
+  Facts facts = {{"version", BNTRAIN_VERSION},  {"compiler", "g++ " __VERSION__},
+                 {"build", BNTRAIN_BUILD_TYPE}, {"cpu", describe_cpu()},
+                 {"cpu-isa", describe_isas()},  {"memory", describe_memory()}};
   for (const Fact& fact : cuda_facts()) facts.push_back(fact);
   Json data = Json::array();
   for (const auto& folder : default_data_search().folders) data.push_back(describe_data(folder));

@@ -4,45 +4,11 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <utility>
 
 #include "bntrain/error.hpp"
-#include "formats/safetensors.hpp"
-#include "network/batch_norm_convention.hpp"
+#include "bntrain/model_file.hpp"
 
 namespace bntrain::cli {
-namespace {
-
-std::string name_of(bool unbiased) {
-  return unbiased ? "unbiased" : "biased";
-}
-
-/// With another eps the same weights are another function.
-void note_eps(const std::string& path, const TensorFile& file, double eps, std::vector<std::string>& notes) {
-  const auto text = file.metadata.find("bn-eps");
-  if (text == file.metadata.end() || std::strtod(text->second.c_str(), nullptr) == eps) return;
-  notes.push_back(path + " was trained with --bn-eps " + text->second +
-                  ", and this run has another; its first logits differ from the file's");
-}
-
-void adopt_variance(const std::string& path, const Network& network, bool unbiased, TensorFile& file,
-                    std::vector<std::string>& notes) {
-  const auto recorded = recorded_variance(network, file.metadata, path);
-  if (!recorded) {
-    notes.push_back(path + " does not say which variance running_var holds; it is taken as " +
-                    name_of(unbiased) +
-                    ", which this run stores (a file of PyTorch holds the unbiased one, which "
-                    "--bn-convention torch continues)");
-  } else if (recorded->unbiased != unbiased) {
-    file.state = convert_running_variance(network, std::move(file.state), *recorded, unbiased);
-    notes.push_back("running_var of " + path + " converted from " + name_of(recorded->unbiased) + " to " +
-                    name_of(unbiased) + ", with the values per channel that the file names: " +
-                    metadata_of(*recorded).at("bn-values"));
-  }
-}
-
-}  // namespace
-
 DataSearch default_data_search() {
   DataSearch search;
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -57,8 +23,15 @@ DataSearch default_data_search() {
   return search;
 }
 
-Dataset load_data(const std::string& data) {
-  return load_dataset(data, default_data_search());
+Dataset load_data(const std::string& data, const DataNeeds& needs) {
+  const auto load = [&] { return load_dataset(data, default_data_search(), needs); };
+  return data.empty() ? load() : with_setting("data", load);
+}
+
+DataNeeds needs_of_model(const std::string& model, std::optional<std::int64_t> known, bool test_set) {
+  if (!known) known = stored_classes(model);
+  if (known && *known < 1) known.reset();  // load_model() refuses it
+  return {.classes = known, .test_set = test_set};
 }
 
 std::unique_ptr<Backend> open_backend(const BackendOptions& options) {
@@ -78,15 +51,30 @@ void expect_fit(const std::string& model, const Network& network, const Dataset&
                   to_string(dataset.train.shape), dataset.classes));
 }
 
-ModelState read_initial_values(const std::string& path, const Network& network,
-                               const BatchNormOptions& batch_norm, std::vector<std::string>& notes) {
-  TensorFile file = read_model_tensors(path);
-  check_state(network, file.state, path);
-  if (!network.running().empty()) {
-    note_eps(path, file, batch_norm.eps, notes);
-    adopt_variance(path, network, batch_norm.unbiased, file, notes);
+std::string model_file(const std::string& given) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (!fs::is_directory(given, ignored)) return given;
+  for (const char* name : {"best.safetensors", "last.safetensors"}) {
+    const std::string file = (fs::path(given) / name).string();
+    if (!fs::is_regular_file(file, ignored)) continue;
+    spdlog::info("{} is a folder; its model {} is taken", given, file);
+    return file;
   }
-  return std::move(file.state);
+  throw Error(ErrorKind::data, given +
+                                   ": this folder holds no run, which has best.safetensors or "
+                                   "last.safetensors; name a file");
+}
+
+void log_remarks(const std::vector<Remark>& remarks) {
+  for (const Remark& remark : remarks)
+    spdlog::log(remark.warning ? spdlog::level::warn : spdlog::level::info, "{}", remark.text);
+}
+
+Model open_model(const std::string& path, const ModelDescription& known) {
+  Model model = load_model(path, known);
+  log_remarks(model.remarks);
+  return model;
 }
 
 }  // namespace bntrain::cli

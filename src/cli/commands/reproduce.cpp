@@ -19,12 +19,14 @@
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/flags/names.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/output_files.hpp"
 #include "cli/reports/reproduce_report.hpp"
+#include "cli/reports/tables.hpp"
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
 
@@ -140,7 +142,7 @@ void bind_flags(CLI::App& app, ReproduceOptions& options) {
     add_jobs(command, options.jobs);
   });
   in_group(command, "Output", [&] {
-    add_text(command, "--out", options.out, "DIR", "folder for the records of every run");
+    add_path(command, "--out", options.out, "DIR", "folder for the records of every run");
     add_output(command, options.json, "one JSON object an experiment instead of the tables on stdout",
                options.log);
   });
@@ -158,7 +160,7 @@ int run(const ReproduceOptions& options) {
   const std::vector<bench::Experiment> experiments = chosen(options.names);
   const Dataset dataset = load_data(options.data);
   if (options.list) {
-    print_result(experiment_list(experiments, options.seeds, dataset));
+    print_result(wrapped(experiment_list(experiments, options.seeds, dataset)));
     return 0;
   }
   if (!options.out.empty()) make_folder(options.out);

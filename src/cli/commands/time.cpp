@@ -23,8 +23,9 @@ namespace bntrain::cli {
 namespace {
 
 struct TimeOptions {
-  TrainConfig config;  ///< network, norm and batch size; the rest keeps its defaults
-  std::string data;    ///< see load_dataset()
+  TrainConfig config;                   ///< network, norm and batch size; the rest keeps its defaults
+  std::string data;                     ///< see load_dataset()
+  std::optional<std::int64_t> classes;  ///< see DataNeeds
   BackendOptions backend;
   int repetitions = 20;  ///< timed runs of every part
   bool json = false;     ///< one JSON object instead of the table on stdout
@@ -66,7 +67,7 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
       add_command(app, "time",
                   "time the parts of a training step and compare them with the measured peaks of the device");
   in_group(time, "Workload", [&] {
-    add_workload(time, options.data, options.config);
+    add_workload(time, options.data, options.classes, options.config);
     add_norm(time, options.config);
   });
   in_group(time, "Machine", [&] { add_machine(time, options.backend); });
@@ -81,7 +82,7 @@ void bind_flags(CLI::App& app, TimeOptions& options) {
 int run(const TimeOptions& options) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
-  const Dataset dataset = load_data(options.data);
+  const Dataset dataset = load_data(options.data, {.classes = options.classes});
   const auto backend = open_backend(options.backend);
   Trainer trainer(config, dataset, *backend);
   Executable& executable = trainer.executable();

@@ -1,6 +1,7 @@
 // bntrain train: the training run.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <future>
 #include <memory>
 #include <string>
@@ -11,10 +12,12 @@
 #include "bntrain/model_file.hpp"
 #include "bntrain/train.hpp"
 #include "cli/commands/commands.hpp"
+#include "cli/commands/initial_values.hpp"
 #include "cli/commands/inputs.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/train_files.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
@@ -22,6 +25,7 @@
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
+#include "core/machine_limits.hpp"
 #include "network/batch_norm_convention.hpp"
 
 namespace bntrain::cli {
@@ -31,6 +35,8 @@ void log_dataset(const Dataset& dataset) {
   spdlog::info("data {} from {}: {} training and {} test images {}, {} classes", dataset.name, dataset.source,
                dataset.train.count, dataset.test.count, bntrain::to_string(dataset.train.shape),
                dataset.classes);
+  if (std::ranges::find(dataset.train.labels, 0) == dataset.train.labels.end())
+    spdlog::info("no training label is 0: the network's first output has no images");
   if (!dataset.known_digests && !dataset.name.starts_with("synthetic")) {
     spdlog::info("the files' digests are unknown: this is not the published Fashion-MNIST");
   }
@@ -47,6 +53,7 @@ Json run_settings(const TrainOptions& options, const Trainer& trainer) {
 /// What the checkpoints of the run hold besides, so that it can be resumed.
 Metadata run_metadata(const TrainOptions& options, const Dataset& dataset, const Trainer& trainer) {
   return {{"bntrain.config", one_line(run_settings(options, trainer))},
+          {"bntrain.changes", one_line(options.changes)},
           {"bntrain.data", content_digest(dataset)},
           {"bntrain.variant", trainer.variant()}};
 }
@@ -63,11 +70,11 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   const CheckpointFile& stored = *options.stored;
   const TrainProgress& progress = stored.checkpoint.progress;
   if (progress.steps == trainer.total_steps()) {
-    spdlog::info("the run in {} finished after {} steps; a larger --epochs continues it", options.resume,
-                 progress.steps);
+    spdlog::info("the run in {} finished after {} steps; a larger --{} continues it", options.resume,
+                 progress.steps, options.config.steps > 0 ? "steps" : "epochs");
   } else {
     spdlog::info("{} continues after {} steps, {} of them in epoch {}", options.resume, progress.steps,
-                 progress.measured.size(), progress.epochs.size());
+                 progress.measured.size(), progress.epochs.count);
   }
   const auto variant = stored.metadata.find("bntrain.variant");
   if (variant != stored.metadata.end() && variant->second != trainer.variant()) {
@@ -77,23 +84,30 @@ void log_resumed(const TrainOptions& options, const Trainer& trainer) {
   }
 }
 
+/// `anew` receives the names of the tensors that --init-from does not give, with commas.
 Trainer make_trainer(const TrainOptions& options, const Dataset& dataset, Backend& backend,
-                     std::vector<std::string>& notes) {
+                     std::string& anew) {
   const TrainConfig& config = options.config;
   if (options.stored) {
     check_same_data(options, dataset);
+    const auto& metadata = options.stored->metadata;
+    if (const auto found = metadata.find(anew_key); found != metadata.end()) anew = found->second;
     return {config, dataset, backend, options.stored->checkpoint};
   }
   if (options.init_from.empty()) return {config, dataset, backend};
-  const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
-  return {config, dataset, backend,
-          read_initial_values(options.init_from, network, config.batch_norm, notes)};
+  const Network network =
+      Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm, config.normalization);
+  const InitialValues initial =
+      with_setting("init_from", [&] { return read_initial_values(options, network); });
+  log_remarks(initial.remarks);
+  for (const std::string& name : initial.anew) anew += (anew.empty() ? "" : ",") + name;
+  return {config, dataset, backend, initial.state};
 }
 
 std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Dataset& dataset,
-                                           const Trainer& trainer) {
+                                           const Trainer& trainer, const std::string& anew) {
   if (options.out.empty()) return nullptr;
-  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer),
+  auto folder = std::make_unique<RunFolder>(options, described_model(options, trainer, anew),
                                             run_metadata(options, dataset, trainer));
   if (options.config.valid == 0) {
     spdlog::info(
@@ -103,29 +117,41 @@ std::unique_ptr<RunFolder> make_run_folder(const TrainOptions& options, const Da
   return folder;
 }
 
-Error divergence_error(const Divergence& divergence) {
+Error divergence_error(const TrainOptions& options, const Divergence& divergence) {
   return {ErrorKind::diverged,
           fmt::format("training diverged: non-finite loss in epoch {} at step {} with a learning rate of "
-                      "{:.6g}; {}; try a smaller --lr",
+                      "{:.6g}; {}; try a smaller --lr{}",
                       divergence.epoch, divergence.step, divergence.lr,
                       divergence.layer.empty() ? "all layers are finite in training"
-                                               : "first non-finite layer: " + divergence.layer)};
+                                               : "first non-finite layer: " + divergence.layer,
+                      options.out.empty() ? ""
+                                          : "; --resume " + options.out +
+                                                " --lr X goes on from the last checkpoint with it")};
 }
 
 void check_gate(const TrainOptions& options, const TrainResult& result) {
   if (!options.assert_accuracy) return;
-  if (result.epochs.empty()) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
+  if (!result.history.last) throw Error(ErrorKind::gate, "assert-acc", "no epoch was trained");
   const double accuracy =
-      result.final_test.count > 0 ? result.final_test.accuracy : result.epochs.back().test.accuracy;
+      result.final_test.count > 0 ? result.final_test.accuracy : result.history.last->test.accuracy;
   if (accuracy >= *options.assert_accuracy) return;
   throw Error(ErrorKind::gate, "assert-acc",
               fmt::format("the last test accuracy is {:.6f}, below {}", accuracy, *options.assert_accuracy));
 }
 
+/// Said before anybody closes the terminal: where the run is, or that its model is gone.
+void log_kept(const TrainOptions& options, const TrainResult& result) {
+  if (result.end != TrainEnd::finished || result.steps == 0) return;
+  if (!options.out.empty()) spdlog::info("the run is kept in {}", options.out);
+  if (options.out.empty() && options.save.empty())
+    spdlog::info("the model is not kept; --out RUN keeps a run, and --save FILE.safetensors the model alone");
+}
+
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {
+  log_kept(options, result);
   switch (result.end) {
     case TrainEnd::diverged:
-      throw divergence_error(*result.divergence);
+      throw divergence_error(options, *result.divergence);
     case TrainEnd::interrupted:
       spdlog::warn("interrupted after {} steps{}", result.steps,
                    options.out.empty() ? "" : "; --resume " + options.out + " continues from there");
@@ -144,8 +170,12 @@ int finish(const TrainOptions& options, const TrainResult& result, int signal) {
 void add_training(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_number(app, "--lr", config.optimizer.lr, learning_rates, "learning rate");
-  add_workload(app, options.data, config);
+  add_workload(app, options.data, options.classes, config);
   add_norm(app, config);
+  add_normalization(
+      app, config.normalization,
+      "train on (pixel / 255 - MEAN) / STD, one value or one a channel; the model's file says so; "
+      "default: pixel / 255");
   add_choice(app, "--init", config.init, init_names, "initial values");
   add_experiment(app, config);
   add_schedule(app, config.schedule);
@@ -155,13 +185,18 @@ void add_training(CLI::App& app, TrainOptions& options) {
 void add_files(CLI::App& app, TrainOptions& options) {
   TrainConfig& config = options.config;
   add_run(app, options);
-  add_text(app, "--init-from", options.init_from, "FILE.safetensors",
-           "initial values from a file instead of --init");
-  add_text(app, "--save", options.save, "FILE.safetensors",
+  add_path(
+      app, "--init-from", options.init_from, "FILE.safetensors",
+      "initial values from a file (or a run's folder) instead of --init; a last layer with another number "
+      "of outputs begins anew");
+  add_names(app, "--init-skip", options.init_skip, "LAYER,...",
+            "layers, by the names of their tensors such as 9 or 3.body, that --init-from does not give: they "
+            "begin anew with --init and --seed; may be repeated");
+  add_path(app, "--save", options.save, "FILE.safetensors",
            "save the model at the end, with PyTorch's tensor names");
-  add_text(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
+  add_path(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
-  add_text(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
+  add_path(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
   add_log_every(app, config,
                 "write the loss of every step to --metrics, N steps at a time; 0: do not write them");
   add_eval_every(
@@ -179,49 +214,58 @@ void add_results(CLI::App& app, TrainOptions& options) {
   add_output(app, options.json, "JSON objects, one a line, instead of text on stdout", options.log);
 }
 
-int run(const TrainOptions& options, const Sources& sources) {
+int run(TrainOptions& options, const Sources& sources) {
   const TrainConfig& config = options.config;
   adjust_logging(options.log);
   check_run_options(options, sources);
   check_output_files(options);
   std::string note;
-  // A GPU takes tenths of a second to start: beside reading the images.
+  // A GPU takes tenths of a second to start: beside reading the images, where another thread is to be had.
   std::future<std::unique_ptr<Backend>> starting;
   if (!options.summary)
-    starting = std::async(std::launch::async, [&] { return make_backend(options.backend, note); });
-  const Dataset dataset = load_data(options.data);
+    starting = std::async(std::launch::async | std::launch::deferred,
+                          [&] { return make_backend(options.backend, note); });
+  const Dataset dataset = load_training_data(options);
   if (options.summary) {
-    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm);
+    const Network network = Network::parse(config.network, dataset.train.shape, dataset.classes, config.norm,
+                                           config.normalization);
     print_result(layer_table(network, config.batch_size));
+    const auto backend = make_backend(options.backend, note);
+    print_result(
+        wrapped("memory of a training step: " + memory_text(memory_bytes(config, network, *backend)) +
+                " on " + backend->description()));
     return 0;
   }
 
   const std::unique_ptr<Backend> backend = starting.get();
   if (!note.empty()) spdlog::info("{}", note);
-  std::vector<std::string> notes;
-  Trainer trainer = make_trainer(options, dataset, *backend, notes);
+  if (options.assert_accuracy && dataset.test.count == 0)
+    throw Error(ErrorKind::usage, "assert-acc", "it needs a test set, and " + dataset.source + " has none");
+  std::string anew;
+  Trainer trainer = make_trainer(options, dataset, *backend, anew);
   if (!options.save_gradients.empty() && trainer.total_steps() == 0) {
     throw Error(ErrorKind::usage, "save-gradients", "it needs a training step; --epochs is 0");
   }
   log_dataset(dataset);
-  for (const std::string& line : notes) spdlog::info("{}", line);
   spdlog::info("{}", backend->description());
   spdlog::info("network {}\n{}", trainer.network().text(), layer_table(trainer.network(), config.batch_size));
 
   if (config.valid > 0) {
-    spdlog::info("{} of the training images are held out for validation", trainer.data().test.count);
+    spdlog::info("{} of the training images are held out for validation{}", trainer.data().test.count,
+                 dataset.test.count > 0 ? "" : "; there is no test set, so none is evaluated at the end");
   }
   if (options.stored) log_resumed(options, trainer);
 
-  const auto folder = make_run_folder(options, dataset, trainer);
-  TrainReport report(options, trainer,
-                     start_record(run_settings(options, trainer), dataset, trainer, backend->description()),
-                     folder.get());
+  const auto folder = make_run_folder(options, dataset, trainer, anew);
+  Json start = start_record(run_settings(options, trainer), dataset, trainer, backend->description());
+  if (!options.changes.empty()) start["changes"] = options.changes;
+  if (!anew.empty()) start[anew_key] = anew;
+  TrainReport report(options, trainer, start, folder.get());
   const InterruptGuard interrupt;
   const TrainResult result = trainer.run(report, interrupt.requested());
   // Before anything is printed: the terminal or the pipe may be what ended the run.
   const std::string unsaved_run = folder == nullptr ? "" : folder->rescue(trainer);
-  std::string unsaved = save_files(options, trainer, result.end);
+  std::string unsaved = save_files(options, trainer, result.end, anew);
   if (!unsaved.empty() && !unsaved_run.empty()) unsaved += "; " + unsaved_run;
   if (const std::string line = trainer.report(); !line.empty()) spdlog::info("{}", line);
   report.on_end(result);

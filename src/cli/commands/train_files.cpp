@@ -31,6 +31,7 @@ void check_output_files(const TrainOptions& options) {
     throw Error(ErrorKind::usage, "record",
                 "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
   }
+  if (!options.out.empty() && !options.stored) expect_no_run(options.out);
   const MissingFolder folder("out", options.out);
   std::vector<TakenFile> taken = {{options.init_from, "what --init-from reads", "save"}};
   if (!options.out.empty()) {
@@ -49,15 +50,20 @@ void check_output_files(const TrainOptions& options) {
                  taken);
 }
 
-Model described_model(const TrainOptions& options, const Trainer& trainer) {
+Model described_model(const TrainOptions& options, const Trainer& trainer, const std::string& anew) {
   Model model = trainer.model();
-  if (!options.init_from.empty()) model.metadata["init"] = options.init_from;
+  // Without its folder: models are given away.
+  const fs::path from = options.init_from;
+  if (!from.empty())
+    model.metadata["init"] = (from.has_filename() ? from : from.parent_path()).filename().string();
+  if (!anew.empty()) model.metadata[anew_key] = anew;
   return model;
 }
 
-std::string save_files(const TrainOptions& options, const Trainer& trainer, TrainEnd end) {
+std::string save_files(const TrainOptions& options, const Trainer& trainer, TrainEnd end,
+                       const std::string& anew) {
   if (options.save.empty() && options.save_gradients.empty()) return "";
-  const Model model = described_model(options, trainer);
+  const Model model = described_model(options, trainer, anew);
   const bool diverged = end == TrainEnd::diverged || first_non_finite(model.state) != nullptr;
   std::string problems;
   const auto save = [&](const std::string& path, const std::function<void(const fs::path&)>& write) {
@@ -67,13 +73,18 @@ std::string save_files(const TrainOptions& options, const Trainer& trainer, Trai
       write_or_rescue(target, write);
       if (diverged)
         spdlog::warn("what the diverged run leaves is in {}; {} is not written", target.string(), path);
+      else
+        spdlog::info("saved in {}", path);
     } catch (const Error& error) {
       problems += (problems.empty() ? "" : "; ") + std::string(error.what());
     }
   };
   save(options.save, [&](const fs::path& path) { save_model(path, model); });
   save(options.save_gradients, [&](const fs::path& path) {
-    write_safetensors(path, {trainer.save_gradients(), file_metadata(model)});
+    const ModelState gradients = trainer.save_gradients();
+    if (const Tensor* found = first_non_finite(gradients))
+      spdlog::warn("--save-gradients: '{}' holds NaN or infinity", found->name);
+    write_safetensors(path, {gradients, file_metadata(model)});
   });
   return problems;
 }

@@ -1,146 +1,142 @@
 #include "cli/flags/config_file.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <cctype>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
 
 #include "cli/flags/names.hpp"
 
 namespace bntrain::cli {
 namespace {
 
-struct BadLine {
-  std::string message;
-};
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+[[noreturn]] void refuse(const toml::source_position& where, const std::string& problem) {
+  throw CLI::ConfigError(fmt::format("line {}, column {}: {}", where.line, where.column, problem));
 }
 
-void expect_end(std::string_view rest) {
-  rest = trimmed(rest);
-  if (!rest.empty() && rest.front() != '#')
-    throw BadLine{"unexpected '" + std::string(rest) + "' after the value"};
+[[noreturn]] void refuse(const toml::node& node, const std::string& problem) {
+  refuse(node.source().begin, problem);
 }
 
-// What takes a value from the front of `text` leaves there what follows it.
+[[noreturn]] void refuse_key(const toml::key& key, const std::string& problem) {
+  refuse(key.source().begin, problem);
+}
 
-std::string take_quoted(std::string_view& text) {
-  const char quote = text.front();
-  std::string value;
-  for (std::size_t i = 1; i < text.size(); ++i) {
-    if (text[i] == quote) {
-      text.remove_prefix(i + 1);
-      return value;
-    }
-    if (quote == '"' && text[i] == '\\') {
-      constexpr std::string_view names = "\"\\ntr", letters = "\"\\\n\t\r";
-      const std::size_t escape = ++i < text.size() ? names.find(text[i]) : std::string_view::npos;
-      if (escape == std::string_view::npos)
-        throw BadLine{"only \", \\, n, t or r may follow a backslash; '...' takes text as it is"};
-      value += letters[escape];
-    } else {
-      value += text[i];
-    }
+/// As it would follow the flag on the command line.
+std::string scalar_text(const std::string& key, const toml::node& node) {
+  if (const auto* text = node.as_string()) {
+    if (text->get().find('\0') != std::string::npos) refuse(node, "the text of '" + key + "' has a \\u0000");
+    return text->get();
   }
-  throw BadLine{"the quote is not closed"};
+  if (const auto* integer = node.as_integer()) return std::to_string(integer->get());
+  if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
+  if (const auto* truth = node.as_boolean()) return truth->get() ? "true" : "false";
+  if (node.is_table()) refuse(node, "'" + key + "' is a key and not a section: it needs one value");
+  if (node.is_array()) refuse(node, "a list in the list of '" + key + "'; it needs plain values");
+  refuse(node, "'" + key + "' has a date or a time, which no flag takes; a name that looks so needs quotes");
 }
 
-std::string take_bare(std::string_view& text) {
-  const auto end = std::min(text.find_first_of(" \t#,]"), text.size());
-  std::string value(text.substr(0, end));
-  const std::size_t sign = value.starts_with('-') || value.starts_with('+') ? 1 : 0;
-  const bool number = sign < value.size() && std::isdigit(static_cast<unsigned char>(value[sign])) != 0;
-  if (!number && value != "true" && value != "false") {
-    throw BadLine{"'" + value + "' is not a number, true or false; text needs quotes: \"" + value + "\""};
+/// [0.8, 0.9] as "0.8,0.9".
+std::string value_text(const std::string& key, const toml::node& node) {
+  const toml::array* list = node.as_array();
+  if (list == nullptr) return scalar_text(key, node);
+  if (list->is_array_of_tables())
+    refuse(node, "'" + key + "' is a key and not a section: it needs one value");
+  if (list->empty()) refuse(node, "the list of '" + key + "' is empty");
+  std::string text;
+  for (const toml::node& value : *list) text += (text.empty() ? "" : ",") + scalar_text(key, value);
+  return text;
+}
+
+const toml::table& section_of(const toml::key& name, const toml::node& node, const CLI::App& app) {
+  const std::string section(name.str());
+  const std::vector<std::string> commands = command_names(app);
+  const bool known = std::ranges::find(commands, section) != commands.end();
+  if (const auto* list = node.as_array(); list != nullptr && list->is_array_of_tables())
+    refuse_key(name, "[[" + section + "]] begins a list of sections; write [" + section + "], once");
+  if (!node.is_table() && !known)
+    refuse_key(name, "'" + section + "' comes before the first section, such as [train]");
+  if (!known) refuse_key(name, "unknown section [" + section + "]" + suggestion(section, commands));
+  if (!node.is_table()) refuse_key(name, "[" + section + "] is a section of keys, not a value");
+  return *node.as_table();
+}
+
+/// What the parser's message leaves unsaid: text without quotes, and a file of another encoding.
+std::string advice(const std::string& text, const toml::parse_error& error) {
+  if (error.description().find("utf-8") != std::string_view::npos)
+    return "; save the file as UTF-8; a file name of other bytes is written as file:///..., with %XX for a "
+           "byte";
+  std::istringstream lines(text);
+  std::string line;
+  for (toml::source_index number = 0; number < error.source().begin.line; ++number) std::getline(lines, line);
+  const std::size_t value = line.find_first_not_of(" \t", line.find('=') + 1);
+  if (line.find('=') > value || value >= line.size()) return "";
+  const std::string_view word = std::string_view(line).substr(value);
+  const bool bare = std::isalpha(static_cast<unsigned char>(word[0])) != 0 || word.starts_with('~') ||
+                    word.starts_with('/') || word.starts_with("./") || word.starts_with("../");
+  if (word.starts_with("True") || word.starts_with("False")) return "; it is written true or false";
+  return bare ? "; text needs quotes, as in norm = \"none\"" : "";
+}
+
+toml::table parse_toml(const std::string& text) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    constexpr std::string_view prefix = "Error while parsing ";
+    std::string problem(error.description());
+    if (problem.starts_with(prefix)) problem.erase(0, prefix.size());
+    refuse(error.source().begin, problem + advice(text, error));
   }
-  text.remove_prefix(end);
-  return value.starts_with('+') ? value.substr(1) : value;
-}
-
-std::string take_scalar(std::string_view& text) {
-  text = trimmed(text);
-  if (text.empty() || text.front() == '#') throw BadLine{"the value is missing"};
-  return text.front() == '"' || text.front() == '\'' ? take_quoted(text) : take_bare(text);
-}
-
-/// "[0.8, 0.9]" as "0.8,0.9".
-std::string take_list(std::string_view& text) {
-  std::string values;
-  do {
-    text = trimmed(text.substr(1));
-    if (!values.empty() && text.starts_with(']')) break;  // after a last comma
-    if (text.empty() || text.front() == ',' || text.front() == ']')
-      throw BadLine{"a list needs values with commas between them, on one line"};
-    values += (values.empty() ? "" : ",") + take_scalar(text);
-    text = trimmed(text);
-  } while (text.starts_with(','));
-  if (!text.starts_with(']')) throw BadLine{"a list's value is followed by , or ] on the same line"};
-  text.remove_prefix(1);
-  return values;
-}
-
-std::string parse_value(std::string_view text) {
-  text = trimmed(text);
-  std::string value = text.starts_with('[') ? take_list(text) : take_scalar(text);
-  expect_end(text);
-  return value;
-}
-
-std::string parse_section(std::string_view line, const CLI::App& app) {
-  const auto close = line.find(']');
-  if (close == std::string_view::npos) throw BadLine{"the section's ] is missing"};
-  expect_end(line.substr(close + 1));
-  std::string name(trimmed(line.substr(1, close - 1)));
-  const auto commands = command_names(app);
-  if (std::find(commands.begin(), commands.end(), name) == commands.end()) {
-    throw BadLine{"unknown section [" + name + "]" + suggestion(name, commands)};
-  }
-  return name;
-}
-
-CLI::ConfigItem parse_entry(std::string_view line, const std::string& section, const CLI::App& app) {
-  const auto equals = line.find('=');
-  if (equals == std::string_view::npos)
-    throw BadLine{"expected key = value, found '" + std::string(line) + "'"};
-  CLI::ConfigItem item;
-  item.name = std::string(trimmed(line.substr(0, equals)));
-  if (section.empty()) throw BadLine{"'" + item.name + "' comes before the first section, such as [train]"};
-  const auto keys = flag_names(*app.get_subcommand(section), "");
-  if (std::find(keys.begin(), keys.end(), item.name) == keys.end()) {
-    throw BadLine{"unknown key '" + item.name + "' in [" + section + "]" + suggestion(item.name, keys)};
-  }
-  item.parents = {section};
-  item.inputs = {parse_value(line.substr(equals + 1))};
-  return item;
 }
 
 }  // namespace
 
 std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
+  const std::string text{std::istreambuf_iterator<char>(input), {}};
   std::vector<CLI::ConfigItem> entries;
-  std::string section, text;
   lines_.clear();
-  for (int number = 1; std::getline(input, text); ++number) {
-    const std::string_view line = trimmed(text);
-    if (line.empty() || line.front() == '#') continue;
-    try {
-      if (line.front() == '[') {
-        section = parse_section(line, app_);
-        continue;
-      }
-      CLI::ConfigItem item = parse_entry(line, section, app_);
-      if (!lines_.emplace(std::pair(section, item.name), number).second)
-        throw BadLine{"'" + item.name + "' is given twice"};
-      entries.push_back(std::move(item));
-    } catch (const BadLine& bad) {
-      throw CLI::ConfigError("line " + std::to_string(number) + ": " + bad.message);
+  const toml::table sections = parse_toml(text);
+  for (const auto& [section, node] : sections) {
+    const std::string name(section.str());
+    const toml::table& values = section_of(section, node, app_);
+    const auto flags = flag_names(*app_.get_subcommand(name), "");
+    for (const auto& [key, value] : values) {
+      const std::string flag(key.str());
+      if (std::ranges::find(flags, flag) == flags.end())
+        refuse_key(key, "unknown key '" + flag + "' in [" + name + "]" + suggestion(flag, flags));
+      lines_[{name, flag}] = static_cast<int>(key.source().begin.line);
+      CLI::ConfigItem& item = entries.emplace_back();
+      item.parents = {name};
+      item.name = flag;
+      item.inputs = {value_text(flag, value)};
     }
   }
   return entries;
+}
+
+std::string config_file_text(const Json& config) {
+  std::ostringstream text;
+  text << "[train]\n";
+  for (const auto& [key, value] : config.items()) {
+    std::string word = value.is_string() ? value.get<std::string>() : value.dump();
+    if (word.empty()) continue;  // not given
+    // TOML's integers have 64 bits with a sign, and a seed has 64 without.
+    const bool large = value.is_number_unsigned() && !std::in_range<std::int64_t>(value.get<std::uint64_t>());
+    if (value.is_string() || large) {
+      text << toml::table{{key, std::move(word)}} << "\n";
+    } else {
+      text << key << " = " << word << "\n";
+    }
+  }
+  return text.str();
 }
 
 int ConfigFile::line_of(const std::string& section, const std::string& key) const {

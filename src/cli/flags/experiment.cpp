@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bntrain/error.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
 
@@ -160,10 +161,12 @@ void add_validation(CLI::App& app, TrainConfig& config) {
 }
 
 void add_run(CLI::App& app, TrainOptions& options) {
-  add_text(app, "--out", options.out, "RUN",
+  add_path(app, "--out", options.out, "RUN",
            "folder for checkpoints, metrics and configuration of the run; it is created");
-  add_text(app, "--resume", options.resume, "RUN",
-           "continue the run in that folder with its settings, as if it had never been interrupted");
+  add_path(app, "--resume", options.resume, "RUN",
+           "continue the run in that folder with its settings, as if it had never been interrupted; "
+           "--epochs, --lr "
+           "and what docs/checkpoints.md names may be given again");
   add_integer(app, "--save-every", options.config.save_every, {0, most_steps},
               "write a checkpoint every N steps too; 0: only after epochs");
   add_integer(app, "--keep", options.keep, {0, most_steps},
@@ -179,6 +182,14 @@ void check_run_options(const TrainOptions& options, const Sources& sources) {
     spdlog::info("{} {} has no effect without --out RUN, where checkpoints go{}", flag, value,
                  sources.note(flag));
   }
+  const bool has_records = !options.out.empty() || !options.metrics.empty();
+  for (const auto& [flag, value] :
+       {std::pair("log-every", config.log_every), {"eval-every", config.eval_every}}) {
+    if (value == 0 || has_records) continue;
+    spdlog::log(sources.of(flag) == Source::command_line ? spdlog::level::warn : spdlog::level::info,
+                "{} {} has no effect without --metrics FILE.jsonl or --out RUN, where its records go{}", flag,
+                value, sources.note(flag));
+  }
   const OptimizerOptions& optimizer = config.optimizer;
   const bool sgd = optimizer.kind == OptimizerKind::sgd;
   expect(sgd || optimizer.momentum == 0, "momentum", "--optimizer sgd; the momentum of adamw is --betas");
@@ -188,6 +199,8 @@ void check_run_options(const TrainOptions& options, const Sources& sources) {
   expect(!sgd || (optimizer.beta1 == defaults.beta1 && optimizer.beta2 == defaults.beta2), "betas",
          "--optimizer adamw");
   expect(!sgd || optimizer.eps == defaults.eps, "adam-eps", "--optimizer adamw");
+  expect(options.init_skip.empty() || !options.init_from.empty(), "init-skip",
+         "--init-from FILE, whose other tensors are taken");
   expect(config.patience == 0 || config.valid > 0, "patience",
          "--valid FRACTION: it counts epochs without a better validation accuracy");
 }

@@ -1,5 +1,7 @@
 #include "cli/flags/resume.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -7,10 +9,16 @@
 #include <string_view>
 
 #include "bntrain/error.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/values.hpp"
+#include "formats/safetensors.hpp"
 
 namespace bntrain::cli {
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* last_name = "last.safetensors";
 
 // When the run ends, where it runs, where its images are (they must be the same), and what is written: none
 // of these changes what a step does.
@@ -20,6 +28,20 @@ constexpr std::array<std::string_view, 15> may_differ = {
 // A schedule that is given again replaces the run's.
 constexpr std::array<std::string_view, 3> schedule_keys = {"schedule", "warmup", "schedule-steps"};
 
+// What a flag may change from here on; the run records it.
+constexpr std::array<std::string_view, 6> may_change = {"lr",           "momentum", "nesterov",
+                                                        "weight-decay", "betas",    "adam-eps"};
+
+/// Whether the value is a name of a file, not a generated data set or nothing.
+bool is_file_name(const std::string& value) {
+  return !value.empty() && !value.starts_with("synthetic");
+}
+
+template <std::size_t count>
+bool contains(const std::array<std::string_view, count>& keys, const std::string& key) {
+  return std::ranges::find(keys, key) != keys.end();
+}
+
 /// Whether a flag or a file says --schedule, or an environment variable another one than the run's.
 bool schedule_is_given_again(const Sources& sources, const Json& given, const Json& stored) {
   const Source source = sources.of("schedule");
@@ -27,20 +49,83 @@ bool schedule_is_given_again(const Sources& sources, const Json& given, const Js
   return source != Source::environment || stored.value("schedule", "constant") != given.at("schedule");
 }
 
-CheckpointFile read_last(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "last.safetensors";
+/// The folder that --resume names, itself or by the checkpoint in it.
+fs::path run_folder(const fs::path& named) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(folder, ignored)) {
-    const std::filesystem::path run = folder.parent_path();
-    throw Error(ErrorKind::usage, "resume",
-                folder.string() + " is a file; name the run's folder, " + (run.empty() ? "." : run.string()));
+  if (!fs::is_regular_file(named, ignored)) return named;
+  const fs::path folder = named.has_parent_path() ? named.parent_path() : ".";
+  if (named.filename() == last_name) return folder;
+  throw Error(ErrorKind::usage, "resume",
+              named.string() + " is a file; name the run's folder, " + folder.string() +
+                  ", which continues from its " + last_name +
+                  ": a numbered checkpoint that is copied over it takes its place");
+}
+
+/// What can be done without last.safetensors.
+std::string other_ways(const fs::path& folder) {
+  const auto whole = [](const auto& read, const fs::path& path) {
+    try {
+      read(path);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  fs::path newest;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".safetensors") && name > newest.filename().string() &&
+        whole(read_checkpoint, entry.path()))
+      newest = entry.path();
   }
-  if (!std::filesystem::exists(path, ignored)) {
+  if (!newest.empty())
+    return "; " + newest.string() + " is whole: copied over " + last_name + ", it is where the run continues";
+  const fs::path best = folder / "best.safetensors";
+  if (whole(read_model_tensors, best))
+    return "; " + best.string() + " is whole: --init-from " + best.string() +
+           " --out ANOTHER begins a run from the best model";
+  return "";
+}
+
+CheckpointFile read_last(const fs::path& folder) {
+  const fs::path path = folder / last_name;
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) {
     throw Error(ErrorKind::data, "resume",
                 "there is no checkpoint " + path.string() + "; a run started with --out " + folder.string() +
-                    " writes one");
+                    " writes one" + other_ways(folder));
   }
-  return read_checkpoint(path);
+  try {
+    return read_checkpoint(path);
+  } catch (const Error& error) {
+    throw Error(error.kind(), "resume", error.message() + other_ways(folder));
+  }
+}
+
+/// Relative names of the run's settings begin where they began when the run did, wherever it is resumed:
+/// what was given now keeps its meaning, and the process goes there.
+void enter_start_folder(TrainOptions& options, const std::string& stored_data) {
+  const auto text = options.stored->metadata.find("bntrain.start");
+  const auto start = text == options.stored->metadata.end() ? std::nullopt : percent_decoded(text->second);
+  if (!start || start->empty()) return;
+  std::error_code error;
+  const fs::path folder = fs::weakly_canonical(options.resume / fs::path(*start), error);
+  if (error || !fs::is_directory(folder, error) || fs::equivalent(folder, ".", error)) return;
+  const auto has_data = [&](const fs::path& from) {
+    const fs::path data(stored_data);
+    return fs::exists(from / data, error) ||
+           (data.has_parent_path() && fs::exists(from / data.parent_path(), error));
+  };
+  // The run's folder was moved without its images.
+  if (options.data.empty() && is_file_name(stored_data) && !has_data(folder) && has_data(".")) return;
+  const fs::path here = fs::current_path(error);
+  fs::current_path(folder, error);
+  if (error) return;
+  for (std::string* path : {&options.resume, &options.data, &options.init_from, &options.save,
+                            &options.save_gradients, &options.metrics})
+    if (is_file_name(*path)) *path = (here / *path).lexically_normal().string();
+  spdlog::info("relative names begin at {}, where the run began", folder.string());
 }
 
 Json stored_config(const CheckpointFile& file, const std::string& folder) {
@@ -73,13 +158,27 @@ void give(CLI::Option& option, const std::string& text) {
   }
 }
 
+/// SGD without momentum keeps nothing that one with momentum could go on with.
+bool changes_state(const std::string& key, const Json& from, const Json& to) {
+  return key == "momentum" && (from == 0) != (to == 0);
+}
+
+Json stored_changes(const CheckpointFile& file) {
+  const auto found = file.metadata.find("bntrain.changes");
+  Json changes = found == file.metadata.end() ? Json::array() : parse_record(found->second);
+  return changes.is_array() ? changes : Json::array();
+}
+
 }  // namespace
 
 void resume_options(CLI::App& train, TrainOptions& options, const Sources& sources) {
   if (!options.out.empty())
     throw Error(ErrorKind::usage, "out", "--resume writes into the folder of its run; omit it");
+  options.resume = run_folder(options.resume).string();
   options.stored = read_last(options.resume);
   Json stored = stored_config(*options.stored, options.resume);
+  enter_start_folder(options, stored.value("data", ""));
+  options.changes = stored_changes(*options.stored);
   stored.erase("out");
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");
@@ -100,9 +199,16 @@ void resume_options(CLI::App& train, TrainOptions& options, const Sources& sourc
       if (!text.empty()) give(option, text);
       continue;
     }
-    const bool allowed = std::ranges::find(may_differ, key) != may_differ.end() ||
-                         (new_schedule && std::ranges::find(schedule_keys, key) != schedule_keys.end());
-    if (allowed || given.at(key) == value) continue;
+    if (given.at(key) == value || contains(may_differ, key)) continue;
+    const bool rescheduled = new_schedule && contains(schedule_keys, key);
+    const bool changed = contains(may_change, key) && sources.of(key) == Source::command_line;
+    if (rescheduled || (changed && !changes_state(key, value, given.at(key)))) {
+      options.changes.push_back({{"step", options.stored->checkpoint.progress.steps},
+                                 {"setting", key},
+                                 {"from", value},
+                                 {"to", given.at(key)}});
+      continue;
+    }
     throw Error(ErrorKind::usage, from_convention ? "bn-convention" : key,
                 (from_convention ? "its " + key + " " : "") + text_of(given.at(key)) +
                     " differs from the run's " + text + " (--resume " + options.resume + "); " +

@@ -1,9 +1,13 @@
 #include "cli/flags/sources.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
+#include <string_view>
 
 #include "cli/flags/config_file.hpp"
+#include "cli/flags/names.hpp"
 #include "cli/flags/values.hpp"
 
 namespace bntrain::cli {
@@ -37,6 +41,22 @@ std::string Sources::note(const std::string& flag) const {
       break;
   }
   return "";
+}
+
+std::vector<std::string> unknown_variables(const CLI::App& app) {
+  // The later ones are read by scripts.
+  std::vector<std::string> known = {"BNTRAIN_CONFIG", "BNTRAIN_TUNINGS", "BNTRAIN_BUILD_REPORT_SECONDS"};
+  for (const CLI::App* command : app.get_subcommands({}))
+    for (const std::string& flag : flag_names(*command, "--")) known.push_back(environment_name(flag));
+  std::vector<std::string> lines;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable = *entry;
+    const std::string name(variable.substr(0, variable.find('=')));
+    if (!name.starts_with("BNTRAIN_") || std::ranges::find(known, name) != known.end()) continue;
+    lines.push_back("the environment variable " + name + " is no setting and is ignored" +
+                    suggestion(name, known));
+  }
+  return lines;
 }
 
 Error Sources::with_flag(const Error& error) const {

@@ -36,4 +36,7 @@ class Sources {
   std::vector<std::string> arguments_;
 };
 
+/// A line for every variable BNTRAIN_... that belongs to no flag of a command of `app`.
+std::vector<std::string> unknown_variables(const CLI::App& app);
+
 }  // namespace bntrain::cli

@@ -1,5 +1,6 @@
 #include "cli/flags/train_options.hpp"
 
+#include "cli/flags/paths.hpp"
 #include "core/number_text.hpp"
 
 namespace bntrain::cli {
@@ -8,6 +9,12 @@ namespace {
 std::string device_text(const BackendOptions& backend) {
   const std::string name = name_of(backend.device, device_names);
   return backend.gpu == 0 ? name : name + ":" + std::to_string(backend.gpu);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
+  return text;
 }
 
 }  // namespace
@@ -19,10 +26,12 @@ std::string to_string(const RecordOptions& record) {
 
 Json settings_record(const TrainOptions& options) {
   const TrainConfig& config = options.config;
-  return {{"data", options.data},
+  return {{"data", path_text(options.data)},
+          {"classes", options.classes ? Json(*options.classes) : Json("")},
           {"network", config.network},
           {"norm", bntrain::to_string(config.norm)},
           {"init", bntrain::to_string(config.init)},
+          {"normalize", config.normalization.text()},
           {"bn-momentum", config.batch_norm.momentum},
           {"bn-eps", config.batch_norm.eps},
           {"bn-variance", config.batch_norm.unbiased ? "unbiased" : "biased"},
@@ -48,14 +57,15 @@ Json settings_record(const TrainOptions& options) {
           {"threads", options.backend.threads},
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
           {"precision", name_of(options.backend.precision, precision_names)},
-          {"init-from", options.init_from},
-          {"save", options.save},
-          {"save-gradients", options.save_gradients},
-          {"metrics", options.metrics},
+          {"init-from", path_text(options.init_from)},
+          {"init-skip", joined(options.init_skip)},
+          {"save", path_text(options.save)},
+          {"save-gradients", path_text(options.save_gradients)},
+          {"metrics", path_text(options.metrics)},
           {"log-every", config.log_every},
           {"eval-every", config.eval_every},
           {"record", to_string(config.record)},
-          {"out", options.out},
+          {"out", path_text(options.out)},
           {"save-every", config.save_every},
           {"keep", options.keep}};
 }

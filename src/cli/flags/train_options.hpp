@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bntrain/backend.hpp"
 #include "bntrain/model_file.hpp"
@@ -21,19 +22,22 @@ inline constexpr Named<OptimizerKind> optimizer_names[] = {{"sgd", OptimizerKind
 
 struct TrainOptions {
   TrainConfig config;
-  std::string data;  ///< see load_dataset()
+  std::string data;                     ///< see load_dataset()
+  std::optional<std::int64_t> classes;  ///< see DataNeeds
   BackendOptions backend;
 
   // what is read and written ("" = nothing)
-  std::string init_from;       ///< initial values in place of config.init
-  std::string save;            ///< the model at the end
-  std::string save_gradients;  ///< of the last step
-  std::string metrics;         ///< the records of the run
-  std::string out;             ///< the run's folder
-  std::int64_t keep = 0;       ///< numbered checkpoints that are kept beside the last
+  std::string init_from;               ///< initial values in place of config.init
+  std::vector<std::string> init_skip;  ///< layers or tensors that do not take theirs from init_from
+  std::string save;                    ///< the model at the end
+  std::string save_gradients;          ///< of the last step
+  std::string metrics;                 ///< the records of the run
+  std::string out;                     ///< the run's folder
+  std::int64_t keep = 0;               ///< numbered checkpoints that are kept beside the last
 
   std::string resume;                    ///< folder of the run to continue; "" begins one
   std::optional<CheckpointFile> stored;  ///< its last checkpoint
+  Json changes = Json::array();          ///< what resuming it changed: step, setting, from, to
 
   std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this
   bool summary = false;                   ///< print the layers and end

@@ -48,6 +48,13 @@ double parse_number(const std::string& flag, const std::string& text, const Numb
   return *value;
 }
 
+std::string parse_text(const std::string& flag, const std::string& text, const std::string& type) {
+  // "--save --json" would otherwise write a file called "--json".
+  if (!text.empty() && !text.starts_with("--")) return text;
+  throw BadValue(flag, text,
+                 "it needs a value (" + type + "); a name that begins with -- is written ./--name");
+}
+
 std::string environment_name(const std::string& flag) {
   std::string name = "BNTRAIN_";
   for (const char letter : flag.substr(2)) {
@@ -72,24 +79,45 @@ std::string sources_note(const CLI::App& command) {
          command.get_name() + "]\nsection in the file that --config names. Environment < file < flag.";
 }
 
-CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
-                       const std::string& default_text, const std::string& help,
-                       std::function<void(const std::string&)> take) {
+namespace {
+
+/// An option that receives all its values at once.
+CLI::Option* add_values(CLI::App& app, const std::string& flag, const std::string& type,
+                        const std::string& default_text, const std::string& help,
+                        std::function<void(const std::vector<std::string>&)> take) {
   const std::string name = flag.substr(flag.find("--"));
-  const CLI::callback_t callback = [&app, name, take = std::move(take)](const CLI::results_t& values) {
-    // CLI11 hands the environment to every command; a list for one must not be an error of another.
-    if (app.parsed() == 0) return true;
-    if (values.size() != 1)
-      throw BadValue(name, CLI::detail::join(values, " "), "it takes one value, given once");
-    take(values.front());
+  const CLI::callback_t callback = [take = std::move(take)](const CLI::results_t& values) {
+    take(values);
     return true;
   };
-  // With CLI11's default policy a repeated flag is refused in CLI11's words; this way it is in ours.
   return app.add_option(flag, callback, help)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name(type)
       ->default_str(default_text)
       ->envname(environment_name(name));
+}
+
+}  // namespace
+
+CLI::Option* add_value(CLI::App& app, const std::string& flag, const std::string& type,
+                       const std::string& default_text, const std::string& help,
+                       std::function<void(const std::string&)> take) {
+  const std::string name = flag.substr(flag.find("--"));
+  // With CLI11's default policy a repeated flag is refused in CLI11's words; this way it is in ours.
+  return add_values(app, flag, type, default_text, help,
+                    [name, take = std::move(take)](const std::vector<std::string>& values) {
+                      if (values.size() != 1)
+                        throw BadValue(name, CLI::detail::join(values, " "),
+                                       "it takes one value, given once");
+                      take(values.front());
+                    });
+}
+
+CLI::Option* add_names(CLI::App& app, const std::string& flag, std::vector<std::string>& target,
+                       const std::string& type, const std::string& help) {
+  return add_values(app, flag, type, "", help, [flag, &target](const std::vector<std::string>& values) {
+    target = parse_list(flag, CLI::detail::join(values, ","));
+  });
 }
 
 CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, const NumberRange& range,
@@ -102,14 +130,7 @@ CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, 
 
 CLI::Option* add_text(CLI::App& app, const std::string& flag, std::string& target, const std::string& type,
                       const std::string& help) {
-  const auto take = [flag, &target, type](const std::string& text) {
-    // "--save --json" would otherwise write a file called "--json".
-    if (text.empty() || text.starts_with("--")) {
-      throw BadValue(flag, text,
-                     "it needs a value (" + type + "); a name that begins with -- is written ./--name");
-    }
-    target = text;
-  };
+  const auto take = [flag, &target, type](const std::string& text) { target = parse_text(flag, text, type); };
   return add_value(app, flag, type, target, help, take);
 }
 

@@ -68,6 +68,9 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
 /// The whole number that `text` is, or BadValue; `also` says what else is allowed ("auto or ").
 std::uint64_t parse_integer(const std::string& flag, const std::string& text, IntegerRange range,
                             const std::string& also = "");
+/// The text, or BadValue where it is empty or looks like a flag.
+std::string parse_text(const std::string& flag, const std::string& text, const std::string& type);
+
 /// A value without a flag, "MODEL", or any number of them where the target is a list. The configuration file
 /// and the environment do not know it.
 template <class Target>
@@ -95,6 +98,10 @@ CLI::Option* add_integer(CLI::App& app, const std::string& flag, Integer& target
 
 /// The parts of "a,b,c". Throws BadValue when one is empty or given twice.
 std::vector<std::string> parse_list(const std::string& flag, const std::string& text);
+
+/// Names with commas between them; the flag may be repeated.
+CLI::Option* add_names(CLI::App& app, const std::string& flag, std::vector<std::string>& target,
+                       const std::string& type, const std::string& help);
 
 /// Numbers with commas between them.
 CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<double>& target,

@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include "backend/cpu/isa.hpp"
+#include "bntrain/error.hpp"
 #include "cli/flags/experiment.hpp"
+#include "cli/flags/paths.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/flags/values.hpp"
 
@@ -54,9 +56,25 @@ void parse_device(const std::string& text, BackendOptions& backend) {
 }  // namespace
 
 void add_data(CLI::App& app, std::string& data) {
-  add_text(app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
+  add_path(app, "--data", data, "DIR|synthetic[:KEY=VALUE,...]",
            "folder with the four IDX files (DIR/NAME where they begin with NAME-), or a generated data set; "
            "default: Fashion-MNIST where it is found");
+}
+
+void add_classes(CLI::App& app, std::optional<std::int64_t>& classes, const std::string& help) {
+  add_value(app, "--classes", "N", "", help, [&classes](const std::string& text) {
+    classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
+  });
+}
+
+void add_normalization(CLI::App& app, Normalization& normalization, const std::string& help) {
+  add_value(app, "--normalize", "MEAN[,...]/STD[,...]", "", help, [&normalization](const std::string& text) {
+    try {
+      normalization = Normalization::parse(text);
+    } catch (const Error& error) {
+      throw BadValue("--normalize", text, error.message().substr(error.message().find("allowed")));
+    }
+  });
 }
 
 void add_split(CLI::App& app, Split& split, const std::string& help) {
@@ -74,19 +92,23 @@ void add_description(CLI::App& app, ModelDescription& description) {
             [&description](const std::string& text) {
               description.eps = parse_number("--bn-eps", text, bn_eps_range);
             });
+  add_normalization(app, description.normalization,
+                    "how its images were normalised: (pixel / 255 - MEAN) / STD, one value or one a channel; "
+                    "takes precedence over the file's");
 }
 
 void add_image_description(CLI::App& app, ModelDescription& description) {
   add_value(app, "--input", "CxHxW", "", "the shape of its images, where the file does not say",
             [&description](const std::string& text) { description.input = parse_input(text); });
-  add_value(app, "--classes", "N", "", "the number of classes, where the file does not say",
-            [&description](const std::string& text) {
-              description.classes = static_cast<std::int64_t>(parse_integer("--classes", text, {1, 256}));
-            });
+  add_classes(app, description.classes, "the number of classes, where the file does not say");
 }
 
-void add_workload(CLI::App& app, std::string& data, TrainConfig& config) {
+void add_workload(CLI::App& app, std::string& data, std::optional<std::int64_t>& classes,
+                  TrainConfig& config) {
   add_data(app, data);
+  add_classes(app, classes,
+              "the number of classes, where not all of them have images; default: the largest training label "
+              "tells");
   add_text(app, "--network", config.network, "NAME|LAYERS",
            preset_names() + ", or layers such as conv20x5,bn,relu,maxpool2,fc10");
   add_batch_size(app, config.batch_size);

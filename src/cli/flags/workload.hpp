@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "bntrain/backend.hpp"
@@ -18,17 +19,22 @@ enum class Split { test, train };
 
 inline constexpr Named<Split> split_names[] = {{"test", Split::test}, {"train", Split::train}};
 
-/// --data, --network, --batch-size.
-void add_workload(CLI::App& app, std::string& data, TrainConfig& config);
+/// --data, --classes, --network, --batch-size.
+void add_workload(CLI::App& app, std::string& data, std::optional<std::int64_t>& classes,
+                  TrainConfig& config);
 
 /// --norm, of a single run.
 void add_norm(CLI::App& app, TrainConfig& config);
 
 void add_data(CLI::App& app, std::string& data);
+/// --classes, where there is a data set.
+void add_classes(CLI::App& app, std::optional<std::int64_t>& classes, const std::string& help);
+/// --normalize.
+void add_normalization(CLI::App& app, Normalization& normalization, const std::string& help);
 void add_split(CLI::App& app, Split& split, const std::string& help);
 void add_batch_size(CLI::App& app, std::int64_t& batch_size);
 
-/// --network, --bn-eps: for model files that do not say.
+/// --network, --bn-eps, --normalize: for model files that do not say.
 void add_description(CLI::App& app, ModelDescription& description);
 /// --input, --classes: likewise, where no data set has them.
 void add_image_description(CLI::App& app, ModelDescription& description);

@@ -135,9 +135,10 @@ std::string bench_table(const Results& results) {
     text += fmt::format("{} of {} runs are finished\n\n", results.runs_finished, results.runs_planned);
   }
   for (const Init init : config.inits) {
-    text += fmt::format("init {}: test accuracy, mean ± standard deviation over {} seed{}; steps to {}\n",
-                        to_string(init), config.seeds, config.seeds == 1 ? "" : "s", config.target);
-    text += accuracy_table(results, init) + largest_line(results, init);
+    text +=
+        wrapped(fmt::format("init {}: test accuracy, mean ± standard deviation over {} seed{}; steps to {}\n",
+                            to_string(init), config.seeds, config.seeds == 1 ? "" : "s", config.target));
+    text += accuracy_table(results, init) + wrapped(largest_line(results, init));
     if (!results.differences.empty()) text += difference_table(results, init);
     text += "\n";
   }

@@ -5,6 +5,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,7 +59,15 @@ void log_to_stderr(bool color) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-constexpr int bar_width = 30;
+constexpr int usual_width = 80;
+constexpr int widest_bar = 30, narrowest_bar = 3;
+
+/// Columns of the terminal that a descriptor goes to, 0 where it goes to none or one that does not say.
+int terminal_width(int descriptor) {
+  winsize size{};
+  return isatty(descriptor) == 1 && ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 constexpr double seconds_between_drawings = 0.1;
 
 std::string duration(double seconds) {
@@ -91,8 +100,9 @@ std::string printable(std::string_view text) {
 
 void set_up_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    // The lowest number that is free is this one.
-    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+    // The lowest number that is free is this one. A container may have no /dev.
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0 && ::open("/", O_RDONLY) < 0)
+      std::_Exit(static_cast<int>(ErrorKind::runtime));
   }
   // Not SIG_IGN, which programs that are started would inherit.
   struct sigaction action = {};
@@ -116,6 +126,13 @@ void adjust_logging(const LogOptions& options) {
   spdlog::set_level(options.quiet ? spdlog::level::warn : spdlog::level::info);
 }
 
+std::size_t output_width() {
+  if (const int width = terminal_width(STDOUT_FILENO); width > 0) return static_cast<std::size_t>(width);
+  const char* columns = std::getenv("COLUMNS");
+  const int asked = columns != nullptr ? std::atoi(columns) : 0;
+  return static_cast<std::size_t>(asked > 0 ? asked : usual_width);
+}
+
 void print_result(const std::string& line) {
   if (std::fputs((printable(line) + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     if (errno == EPIPE) throw ClosedPipe();
@@ -135,9 +152,19 @@ void Progress::update(const std::string& before, std::int64_t done, std::int64_t
   drawn_ = true;
   const double share = static_cast<double>(done) / static_cast<double>(total);
   const double left = std::chrono::duration<double>(now - start_).count() * (1 / share - 1);
-  const int filled = std::clamp(static_cast<int>(share * bar_width), 0, bar_width);
-  draw(fmt::format("\r{} [{:=<{}}{:<{}}] {:3.0f}% {} ETA {}\x1b[K", before, "", filled, "",
-                   bar_width - filled, 100 * share, after, duration(left)));
+  const std::string start = before + " ";
+  const std::string end = fmt::format("{:3.0f}% {} ETA {}", 100 * share, after, duration(left));
+  const int terminal = terminal_width(STDERR_FILENO);
+  // In the last column some terminals already begin a new line.
+  const int width = (terminal > 0 ? terminal : usual_width) - 1;
+  const int room = std::min(widest_bar, width - static_cast<int>(start.size() + end.size() + 3));
+  std::string bar;
+  if (room >= narrowest_bar) {
+    const int filled = std::clamp(static_cast<int>(share * room), 0, room);
+    bar = fmt::format("[{:=<{}}{:<{}}] ", "", filled, "", room - filled);
+  }
+  draw(
+      fmt::format("\r{}\x1b[K", (start + bar + end).substr(0, static_cast<std::size_t>(std::max(width, 0)))));
 }
 
 void Progress::clear() {

@@ -32,6 +32,9 @@ void adjust_logging(const LogOptions& options);
 /// Whether stderr gets a line that is drawn again and again.
 bool shows_progress(const LogOptions& options);
 
+/// Columns of what stdout goes to: the terminal's, else the environment's COLUMNS, else 80.
+std::size_t output_width();
+
 /// The reader of stdout is gone, as `head` goes when it has enough. Programs end silently then, as if by
 /// SIGPIPE.
 struct ClosedPipe : std::exception {
@@ -51,7 +54,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// "BEFORE [=====     ]  50% AFTER ETA 1:30", from the time since construction.
+  /// "BEFORE [=====     ]  50% AFTER ETA 1:30", from the time since construction; as much of it as fits into
+  /// one line of the terminal, the bar given up before the words.
   void update(const std::string& before, std::int64_t done, std::int64_t total, const std::string& after);
   /// Takes the bar away, so that other text can be written.
   void clear();

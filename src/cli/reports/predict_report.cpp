@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/confusion.hpp"
@@ -12,7 +13,8 @@ namespace bntrain::cli {
 Answer answer_of(const std::string& image, std::int64_t label, std::span<const float> logits,
                  std::int64_t top) {
   Answer answer{image, label, softmax(logits), {}};
-  if (predicted_class(logits) == undecided) return answer;
+  // Infinite logits have no probabilities either.
+  if (std::ranges::any_of(answer.probabilities, [](auto p) { return std::isnan(p); })) return answer;
   answer.best.resize(logits.size());
   std::iota(answer.best.begin(), answer.best.end(), std::size_t{0});
   std::ranges::stable_sort(answer.best, [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
@@ -23,7 +25,7 @@ Answer answer_of(const std::string& image, std::int64_t label, std::span<const f
 std::string answer_line(const Answer& answer, const std::vector<std::string>& class_names) {
   std::string line = answer.image;
   if (answer.label >= 0) line += " (" + class_names[static_cast<std::size_t>(answer.label)] + ")";
-  if (answer.best.empty()) return line + ": no class: its logits are NaN";
+  if (answer.best.empty()) return line + ": no class: its logits are not finite";
   const char* separator = ": ";
   for (const std::size_t c : answer.best) {
     line += fmt::format("{}{} {:.4f}", separator, class_names[c], answer.probabilities[c]);

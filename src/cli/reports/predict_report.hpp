@@ -14,7 +14,7 @@ struct Answer {
   std::string image;                  ///< its file, or its place in the data set
   std::int64_t label = -1;            ///< its class; -1: unknown
   std::vector<double> probabilities;  ///< by class
-  std::vector<std::size_t> best;      ///< classes by falling probability; empty where a logit is NaN
+  std::vector<std::size_t> best;      ///< classes by falling probability; empty where they are NaN
 };
 
 /// `best` has the `top` most probable classes, ties in the order of the classes.

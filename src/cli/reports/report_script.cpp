@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "bntrain/error.hpp"
+
 extern char** environ;
 
 namespace bntrain::cli {
@@ -57,17 +59,42 @@ std::string find_python() {
   return "";
 }
 
+struct Tools {
+  fs::path script;
+  std::string python;
+  std::string missing;  ///< empty: both are there
+};
+
+Tools find_tools() {
+  Tools tools{find_script(), "", ""};
+  if (tools.script.empty()) {
+    tools.missing = "plot_report.py is not where bntrain was built or installed";
+    return tools;
+  }
+  tools.python = find_python();
+  if (tools.python.empty())
+    tools.missing =
+        "it needs Python with matplotlib: apt-get install python3-matplotlib, or scripts/setup.sh --report";
+  return tools;
+}
+
 /// Why there is no report; empty when there is one.
 std::string draw(const fs::path& folder) {
-  const fs::path script = find_script();
-  if (script.empty()) return "plot_report.py is not where bntrain was built or installed";
-  const std::string python = find_python();
-  if (python.empty()) return "it needs Python with matplotlib: apt-get install python3-matplotlib";
-  const int code = run({python, script.string(), folder.string()});
-  return code == 0 ? "" : fmt::format("{} ended with exit code {}", script.string(), code);
+  const Tools tools = find_tools();
+  if (!tools.missing.empty()) return tools.missing;
+  const int code = run({tools.python, tools.script.string(), folder.string()});
+  return code == 0 ? "" : fmt::format("{} ended with exit code {}", tools.script.string(), code);
 }
 
 }  // namespace
+
+void expect_report_tools() {
+  const std::string missing = find_tools().missing;
+  if (!missing.empty())
+    throw Error(
+        ErrorKind::runtime, "report",
+        missing + "; without --report the runs are made, and later the same command with it draws them");
+}
 
 void make_report(const fs::path& folder) {
   const std::string reason = draw(folder);

@@ -67,8 +67,9 @@ std::string inputs_table(const std::vector<bench::InputPercentiles>& inputs) {
     rows.push_back({std::to_string(record.step), fmt::format("{:.3f}", record.low),
                     fmt::format("{:.3f}", record.median), fmt::format("{:.3f}", record.high)});
   }
-  return fmt::format("percentiles over the batch of the inputs of the first unit of {}, seed 0\n{}",
-                     inputs.front().layer, text_table(rows));
+  return wrapped(fmt::format("percentiles over the batch of the inputs of the first unit of {}, seed 0\n",
+                             inputs.front().layer)) +
+         text_table(rows);
 }
 
 std::string verdict(bool passed) {
@@ -123,14 +124,15 @@ std::string experiment_list(const std::vector<Experiment>& experiments, std::int
 }
 
 std::string reproduction_table(const Experiment& experiment, const Judgement& judgement) {
-  std::string text = fmt::format("{}: {}\nfrom {}\n\n", experiment.name, experiment.title, experiment.source);
+  std::string text =
+      wrapped(fmt::format("{}: {}\nfrom {}\n\n", experiment.name, experiment.title, experiment.source));
   for (std::size_t arm = 0; arm < experiment.arms.size(); ++arm) {
     text += arm_table(experiment.arms[arm], judgement.epochs[arm]);
     if (!judgement.inputs[arm].empty()) text += inputs_table(judgement.inputs[arm]);
     text += "\n";
   }
-  for (const bench::NumberCheck& check : judgement.numbers) text += number_line(check);
-  for (const bench::ClaimCheck& check : judgement.claims) text += claim_lines(check);
+  for (const bench::NumberCheck& check : judgement.numbers) text += wrapped(number_line(check));
+  for (const bench::ClaimCheck& check : judgement.claims) text += wrapped(claim_lines(check));
   return text + experiment.name + (judgement.passed ? ": reproduced\n" : ": NOT reproduced\n");
 }
 

@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
+#include "cli/flags/config_file.hpp"
+#include "cli/flags/paths.hpp"
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
@@ -56,22 +59,6 @@ const fs::path& made(const fs::path& folder) {
                   " cannot be made: " + (error ? error.message() : "there is a file of that name"));
 }
 
-/// As a string of TOML.
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (const char letter : text) {
-    if (letter == '\n')
-      result += "\\n";
-    else if (letter == '\t')
-      result += "\\t";
-    else if (letter == '\r')
-      result += "\\r";
-    else
-      (letter == '"' || letter == '\\' ? result += '\\' : result) += letter;
-  }
-  return result + "\"";
-}
-
 }  // namespace
 
 bool is_numbered(const fs::path& path) {
@@ -79,13 +66,14 @@ bool is_numbered(const fs::path& path) {
   return name.starts_with("step-") && name.ends_with(".safetensors");
 }
 
-std::string config_file_text(const Json& config) {
-  std::string text = "[train]\n";
-  for (const auto& [key, value] : config.items()) {
-    if (value.is_string() && value.get_ref<const std::string&>().empty()) continue;  // not given
-    text += key + " = " + (value.is_string() ? quoted(value.get<std::string>()) : value.dump()) + "\n";
+void expect_no_run(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* name : run_files) {
+    if (!fs::exists(fs::path(folder) / name, ignored)) continue;
+    throw Error(ErrorKind::usage, "out",
+                "the folder " + folder + " already holds a run (" + name + "); --resume " + folder +
+                    " continues it, or name another folder");
   }
-  return text;
 }
 
 RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata)
@@ -99,12 +87,7 @@ RunFolder::RunFolder(const TrainOptions& options, Model model, Metadata metadata
     remove_temporary_files(path_);
     return;
   }
-  for (const char* name : run_files) {
-    if (!fs::exists(path_ / name)) continue;
-    throw Error(ErrorKind::usage, "out",
-                "the folder " + options.out + " already holds a run (" + name + "); --resume " + options.out +
-                    " continues it, or name another folder");
-  }
+  expect_no_run(options.out);
 }
 
 Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const {
@@ -114,43 +97,58 @@ Model RunFolder::model_after(std::int64_t steps, const ModelState& state) const 
   return model;
 }
 
-CheckpointFile RunFolder::file_of(Checkpoint checkpoint) const {
+CheckpointFile RunFolder::file_of(Checkpoint checkpoint, const fs::path& folder) const {
   Metadata metadata = file_metadata(model_after(checkpoint.progress.steps, {}));
   metadata.insert(metadata_.begin(), metadata_.end());
+  // The way to where relative names begin.
+  std::error_code ignored;
+  const fs::path here = fs::current_path(ignored);
+  metadata["bntrain.start"] = percent_encoded(fs::relative(here, here / folder, ignored).string());
   return {std::move(checkpoint), std::move(metadata)};
 }
 
 void RunFolder::begin(const Trainer& trainer) {
-  const CheckpointFile start = file_of(trainer.checkpoint());
+  const CheckpointFile start = file_of(trainer.checkpoint(), path_);
   write_checkpoint(path_ / last_name, start);
   // The model of the checkpoint, where a killed run had written a better one of an epoch that comes again.
   write_best(start.checkpoint);
   Json config = settings_record(options_);
   config.erase("out");
-  write_file(path_ / config_name, config_file_text(config));
+  // A resumed run has the number of steps that its schedule began with; where that is the run's, no one said
+  // it.
+  if (options_.stored && options_.config.schedule.text != "constant" &&
+      trainer.schedule().steps() == trainer.total_steps())
+    config["schedule-steps"] = 0;
+  std::string text = config_file_text(config);
+  for (const Json& change : options_.changes)
+    text += fmt::format("# {} was {} up to step {}\n", change.at("setting").get<std::string>(),
+                        change.at("from").dump(), change.at("step").dump());
+  write_file(path_ / config_name, text);
 }
 
 void RunFolder::write_best(const Checkpoint& checkpoint) const {
-  const EpochResult* epoch = best_epoch(checkpoint.progress.epochs);
-  if (epoch == nullptr || checkpoint.best.tensors.empty()) return;
-  save_model(path_ / best_name, model_after(epoch->steps, checkpoint.best));
+  const auto& [model, optimizer, best, progress] = checkpoint;
+  if (!best.tensors.empty()) save_model(path_ / best_name, model_after(progress.epochs.best->steps, best));
 }
 
 void RunFolder::attempt(const std::function<void()>& write) {
+  std::string failure;
   try {
     write();
-    failure_.clear();
   } catch (const Error& error) {
-    if (failure_.empty()) spdlog::warn("{}; the run goes on, and tries it again", error.what());
-    failure_ = error.what();
+    failure = error.what();
+  } catch (const std::bad_alloc&) {
+    failure = path_.string() + ": there is not enough memory for a checkpoint";
   }
+  if (failure_.empty() && !failure.empty()) spdlog::warn("{}; the run goes on, and tries it again", failure);
+  failure_ = failure;
 }
 
 void RunFolder::save(const Trainer& trainer) {
   sync(metrics());
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (first_non_finite(file.checkpoint.model) != nullptr) return;
   attempt([&] {
+    const CheckpointFile file = file_of(trainer.checkpoint(), path_);
+    if (first_non_finite(file.checkpoint.model) != nullptr) return;
     if (options_.keep > 0) {
       const std::int64_t steps = file.checkpoint.progress.steps;
       write_checkpoint(path_ / fmt::format("step-{:08}.safetensors", steps), file);
@@ -170,19 +168,20 @@ void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
   });
 }
 
-std::string RunFolder::rescue(const Trainer& trainer) const {
+std::string RunFolder::rescue(const Trainer& trainer) {
   if (failure_.empty()) return "";
-  const CheckpointFile file = file_of(trainer.checkpoint());
-  if (first_non_finite(file.checkpoint.model) != nullptr) return failure_;
-  const std::string folder = rescue_folder().string();
-  try {
-    if (folder.empty()) return failure_ + "; nor can a temporary folder be made";
-    write_checkpoint(fs::path(folder) / last_name, file);
-    return failure_ + "; the last checkpoint was written to " + folder + " instead, and --resume " + folder +
-           " continues from there";
-  } catch (const Error& error) {
-    return failure_ + "; " + error.what() + "; the steps since the last checkpoint are lost";
-  }
+  const std::string reason = failure_;
+  std::string where;
+  attempt([&] {
+    const fs::path folder = rescue_folder();
+    const CheckpointFile file = file_of(trainer.checkpoint(), folder);
+    if (folder.empty() || first_non_finite(file.checkpoint.model) != nullptr) return;
+    write_checkpoint(folder / last_name, file);
+    where = folder.string();
+  });
+  if (where.empty()) return reason + "; the steps since the last checkpoint are lost";
+  return reason + "; the last checkpoint was written to " + where + " instead, and --resume " + where +
+         " continues from there";
 }
 
 }  // namespace bntrain::cli

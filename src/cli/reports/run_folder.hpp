@@ -21,6 +21,9 @@ using Metadata = std::map<std::string, std::string>;
 inline constexpr std::array<const char*, 4> run_files = {"last.safetensors", "best.safetensors",
                                                          "config.toml", "metrics.jsonl"};
 
+/// Throws Error(usage) of "out" where the folder holds any of them: asked before anything is read or trained.
+void expect_no_run(const std::string& folder);
+
 /// Writes last.safetensors, the checkpoint that --resume takes; step-NNNNNNNN.safetensors, the last --keep of
 /// them; best.safetensors, the model of the best validation accuracy; config.toml, for people and --config.
 class RunFolder {
@@ -40,12 +43,13 @@ class RunFolder {
   /// Likewise; what could not be written comes with the next checkpoint.
   void save_best(std::int64_t steps, const ModelState& state);
   /// At the end: "", or why the last checkpoint could not be written and where it is now.
-  std::string rescue(const Trainer& trainer) const;
+  std::string rescue(const Trainer& trainer);
 
  private:
   /// The description of the model after so many steps.
   Model model_after(std::int64_t steps, const ModelState& state) const;
-  CheckpointFile file_of(Checkpoint checkpoint) const;
+  /// As it is written into that folder.
+  CheckpointFile file_of(Checkpoint checkpoint, const std::filesystem::path& folder) const;
   void write_best(const Checkpoint& checkpoint) const;
   void attempt(const std::function<void()>& write);
 
@@ -60,8 +64,5 @@ class RunFolder {
 
 /// Whether the name is that of a numbered checkpoint.
 bool is_numbered(const std::filesystem::path& path);
-
-/// A configuration file with a section [train] of these values by flag names.
-std::string config_file_text(const Json& config);
 
 }  // namespace bntrain::cli

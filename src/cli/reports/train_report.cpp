@@ -17,13 +17,13 @@ namespace {
 bool is_before(const Json& record, const TrainProgress& checkpoint) {
   const std::string event = record.at("event");
   if (event == "start" || event == "end") return false;
-  if (event == "epoch") return record.at("epoch").get<std::size_t>() < checkpoint.epochs.size();
+  if (event == "epoch") return record.at("epoch").get<std::int64_t>() < checkpoint.epochs.count;
   return record.at("step").get<std::int64_t>() < checkpoint.steps;
 }
 
 struct KeptRecords {
   std::string text;
-  std::size_t epochs = 0;
+  std::int64_t epochs = 0;
 };
 
 KeptRecords read_records(const std::string& path, const TrainProgress& checkpoint) {
@@ -51,9 +51,9 @@ KeptRecords read_records(const std::string& path, const TrainProgress& checkpoin
 /// Replaces the file by `start` and its records from before the checkpoint.
 void rewind(const std::string& path, const Json& start, const TrainProgress& checkpoint) {
   const KeptRecords kept = read_records(path, checkpoint);
-  if (kept.epochs < checkpoint.epochs.size()) {
+  if (kept.epochs < checkpoint.epochs.count) {
     spdlog::warn("{} holds the records of only {} of the {} epochs before the checkpoint", path, kept.epochs,
-                 checkpoint.epochs.size());
+                 checkpoint.epochs.count);
   }
   write_file(path, one_line(start) + "\n" + kept.text);
 }
@@ -76,7 +76,7 @@ std::string epoch_line(const EpochResult& epoch, std::int64_t steps_per_epoch) {
 std::string test_line(const TrainResult& result) {
   return fmt::format(
       "Test. Loss: {:.6f}, Test acc {:.6f} (weights of epoch {}, the best by validation accuracy)",
-      result.final_test.loss, result.final_test.accuracy, best_epoch(result.epochs)->epoch);
+      result.final_test.loss, result.final_test.accuracy, result.history.best->epoch);
 }
 
 TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, const Json& start,

@@ -117,6 +117,7 @@ class FaultyBackend final : public Backend {
     if (fault_.batch_norm) fault_.batch_norm(changed.batch_norm);
     return std::make_unique<FaultyExecutable>(inner_->compile(changed), fault_);
   }
+  std::int64_t memory_bytes(const PlanRequest& request) override { return inner_->memory_bytes(request); }
   DevicePeaks measure_peaks() override { return inner_->measure_peaks(); }
   std::string description() const override { return "faulty"; }
 

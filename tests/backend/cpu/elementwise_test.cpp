@@ -22,7 +22,7 @@ TEST_P(ElementwiseTest, GatherDividesBy255AndRepeatsTheFirstImage) {
     Guarded out(at(kPixels * k.lanes));
     // No index behind the last image may be read.
     const std::vector<std::int64_t> exact(indices.begin(), indices.begin() + valid);
-    k.gather(pixels.data(), kPixels, exact.data(), valid, out.data());
+    k.gather(pixels.data(), kPixels, exact.data(), valid, {}, out.data());
     EXPECT_TRUE(out.complete());
     for (std::int64_t p = 0; p < kPixels; ++p)
       for (int lane = 0; lane < k.lanes; ++lane) {
@@ -30,6 +30,23 @@ TEST_P(ElementwiseTest, GatherDividesBy255AndRepeatsTheFirstImage) {
         ASSERT_EQ(out.data()[p * k.lanes + lane],
                   static_cast<float>(pixels[at(image * kPixels + p)]) / 255.0f);
       }
+  }
+}
+
+TEST_P(ElementwiseTest, GatherNormalisesByChannel) {
+  constexpr std::int64_t kSpatial = 85, kPixels = 3 * kSpatial;
+  std::vector<std::uint8_t> pixels(at(kPixels));
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 7);
+  const float mean[] = {0.485f, 0.456f, -3}, std[] = {0.229f, 0.225f, 1e-3f};
+  const std::vector<std::int64_t> indices(at(k.lanes), 0);
+  Guarded out(at(kPixels * k.lanes));
+  k.gather(pixels.data(), kPixels, indices.data(), k.lanes, {mean, std, kSpatial}, out.data());
+  EXPECT_TRUE(out.complete());
+  for (std::int64_t p = 0; p < kPixels; ++p) {
+    const std::size_t channel = at(p / kSpatial);
+    const float centred = static_cast<float>(pixels[at(p)]) / 255.0f - mean[channel];
+    for (int lane = 0; lane < k.lanes; ++lane)
+      ASSERT_EQ(out.data()[p * k.lanes + lane], centred / std[channel]);
   }
 }
 

@@ -67,6 +67,23 @@ TEST(GatherImages, FollowsTheOrderFromItsPlace) {
         }
 }
 
+TEST(GatherImages, NormalisesByChannel) {
+  const auto mean = support::on_device<float>({0.485f, 0.456f, -3}),
+             std = support::on_device<float>({0.229f, 0.225f, 1e-3f});
+  for (const std::int64_t spatial : {1, 6, 8, 85}) {  // channels end within a vector, or not
+    const Images images(3, 3 * spatial);
+    Guarded out(at(3 * images.pixels));
+    kernels::gather_images(3, images.pixels, images.data(), nullptr, nullptr, out.data(), {},
+                           {mean.data(), std.data(), spatial});
+    EXPECT_TRUE(out.complete());
+    for (std::int64_t i = 0; i < 3 * images.pixels; ++i) {
+      const std::int64_t channel = i % images.pixels / spatial;
+      const float centred = static_cast<float>(images.data()[i]) / 255.0f - mean[at(channel)];
+      ASSERT_EQ(out.data()[i], centred / std[at(channel)]) << "pixel " << i << " of channels of " << spatial;
+    }
+  }
+}
+
 TEST(GatherImages, IsRightInEveryScheduleOnEveryGrid) {
   const Images images(40, 784);
   on_every_schedule_and_grid(

@@ -12,6 +12,9 @@ class HostBackend final : public Backend {
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
     return std::make_unique<CudaExecutable>(make_plan(request, {}), precision_);
   }
+  std::int64_t memory_bytes(const PlanRequest& request) override {
+    return Workspace::bytes(make_plan(request, {}));
+  }
   DevicePeaks measure_peaks() override {
     DeviceStream stream;
     return cuda::measure_peaks(stream, 1 << 20);

@@ -9,14 +9,8 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
   const Shape &in = op.in, &out = op.out;
   shape_ = {in.channels, in.height,     in.width,           out.height,   out.width,
             op.pool,     op.has_norm(), op.takes_average(), op.activation};
-  if (pools_raw(shape_)) pooled_ = FloatBuffer(out.size() * w_.capacity);
+  if (pools_raw(shape_)) w_.reserve(pooled_, out.size() * w_.capacity);
   if (!op.has_norm()) return;
-  gamma_ = parameter(op_.gamma);
-  trained_beta_ = parameter(op_.beta);
-  if (w_.plan.has_gradients()) {
-    dgamma_ = parameter_gradient(op_.gamma);
-    dbeta_ = parameter_gradient(op_.beta);
-  }
   const auto channels = static_cast<std::size_t>(in.channels);
   const auto cells = static_cast<std::size_t>(w_.groups()) * channels;
   moments_.resize(cells);
@@ -24,6 +18,15 @@ BlockOp::BlockOp(Workspace& workspace, const PlanOp& op) : Op(workspace, op) {
   statistics_.resize(channels);
   for (std::vector<float>* v : {&mean_, &mean_low_, &inv_std_, &beta_, &dbeta_mean_, &dgamma_mean_})
     v->resize(channels);
+}
+
+void BlockOp::find_parameters() {
+  if (!op_.has_norm()) return;
+  gamma_ = parameter(op_.gamma);
+  trained_beta_ = parameter(op_.beta);
+  if (!w_.plan.has_gradients()) return;
+  dgamma_ = parameter_gradient(op_.gamma);
+  dbeta_ = parameter_gradient(op_.beta);
 }
 
 float* BlockOp::raw(std::int64_t group) {

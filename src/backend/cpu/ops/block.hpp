@@ -56,6 +56,7 @@ class BlockOp : public Op {
   /// its input, group by group, to that one's backward pass.
   BlockOp(Workspace& workspace, const PlanOp& op);
 
+  void find_parameters() override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   std::string variant(StepPass pass) const override;

@@ -45,17 +45,16 @@ ConvOp::ConvOp(Workspace& workspace, const PlanOp& op, BlockOp* block)
       block_(block),
       slices_(std::min(kMostSlices, w_.groups())),
       scratch_floats_(whole_lines(algorithm_.scratch_floats(shape_))) {
-  packed_ = FloatBuffer(algorithm_.packed_floats(shape_));
+  w_.reserve(packed_, algorithm_.packed_floats(shape_));
   const std::int64_t threads = w_.team.size();
-  scratch_ = FloatBuffer(threads * scratch_floats_);
+  w_.reserve(scratch_, threads * scratch_floats_);
   if (op.padding > 0)
-    padded_ =
-        FloatBuffer(threads * shape_.in_channels * shape_.in_height * shape_.in_width * w_.kernels.lanes);
+    w_.reserve(padded_, threads * shape_.in_channels * shape_.in_height * shape_.in_width * w_.kernels.lanes);
   if (!w_.plan.has_gradients()) return;
-  if (has_input_gradient()) backward_packed_ = FloatBuffer(algorithm_.backward_packed_floats(shape_));
+  if (has_input_gradient()) w_.reserve(backward_packed_, algorithm_.backward_packed_floats(shape_));
   partial_floats_ = whole_lines(algorithm_.partial_floats(shape_) + shape_.out_channels);
-  partials_ = FloatBuffer(slices_ * partial_floats_);
-  dout_ = FloatBuffer(threads * shape_.out_channels * layout_.channel * w_.kernels.lanes);
+  w_.reserve(partials_, slices_ * partial_floats_);
+  w_.reserve(dout_, threads * shape_.out_channels * layout_.channel * w_.kernels.lanes);
 }
 
 void ConvOp::pack(std::int64_t task) {

@@ -3,9 +3,10 @@
 namespace bntrain::cpu {
 
 LossOp::LossOp(Workspace& workspace, const PlanOp& op)
-    : Op(workspace, op),
-      unused_gradient_(w_.team.size() * op.in.size() * w_.kernels.lanes),
-      groups_(static_cast<std::size_t>(w_.groups())) {}
+    : Op(workspace, op), groups_(static_cast<std::size_t>(w_.groups())) {
+  if (!w_.plan.has_gradients())
+    w_.reserve(unused_gradient_, w_.team.size() * op.in.size() * w_.kernels.lanes);
+}
 
 void LossOp::forward(const Pass& pass) {
   const std::int64_t classes = op_.in.size();

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "backend/cpu/kernels.hpp"
 #include "backend/cpu/memory.hpp"
@@ -21,9 +23,16 @@ struct Workspace {
   ThreadTeam& team;
   ParameterLayout layout;  ///< of `parameters`, `gradients` and `moments`
   std::int64_t capacity;   ///< images the arena has room for, a multiple of the lanes
-  FloatBuffer arena;
-  FloatBuffer parameters, gradients, running;
-  FloatBuffer moments[2];  ///< what the optimiser keeps; empty where its rule keeps less
+  std::vector<std::pair<FloatBuffer*, std::int64_t>> reserved{};
+  FloatBuffer arena{};
+  FloatBuffer parameters{}, gradients{}, running{};
+  FloatBuffer moments[2]{};  ///< what the optimiser keeps; empty where its rule keeps less
+
+  /// `buffer`, which stays where it is, will have `size` floats once allocate() is called: what all need
+  /// together is known before any is taken.
+  void reserve(FloatBuffer& buffer, std::int64_t size) { reserved.emplace_back(&buffer, size); }
+  std::int64_t reserved_bytes() const;
+  void allocate();
 
   std::int64_t groups() const { return capacity / kernels.lanes; }
   /// The activation (gradient) of a value for one group.
@@ -61,11 +70,14 @@ class Op {
  public:
   Op(Workspace& workspace, const PlanOp& op) : w_(workspace), op_(op) {
     if (op.input_gradients.front() == InputGradient::add)
-      added_ = FloatBuffer(w_.team.size() * op.in.size() * w_.kernels.lanes);
+      w_.reserve(added_, w_.team.size() * op.in.size() * w_.kernels.lanes);
   }
   virtual ~Op() = default;
   Op(const Op&) = delete;
   Op& operator=(const Op&) = delete;
+
+  /// Once, when the workspace has its memory: before that parameters have no address.
+  virtual void find_parameters() {}
 
   virtual void forward(const Pass& pass) = 0;
   virtual void backward(const Pass& pass) = 0;

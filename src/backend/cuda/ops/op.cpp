@@ -5,6 +5,10 @@ namespace {
 
 constexpr std::int64_t kCapacityUnit = 16;
 
+std::int64_t capacity_of(const Plan& plan) {
+  return (plan.batch_size + kCapacityUnit - 1) / kCapacityUnit * kCapacityUnit;
+}
+
 std::int64_t trained_floats(const Plan& plan) {
   return plan.has_gradients() ? plan.network.parameter_floats() : 0;
 }
@@ -18,7 +22,7 @@ std::int64_t moment_floats(const Plan& plan, int which) {
 Workspace::Workspace(const Plan& the_plan, Precision precision)
     : plan(the_plan),
       libraries(stream, precision),
-      capacity((the_plan.batch_size + kCapacityUnit - 1) / kCapacityUnit * kCapacityUnit),
+      capacity(capacity_of(the_plan)),
       arena(the_plan.arena_floats_per_image * capacity),
       parameters(the_plan.network.parameter_floats()),
       gradients(trained_floats(the_plan)),
@@ -27,13 +31,26 @@ Workspace::Workspace(const Plan& the_plan, Precision precision)
       mean(2 * the_plan.network.running_floats()),
       var(the_plan.network.running_floats()),
       inv_std(the_plan.network.running_floats()),
+      pixel_scale(2 * static_cast<std::int64_t>(the_plan.network.normalization().mean.size())),
       halted(1),
       arrivals(1) {
   // Between the tensors of a flat buffer lie gaps that nobody writes and the update runs over.
   for (const DeviceArray<float>* buffer : {&parameters, &gradients, &moments[0], &moments[1], &running})
     stream.zero(buffer->data(), buffer->bytes());
+  const Normalization& normalization = the_plan.network.normalization();
+  std::vector<float> scale(normalization.mean.begin(), normalization.mean.end());
+  scale.insert(scale.end(), normalization.std.begin(), normalization.std.end());
+  if (!scale.empty()) stream.upload(pixel_scale.data(), scale.data(), pixel_scale.bytes());
   stream.zero(halted.data(), halted.bytes());
   stream.zero(arrivals.data(), arrivals.bytes());
+}
+
+std::int64_t Workspace::bytes(const Plan& plan) {
+  const std::int64_t floats = plan.arena_floats_per_image * capacity_of(plan) +
+                              plan.network.parameter_floats() + trained_floats(plan) +
+                              moment_floats(plan, 0) + moment_floats(plan, 1) +
+                              5 * plan.network.running_floats();
+  return floats * static_cast<std::int64_t>(sizeof(float));
 }
 
 Op::Op(Workspace& workspace, const PlanOp& op, std::int64_t batch)

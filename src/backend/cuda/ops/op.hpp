@@ -11,6 +11,8 @@ namespace bntrain::cuda {
 /// The memory that the ops of every batch size share.
 struct Workspace {
   Workspace(const Plan& plan, Precision precision);
+  /// Of the buffers below.
+  static std::int64_t bytes(const Plan& plan);
 
   const Plan& plan;
   DeviceStream stream;
@@ -23,6 +25,7 @@ struct Workspace {
   /// Of the batch norms in the step that runs, at the offsets of their running mean: the inverse deviation
   /// and the variance; at twice these offsets the mean, as two floats (kernels/batch_norm/batch_norm.hpp).
   DeviceArray<float> mean, var, inv_std;
+  DeviceArray<float> pixel_scale;  ///< mean and std of the images' channels; empty: pixel / 255
   DeviceArray<unsigned> halted;    ///< one element: a loss was not finite
   DeviceArray<unsigned> arrivals;  ///< one element, 0 between launches
 
