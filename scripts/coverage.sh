@@ -4,6 +4,7 @@
 # LEAST percent.
 # usage: scripts/coverage.sh [LEAST]      92 by default
 set -euo pipefail
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
 root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 least=${1:-92}
 build=$root/build/coverage

@@ -3,6 +3,7 @@
 # has the same bits every time, and neither the resident memory nor the open descriptors of the long run grow.
 # usage: scripts/soak.sh [SECONDS]      3600 by default
 set -euo pipefail
+[[ ${1-} != @(-h|--help) ]] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }
 seconds=${1:-3600}
 program=$(realpath "${BNTRAIN:-${BASH_SOURCE[0]%/*}/../build/release/bntrain}")
 work=$(mktemp -d)
