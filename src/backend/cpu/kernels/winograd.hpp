@@ -60,6 +60,17 @@ BNTRAIN_INLINE void transform_input(const TileSource& d, Vec (&v)[kPoints]) {
   }
 }
 
+/// The same of the tile at (y, x) of a channel.
+BNTRAIN_INLINE void transform_input_tile(const ConvShape& s, const float* in, std::int64_t channel,
+                                         std::int64_t y, std::int64_t x, Vec (&v)[kPoints]) {
+  const TileSource d{in + ((channel * s.in_height + y) * s.in_width + x) * kLanes, s.in_width * kLanes,
+                     s.in_height - y, s.in_width - x};
+  if (d.rows >= 4 && d.columns >= 4)
+    transform_input<true>(d, v);
+  else
+    transform_input<false>(d, v);
+}
+
 /// y = A^T m A
 BNTRAIN_INLINE void transform_output(const Vec (&m)[kPoints], Vec (&y)[2][2]) {
   Vec t[2][4];

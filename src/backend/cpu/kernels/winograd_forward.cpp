@@ -115,14 +115,8 @@ static void transform_inputs(const ConvShape& s, const float* in, std::int64_t y
                              std::int64_t tiles, const ForwardScratch& at, float* inputs) {
   for (std::int64_t c = 0; c < s.in_channels; ++c)
     for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t column = x + 2 * t;
-      const TileSource d{in + ((c * s.in_height + y) * s.in_width + column) * kLanes, s.in_width * kLanes,
-                         s.in_height - y, s.in_width - column};
       Vec v[kPoints];
-      if (d.rows >= 4 && d.columns >= 4)
-        transform_input<true>(d, v);
-      else
-        transform_input<false>(d, v);
+      transform_input_tile(s, in, c, y, x + 2 * t, v);
 #pragma GCC unroll 16
       for (int f = 0; f < kPoints; ++f)
         store(inputs + f * at.input_point + (c * kVectors + t) * kLanes, v[f]);

@@ -66,16 +66,10 @@ static void transform_inputs(const ConvShape& s, const WeightOperands& w, const 
                              std::int64_t x, std::int64_t tiles, float* block, float* inputs) {
   for (std::int64_t first = 0; first < s.in_channels; first += kLanes)
     for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t column = x + 2 * t;
       const std::int64_t channels = s.in_channels - first < kLanes ? s.in_channels - first : kLanes;
       for (std::int64_t c = 0; c < channels; ++c) {
-        const TileSource d{in + (((first + c) * s.in_height + y) * s.in_width + column) * kLanes,
-                           s.in_width * kLanes, s.in_height - y, s.in_width - column};
         Vec v[kPoints];
-        if (d.rows >= 4 && d.columns >= 4)
-          transform_input<true>(d, v);
-        else
-          transform_input<false>(d, v);
+        transform_input_tile(s, in, first + c, y, x + 2 * t, v);
 #pragma GCC unroll 16
         for (int f = 0; f < kPoints; ++f) store(block + (f * kLanes + c) * kLanes, v[f]);
       }
