@@ -34,6 +34,7 @@ struct TrainOptions {
   std::string metrics;                 ///< the records of the run
   std::string out;                     ///< the run's folder
   std::int64_t keep = 0;               ///< numbered checkpoints that are kept beside the last
+  bool no_report = false;              ///< no page in the run's folder
 
   std::string resume;                    ///< folder of the run to continue; "" begins one
   std::optional<CheckpointFile> stored;  ///< its last checkpoint

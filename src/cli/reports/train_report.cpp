@@ -89,7 +89,9 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
   const TrainConfig& config = options.config;
   const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
   if (!options.metrics.empty()) metrics_.emplace_back("--metrics", options.metrics, config, start, resumed);
-  if (folder != nullptr) metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
+  if (folder == nullptr) return;
+  metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
+  if (!options.no_report) page_.emplace(options, start);
 }
 
 void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
@@ -97,19 +99,19 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   if (steps.empty()) return;
   progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
                    total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
-  record([&](RecordWriter& records) { records.on_steps(epoch, first_step, steps); });
+  record([&](RecordMaker& records) { records.on_steps(epoch, first_step, steps); });
 }
 
 void TrainReport::on_evaluation(const Evaluation& evaluation) {
-  record([&](RecordWriter& records) { records.on_evaluation(evaluation); });
+  record([&](RecordMaker& records) { records.on_evaluation(evaluation); });
 }
 
 void TrainReport::on_record(const StepRecord& step) {
-  record([&](RecordWriter& records) { records.on_record(step); });
+  record([&](RecordMaker& records) { records.on_record(step); });
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
-  record([&](RecordWriter& records) { records.on_epoch(epoch); });
+  record([&](RecordMaker& records) { records.on_epoch(epoch); });
   progress_.clear();
   const std::string line =
       options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_);
@@ -128,7 +130,7 @@ void TrainReport::on_checkpoint(const Trainer& trainer) {
 }
 
 void TrainReport::on_end(const TrainResult& result) {
-  record([&](RecordWriter& records) { records.on_end(result); });
+  record([&](RecordMaker& records) { records.on_end(result); });
   progress_.clear();
   if (!interrupted_epoch_.empty()) print(interrupted_epoch_);
   if (options_.json) {
@@ -152,7 +154,7 @@ void TrainReport::print(const std::string& line) {
   }
 }
 
-void TrainReport::record(const std::function<void(RecordWriter&)>& write) {
+void TrainReport::record(const std::function<void(RecordMaker&)>& write) {
   metrics_.remove_if([&](RecordFile& file) {
     try {
       write(file.records());
@@ -164,6 +166,7 @@ void TrainReport::record(const std::function<void(RecordWriter&)>& write) {
       return true;
     }
   });
+  if (page_) write(*page_);
 }
 
 RecordFile::RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config,

@@ -11,6 +11,7 @@
 
 #include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
+#include "cli/reports/live_page.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"
 #include "train/record_writer.hpp"
@@ -56,13 +57,14 @@ class TrainReport : public TrainObserver {
 
  private:
   void print(const std::string& line);
-  void record(const std::function<void(RecordWriter&)>& write);
+  void record(const std::function<void(RecordMaker&)>& write);
 
   const TrainOptions& options_;
   std::int64_t steps_per_epoch_;
   std::int64_t total_steps_;
   RunFolder* folder_;
   std::list<RecordFile> metrics_;
+  std::optional<LivePage> page_;
   Progress progress_;
   std::string interrupted_epoch_;  ///< is printed when the run's files are written
   std::exception_ptr unprinted_;

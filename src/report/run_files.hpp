@@ -1,0 +1,42 @@
+// Where the records of runs lie, and what has become of a run.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "report/run_history.hpp"
+
+namespace bntrain::report {
+
+enum class RunState {
+  going_on,
+  ended,
+  interrupted,
+  diverged,
+  killed,
+  unfinished,  ///< its records have no end, and no folder says whether it goes on
+};
+
+/// "goes on", "ended", "interrupted", "diverged", "killed", "not ended"
+std::string to_string(RunState state);
+
+/// A run whose records were read.
+struct Run {
+  RunHistory history;
+  std::filesystem::path folder;  ///< of train --out; "" for records alone
+  RunState state = RunState::unfinished;
+};
+
+/// The runs that an argument names: the folder of a run, the folder of a bench, or a file of records. Where a
+/// bench has damaged files they are left out, and `problems` receives a sentence for each. Throws Error(data)
+/// that says what is allowed where it names none.
+std::vector<Run> find_runs(const std::filesystem::path& named, std::vector<std::string>& problems);
+
+/// Whether that is the folder of a bench.
+bool is_bench(const std::filesystem::path& folder);
+
+/// By its last record; `locked`: a process trains in its folder.
+RunState state_of(const RunHistory& history, bool has_folder, bool locked);
+
+}  // namespace bntrain::report
