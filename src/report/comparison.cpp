@@ -55,7 +55,7 @@ std::string text_of(const Summary& summary) {
 template <class Get>
 Summary over_runs(const RunGroup& group, const Get& get) {
   std::vector<double> values;
-  for (const Run* run : group.runs) values.push_back(get(run->history));
+  for (const RecordedRun* run : group.runs) values.push_back(get(run->history));
   return summary_of(values);
 }
 
@@ -71,7 +71,7 @@ double last_value(const RunHistory& run, double EpochPoint::*member) {
 /// "3 ended, 2 diverged"; of one run its state alone.
 std::string states_of(const RunGroup& group) {
   std::map<RunState, int> counts;
-  for (const Run* run : group.runs) ++counts[run->state];
+  for (const RecordedRun* run : group.runs) ++counts[run->state];
   std::string text;
   for (const auto& [state, count] : counts)
     text += (text.empty() ? "" : ", ") + (group.runs.size() > 1 ? std::to_string(count) + " " : "") +
@@ -100,7 +100,7 @@ Chart epoch_chart(const std::vector<RunGroup>& groups, const std::string& id, co
   int color = 0;
   for (const RunGroup& group : groups) {
     std::map<double, std::vector<double>> by_epoch;
-    for (const Run* run : group.runs)
+    for (const RecordedRun* run : group.runs)
       for (const EpochPoint& epoch : run->history.epochs)
         by_epoch[static_cast<double>(epoch.epoch)].push_back(epoch.*member);
     Series mean{.name = group.name, .x = {}, .y = {}, .color = color++, .hidden = !shown.contains(&group)};
@@ -160,7 +160,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
     std::vector<std::string> row{group.name};
     for (const std::string& setting : differing) {
       std::string values;
-      for (const Run* run : group.runs) {
+      for (const RecordedRun* run : group.runs) {
         const std::string value = run->history.setting(setting);
         if (values.empty())
           values = value;
@@ -187,9 +187,9 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
   return table;
 }
 
-std::string missing_note(const std::vector<Run>& runs) {
+std::string missing_note(const std::vector<RecordedRun>& runs) {
   std::string text;
-  for (const Run& run : runs)
+  for (const RecordedRun& run : runs)
     for (const std::string& sentence : run.history.missing)
       text += "<li>" + escaped(run.history.name + ": " + sentence);
   return text.empty() ? "" : "<aside><b>What is missing</b><ul>" + text + "</ul></aside>\n";
@@ -197,9 +197,9 @@ std::string missing_note(const std::vector<Run>& runs) {
 
 }  // namespace
 
-std::vector<std::string> differing_settings(const std::vector<Run>& runs) {
+std::vector<std::string> differing_settings(const std::vector<RecordedRun>& runs) {
   std::vector<std::string> names;
-  for (const Run& run : runs) {
+  for (const RecordedRun& run : runs) {
     const Json config = object_in(run.history.start, "config");
     for (const auto& [name, value] : config.items()) {
       const bool known = std::ranges::find(names, name) != names.end() ||
@@ -208,16 +208,17 @@ std::vector<std::string> differing_settings(const std::vector<Run>& runs) {
     }
   }
   std::erase_if(names, [&](const std::string& name) {
-    return std::ranges::all_of(runs, [&](const Run& run) {
+    return std::ranges::all_of(runs, [&](const RecordedRun& run) {
       return run.history.setting(name) == runs.front().history.setting(name);
     });
   });
   return names;
 }
 
-std::vector<RunGroup> groups_of(const std::vector<Run>& runs, const std::vector<std::string>& differing) {
+std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
+                                const std::vector<std::string>& differing) {
   std::vector<RunGroup> groups;
-  for (const Run& run : runs) {
+  for (const RecordedRun& run : runs) {
     std::string name = run.history.name;
     if (runs.size() > most_single) {
       name.clear();
@@ -235,7 +236,7 @@ std::vector<RunGroup> groups_of(const std::vector<Run>& runs, const std::vector<
   return groups;
 }
 
-std::string comparison_page(const std::string& title, const std::vector<Run>& runs) {
+std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs) {
   const std::vector<std::string> differing = differing_settings(runs);
   const std::vector<RunGroup> groups = groups_of(runs, differing);
   PageCharts charts;

@@ -43,10 +43,7 @@ EvaluationDetails details_of(const Json& record) {
   EvaluationDetails details{.epoch = count_in(record, "epoch"),
                             .step = count_in(record, "step"),
                             .images = text_in(record, "images"),
-                            .count = count_in(record, "count"),
-                            .classes = {},
-                            .confusion = {},
-                            .mistakes = {}};
+                            .count = count_in(record, "count")};
   for (const Json& name : expect_array(record, "classes"))
     details.classes.push_back(name.is_string() ? name.get<std::string>() : one_line(name));
   const std::size_t classes = details.classes.size();

@@ -20,9 +20,9 @@ struct EvaluationDetails {
   std::int64_t epoch = 0, step = 0;
   std::string images;  ///< "test" or "valid"
   std::int64_t count = 0;
-  std::vector<std::string> classes;
-  std::vector<std::vector<std::int64_t>> confusion;  ///< [label][predicted], as many as classes
-  std::vector<Mistake> mistakes;                     ///< worst first
+  std::vector<std::string> classes = {};
+  std::vector<std::vector<std::int64_t>> confusion = {};  ///< [label][predicted], as many as classes
+  std::vector<Mistake> mistakes = {};                     ///< worst first
 
   /// Images of the label, of the prediction, on the diagonal.
   std::int64_t support(std::size_t label) const;

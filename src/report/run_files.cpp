@@ -20,26 +20,26 @@ std::string name_of(const fs::path& folder) {
   return path.has_filename() ? path.filename().string() : folder.string();
 }
 
-Run run_in(const fs::path& folder) {
-  Run run{.history = read_history(folder / records_name, name_of(folder)), .folder = folder};
+RecordedRun run_in(const fs::path& folder) {
+  RecordedRun run{.history = read_history(folder / records_name, name_of(folder)), .folder = folder};
   run.state = state_of(run.history, true, is_locked(folder));
   return run;
 }
 
-Run run_of_file(const fs::path& file) {
-  Run run{.history = read_history(file, file.stem().string()), .folder = {}};
+RecordedRun run_of_file(const fs::path& file) {
+  RecordedRun run{.history = read_history(file, file.stem().string()), .folder = {}};
   run.state = state_of(run.history, false, false);
   return run;
 }
 
-std::vector<Run> runs_of_bench(const fs::path& folder, std::vector<std::string>& problems) {
+std::vector<RecordedRun> runs_of_bench(const fs::path& folder, std::vector<std::string>& problems) {
   std::vector<fs::path> files;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder / "runs", ignored)) {
     if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
   }
   std::ranges::sort(files);
-  std::vector<Run> runs;
+  std::vector<RecordedRun> runs;
   for (const fs::path& file : files) {
     try {
       runs.push_back(run_of_file(file));
@@ -72,14 +72,14 @@ bool is_bench(const fs::path& folder) {
   return fs::is_directory(folder / "runs", ignored) && !fs::exists(folder / records_name, ignored);
 }
 
-std::vector<Run> find_runs(const fs::path& named, std::vector<std::string>& problems) {
+std::vector<RecordedRun> find_runs(const fs::path& named, std::vector<std::string>& problems) {
   std::error_code ignored;
   if (fs::is_regular_file(named, ignored)) {
     if (named.filename() == records_name && named.has_parent_path()) return {run_in(named.parent_path())};
     return {run_of_file(named)};
   }
   if (is_bench(named)) {
-    std::vector<Run> runs = runs_of_bench(named, problems);
+    std::vector<RecordedRun> runs = runs_of_bench(named, problems);
     if (!runs.empty()) return runs;
     throw Error(ErrorKind::data, named.string() + ": the bench has no finished run");
   }

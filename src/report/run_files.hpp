@@ -22,7 +22,7 @@ enum class RunState {
 std::string to_string(RunState state);
 
 /// A run whose records were read.
-struct Run {
+struct RecordedRun {
   RunHistory history;
   std::filesystem::path folder;  ///< of train --out; "" for records alone
   RunState state = RunState::unfinished;
@@ -31,7 +31,7 @@ struct Run {
 /// The runs that an argument names: the folder of a run, the folder of a bench, or a file of records. Where a
 /// bench has damaged files they are left out, and `problems` receives a sentence for each. Throws Error(data)
 /// that says what is allowed where it names none.
-std::vector<Run> find_runs(const std::filesystem::path& named, std::vector<std::string>& problems);
+std::vector<RecordedRun> find_runs(const std::filesystem::path& named, std::vector<std::string>& problems);
 
 /// Whether that is the folder of a bench.
 bool is_bench(const std::filesystem::path& folder);

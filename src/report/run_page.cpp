@@ -96,7 +96,7 @@ std::string values_around(const RunHistory& run, const Json& divergence) {
   return layers.rows.empty() ? text : text + html(layers);
 }
 
-std::string divergence_section(const Run& run) {
+std::string divergence_section(const RecordedRun& run) {
   const Json divergence = object_in(run.history.end, "divergence");
   if (run.state != RunState::diverged || divergence.empty()) return "";
   const std::string layer = text_in(divergence, "layer");
@@ -196,7 +196,7 @@ std::string network_section(const RunHistory& run) {
   return section("network", "Network", text);
 }
 
-std::string made_section(const Run& run, const Json& defaults) {
+std::string made_section(const RecordedRun& run, const Json& defaults) {
   const RunHistory& history = run.history;
   std::string text;
   if (const std::string command = command_of(history, defaults); !command.empty())
@@ -241,7 +241,7 @@ std::string badge(RunState state) {
 
 }  // namespace
 
-std::string run_page(const Run& run, const std::optional<EvaluationDetails>& evaluation,
+std::string run_page(const RecordedRun& run, const std::optional<EvaluationDetails>& evaluation,
                      std::vector<std::string> missing, const Json& defaults, const std::string& written) {
   const RunHistory& history = run.history;
   missing.insert(missing.begin(), history.missing.begin(), history.missing.end());
@@ -262,7 +262,7 @@ std::string run_page(const Run& run, const std::optional<EvaluationDetails>& eva
   return page(title, body, charts);
 }
 
-std::string run_page(const Run& run, const Json& defaults) {
+std::string run_page(const RecordedRun& run, const Json& defaults) {
   std::vector<std::string> missing;
   std::optional<EvaluationDetails> evaluation;
   // Before the first epoch's end there is none to miss.

@@ -46,7 +46,7 @@ std::string command_of(const RunHistory& run, const Json& defaults) {
   return command;
 }
 
-std::vector<std::pair<std::string, std::string>> next_commands(const Run& run) {
+std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun& run) {
   std::vector<std::pair<std::string, std::string>> commands;
   if (run.folder.empty()) return commands;
   const std::string folder = shell_word(run.folder.string());
@@ -67,7 +67,7 @@ std::vector<std::pair<std::string, std::string>> next_commands(const Run& run) {
   return commands;
 }
 
-std::string state_sentence(const Run& run) {
+std::string state_sentence(const RecordedRun& run) {
   const RunHistory& history = run.history;
   switch (run.state) {
     case RunState::going_on:

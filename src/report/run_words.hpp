@@ -13,10 +13,10 @@ namespace bntrain::report {
 std::string command_of(const RunHistory& run, const Json& defaults);
 
 /// What a person may want to do next: (what, command).
-std::vector<std::pair<std::string, std::string>> next_commands(const Run& run);
+std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun& run);
 
 /// A sentence of what has become of the run.
-std::string state_sentence(const Run& run);
+std::string state_sentence(const RecordedRun& run);
 
 /// The best epoch by the accuracy of the evaluated images; null where no epoch ended.
 const EpochPoint* best_epoch(const RunHistory& run);

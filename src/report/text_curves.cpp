@@ -172,14 +172,14 @@ std::string draw_panels(const std::vector<Panel>& panels, std::size_t width) {
   return text;
 }
 
-std::string text_report(const std::vector<Run>& runs, std::size_t width) {
+std::string text_report(const std::vector<RecordedRun>& runs, std::size_t width) {
   std::string text;
-  for (const Run& run : runs) text += run.history.name + ": " + state_sentence(run) + "\n";
+  for (const RecordedRun& run : runs) text += run.history.name + ": " + state_sentence(run) + "\n";
   for (const auto& [what, train, evaluated] :
        {std::tuple<std::string, Value, Value>{"loss", &EpochPoint::train_loss, &EpochPoint::loss},
         {"accuracy", &EpochPoint::train_accuracy, &EpochPoint::accuracy}}) {
     std::vector<Panel> train_panels, evaluated_panels;
-    for (const Run& run : runs) {
+    for (const RecordedRun& run : runs) {
       const std::string name = runs.size() > 1 ? run.history.name + ": " : "";
       train_panels.push_back(panel_of(run.history, name + "train " + what, train, what == "loss"));
       evaluated_panels.push_back(
@@ -197,16 +197,16 @@ std::string text_report(const std::vector<Run>& runs, std::size_t width) {
   return text;
 }
 
-std::string epoch_table(const std::vector<Run>& runs) {
+std::string epoch_table(const std::vector<RecordedRun>& runs) {
   std::vector<std::array<std::string, 8>> rows{
       {"run", "epoch", "steps", "train_loss", "train_acc", "eval_loss", "eval_acc", "images/s"}};
   const bool one_set = std::ranges::all_of(
-      runs, [&](const Run& run) { return run.history.evaluated == runs.front().history.evaluated; });
+      runs, [&](const RecordedRun& run) { return run.history.evaluated == runs.front().history.evaluated; });
   if (one_set) {
     rows[0][5] = runs.front().history.evaluated + "_loss";
     rows[0][6] = runs.front().history.evaluated + "_acc";
   }
-  for (const Run& run : runs) {
+  for (const RecordedRun& run : runs) {
     for (const EpochPoint& epoch : run.history.epochs)
       rows.push_back(
           {run.history.name, std::to_string(epoch.epoch), std::to_string(epoch.step), cell(epoch.train_loss),
@@ -225,12 +225,12 @@ std::string epoch_table(const std::vector<Run>& runs) {
   return text;
 }
 
-std::string csv(const std::vector<Run>& runs) {
+std::string csv(const std::vector<RecordedRun>& runs) {
   std::string text =
       "run,event,epoch,step,lr,train_loss,train_accuracy,test_loss,test_accuracy,valid_loss,valid_accuracy,"
       "seconds,"
       "images_per_second\n";
-  for (const Run& run : runs) {
+  for (const RecordedRun& run : runs) {
     const RunHistory& history = run.history;
     const std::string name = csv_text(history.name);
     const auto evaluated = [&](double loss, double accuracy) {

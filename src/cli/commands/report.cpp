@@ -35,11 +35,11 @@ struct ReportOptions {
   LogOptions log;
 };
 
-std::vector<report::Run> read_runs(const ReportOptions& options) {
-  std::vector<report::Run> runs;
+std::vector<report::RecordedRun> read_runs(const ReportOptions& options) {
+  std::vector<report::RecordedRun> runs;
   std::vector<std::string> problems;
   for (const std::string& named : options.runs) {
-    for (report::Run& run : report::find_runs(path_of("RUN", named), problems))
+    for (report::RecordedRun& run : report::find_runs(path_of("RUN", named), problems))
       runs.push_back(std::move(run));
   }
   for (const std::string& problem : problems) spdlog::warn("{}", problem);
@@ -48,7 +48,7 @@ std::vector<report::Run> read_runs(const ReportOptions& options) {
 
 /// Where the page goes that --output does not name: beside the records of one run; a bench has a report.html
 /// of its own.
-fs::path page_of(const ReportOptions& options, const std::vector<report::Run>& runs) {
+fs::path page_of(const ReportOptions& options, const std::vector<report::RecordedRun>& runs) {
   if (!options.output.empty()) return options.output;
   const fs::path named = path_of("RUN", options.runs.front());
   if (options.runs.size() > 1) return page_name;
@@ -71,7 +71,7 @@ std::string title_of(const ReportOptions& options) {
                                   : std::to_string(options.runs.size()) + " runs";
 }
 
-void write_page(const ReportOptions& options, const std::vector<report::Run>& runs) {
+void write_page(const ReportOptions& options, const std::vector<report::RecordedRun>& runs) {
   const fs::path file = page_of(options, runs);
   if (options.output.empty()) expect_own(file);
   write_file(file, runs.size() == 1 ? report::run_page(runs.front(), settings_record({}))
@@ -91,7 +91,7 @@ int run(const ReportOptions& options) {
           static_cast<int>(!options.output.empty()) >
       1)
     throw Error(ErrorKind::usage, "--text, --csv and --output exclude each other: name one");
-  const std::vector<report::Run> runs = read_runs(options);
+  const std::vector<report::RecordedRun> runs = read_runs(options);
   if (options.csv) {
     print_text(report::csv(runs));
   } else if (!options.text) {

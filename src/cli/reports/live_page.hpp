@@ -30,7 +30,7 @@ class LivePage : public RecordMaker {
   using Clock = std::chrono::steady_clock;
   void write();
 
-  report::Run run_;
+  report::RecordedRun run_;
   std::filesystem::path file_;
   Json defaults_;
   Clock::time_point next_ = {};  ///< not before
