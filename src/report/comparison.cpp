@@ -24,8 +24,8 @@ constexpr std::size_t most_shown = 8;   // curves at first; the legend shows the
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // Where files are and go, and how long a schedule is, which follows from the others.
-constexpr std::array<std::string_view, 6> no_differences = {"out",     "save", "save-gradients",
-                                                            "metrics", "keep", "schedule-steps"};
+constexpr std::array<std::string_view, 7> no_differences = {
+    "out", "save", "save-gradients", "metrics", "tensorboard", "keep", "schedule-steps"};
 
 /// NaN where there is none.
 struct Summary {

@@ -62,7 +62,7 @@
   // A band as an area, a line as it is drawn.
   function legend(chart) {
     return Chart.defaults.plugins.legend.labels.generateLabels(chart).filter(item => !chart.data.datasets[item.datasetIndex].hidesInLegend)
-      .map(item => {
+      .sort((a, b) => a.datasetIndex - b.datasetIndex).map(item => {
         const { lower, showLine } = chart.data.datasets[item.datasetIndex];
         return { ...item, pointStyle: lower !== undefined ? "rect" : showLine ? "line" : item.pointStyle };
       });
@@ -85,7 +85,8 @@
       plugins: {
         legend: { display: chart.series.length > 1, align: "start",
           labels: { color: ink, usePointStyle: true, pointStyleWidth: 28, boxHeight: 7, padding: 12, generateLabels: legend } },
-        tooltip: { filter: item => !item.dataset.hidesInLegend, callbacks: { title: items => items.length ? chart.x + " " + number(items[0].raw.x) : "", label } },
+        tooltip: { filter: item => !item.dataset.hidesInLegend, itemSort: (a, b) => a.datasetIndex - b.datasetIndex,
+          callbacks: { title: items => items.length ? chart.x + " " + number(items[0].raw.x) : "", label } },
         marks: { at: chart.marks },
       },
     };
