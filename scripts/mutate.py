@@ -31,7 +31,7 @@ LEFT_OUT = re.compile(r"_cuda\.(cpp|hpp|cu)$|^kernels/simt/host/|device_code\.cu
 # A test program, and the program that it runs.
 PROGRAMS = {"bntrain_tests": [], "bntrain_kernel_tests": [], "bntrain_cli_tests": ["bntrain"]}
 SHARDS = os.cpu_count() or 1
-MEMORY = 8 << 30  # bytes of a test program's address space
+MEMORY = 8 << 30  # bytes that a test program may write to; the kernels' executor reserves more than it uses
 
 # kind, what is matched, what replaces it
 OPERATORS = [
@@ -136,7 +136,7 @@ def run_tests(program, cpu_seconds):
     on the machine changes no verdict; the limit of real time is for a mutation that waits for ever."""
     def limit():
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     scratch = WORK / "scratch"
