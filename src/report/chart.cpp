@@ -71,6 +71,11 @@ std::string table_html(const Chart& chart, std::size_t most) {
 
 }  // namespace
 
+std::string dashes_of(int color) {
+  constexpr const char* dashes[] = {"", "6,3", "2,2", "8,3,2,3"};
+  return dashes[(color + color / hues) % 4];
+}
+
 std::vector<std::size_t> evenly(std::size_t count, std::size_t most) {
   std::vector<std::size_t> kept;
   if (count <= most) {
@@ -131,10 +136,12 @@ std::string chart_json(const Chart& chart, const ChartLimits& limits) {
     const std::vector<std::size_t> kept = kept_of(series, limits.points);
     std::string x = numbers(series.x, kept, 12);
     text += fmt::format(R"({}{{"name":{},"color":{},"look":"{}","x":{},"y":{})",
-                        &series == &chart.series[0] ? "" : ",", quoted(series.name), series.color,
+                        &series == &chart.series[0] ? "" : ",", quoted(series.name), series.color % hues,
                         look_names[static_cast<std::size_t>(series.look)], x == before ? "null" : x,
                         numbers(series.y, kept, 5));
+    if (series.look == Look::line) text += R"(,"dash":[)" + dashes_of(series.color) + "]";
     if (series.hidden) text += R"(,"hidden":true)";
+    if (series.group >= 0) text += fmt::format(R"(,"group":{})", series.group);
     if (series.look == Look::band) text += R"(,"low":)" + numbers(series.low, kept, 5);
     text += '}';
     before = std::move(x);

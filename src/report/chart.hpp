@@ -21,7 +21,8 @@ struct Series {
   std::vector<double> low = {};
   int color = 0;  ///< of the page's palette; series of one chart that belong together share it
   Look look = Look::line;
-  bool hidden = false;  ///< at first; a click on its name in the legend shows it
+  bool hidden = false;  ///< at first
+  int group = -1;       ///< of a page whose legend is a table with switches: which of them shows it
 };
 
 /// A vertical line at x.
@@ -46,6 +47,11 @@ struct ChartLimits {
   std::size_t points = 1500;  ///< drawn of a series
   std::size_t rows = 100;     ///< of the table beneath a chart
 };
+
+/// How the lines of that color are dashed, as SVG has it: "6,3", "" for not at all. What has the same hue
+/// differs in this.
+std::string dashes_of(int color);
+inline constexpr int hues = 8;  ///< of the page's palette
 
 /// Which of the values are drawn where there are more than `most`: the smallest and the largest of equal
 /// parts, so that no spike is lost, and the first and the last. In order.

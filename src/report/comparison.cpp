@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -20,7 +20,7 @@ namespace bntrain::report {
 namespace {
 
 constexpr std::size_t most_single = 8;  // runs that each have a curve of their own
-constexpr std::size_t most_shown = 8;   // curves at first; the legend shows the others
+constexpr int most_shown = hues;        // curves at first, each with a hue of its own
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // Where files are and go, and how long a schedule is, which follows from the others.
@@ -79,31 +79,31 @@ std::string states_of(const RunGroup& group) {
   return text;
 }
 
-/// The groups whose curves are shown at first: those with the best accuracies.
-std::set<const RunGroup*> shown_first(const std::vector<RunGroup>& groups) {
-  std::vector<std::pair<double, const RunGroup*>> ranked;
-  for (const RunGroup& group : groups) {
+/// Best accuracy first, so that the best have the first colors.
+void rank(std::vector<RunGroup>& groups) {
+  std::ranges::stable_sort(groups, std::greater<>(), [](const RunGroup& group) {
     const double best = over_runs(group, best_accuracy).mean;
-    ranked.emplace_back(std::isfinite(best) ? -best : 1, &group);
-  }
-  std::ranges::stable_sort(ranked, {}, &std::pair<double, const RunGroup*>::first);
-  std::set<const RunGroup*> shown;
-  for (std::size_t i = 0; i < std::min(most_shown, ranked.size()); ++i) shown.insert(ranked[i].second);
-  return shown;
+    return std::isfinite(best) ? best : -1.0;
+  });
+}
+
+/// Without values. The table of runs is the legend.
+Series series_of(const RunGroup& group, int number) {
+  return {
+      .name = group.name, .x = {}, .y = {}, .color = number, .hidden = number >= most_shown, .group = number};
 }
 
 /// By epoch: a line a group, with a band where it has several runs.
 Chart epoch_chart(const std::vector<RunGroup>& groups, const std::string& id, const std::string& title,
                   const std::string& y_label, double EpochPoint::*member) {
-  const std::set<const RunGroup*> shown = shown_first(groups);
   Chart chart{.id = id, .title = title, .x_label = "epoch", .y_label = y_label};
-  int color = 0;
+  int number = 0;
   for (const RunGroup& group : groups) {
     std::map<double, std::vector<double>> by_epoch;
     for (const RecordedRun* run : group.runs)
       for (const EpochPoint& epoch : run->history.epochs)
         by_epoch[static_cast<double>(epoch.epoch)].push_back(epoch.*member);
-    Series mean{.name = group.name, .x = {}, .y = {}, .color = color++, .hidden = !shown.contains(&group)};
+    Series mean = series_of(group, number++);
     Series band = mean;
     band.name += ", smallest to largest";
     band.look = Look::band;
@@ -128,19 +128,18 @@ std::vector<Chart> charts_of(const std::vector<RunGroup>& groups) {
       epoch_chart(groups, "evaluated-loss", "Loss of the evaluated images", "loss", &EpochPoint::loss),
       epoch_chart(groups, "train-loss", "Train loss", "loss", &EpochPoint::train_loss),
       epoch_chart(groups, "train-accuracy", "Train accuracy", "accuracy", &EpochPoint::train_accuracy)};
-  const std::set<const RunGroup*> shown = shown_first(groups);
   Chart rates{.id = "learning-rate",
               .title = "Learning rate",
               .x_label = "step",
               .y_label = "learning rate",
               .from_zero = true};
-  int color = 0;
+  int number = 0;
   for (const RunGroup& group : groups) {
     std::vector<std::string> ignored;
-    Series series = learning_rates(group.runs.front()->history, ignored);
-    series.name = group.name;
-    series.color = color++;
-    series.hidden = !shown.contains(&group);
+    const Series found = learning_rates(group.runs.front()->history, ignored);
+    Series series = series_of(group, number++);
+    series.x = found.x;
+    series.y = found.y;
     rates.series.push_back(std::move(series));
   }
   charts.push_back(std::move(rates));
@@ -148,6 +147,16 @@ std::vector<Chart> charts_of(const std::vector<RunGroup>& groups) {
       epoch_chart(groups, "speed", "Training speed", "images a second", &EpochPoint::images_per_second));
   charts.back().from_zero = true;
   return charts;
+}
+
+/// A switch for the curves of the group, and how they are drawn.
+std::string legend_mark(int number) {
+  return fmt::format(
+      "<input type=\"checkbox\" data-group=\"{0}\" aria-label=\"draw\"{1}> <svg class=\"swatch\" viewBox=\"0 "
+      "0 28 8\" "
+      "aria-hidden=\"true\"><line x1=\"0\" y1=\"4\" x2=\"28\" y2=\"4\" stroke=\"var(--c{2})\" "
+      "stroke-dasharray=\"{3}\"/></svg>",
+      number, number < most_shown ? " checked" : "", number % hues, dashes_of(number));
 }
 
 HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
@@ -183,6 +192,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
     const double speed = over_runs(group, median_speed).mean;
     row.push_back(std::isfinite(speed) ? grouped(std::llround(speed)) : "–");
     table.rows.push_back(std::move(row));
+    table.marks.push_back(legend_mark(static_cast<int>(table.marks.size())));
   }
   return table;
 }
@@ -238,7 +248,8 @@ std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
 
 std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs) {
   const std::vector<std::string> differing = differing_settings(runs);
-  const std::vector<RunGroup> groups = groups_of(runs, differing);
+  std::vector<RunGroup> groups = groups_of(runs, differing);
+  rank(groups);
   PageCharts charts;
   // 2 MB hold so many points of six charts.
   const ChartLimits limits{.points = std::clamp<std::size_t>(12'000 / groups.size(), 30, 1500),
@@ -248,9 +259,9 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
     lead += fmt::format(
         ", those that differ in nothing but their seed as one curve: their mean, with a band from the "
         "smallest to the largest");
-  if (groups.size() > most_shown)
-    lead += fmt::format("; the {} best of {} curves are shown, and the legend shows the others", most_shown,
-                        groups.size());
+  if (groups.size() > std::size_t{most_shown})
+    lead += fmt::format("; of {} curves the {} best are drawn, and the switches in the table draw the others",
+                        groups.size(), most_shown);
   const std::string body =
       "<header><h1>" + escaped(title) + "</h1>\n<p class=\"lead\">" + escaped(lead) + ".</p>\n" +
       missing_note(runs) + "</header>\n<main>\n<section><h2 id=\"runs\">Runs and where they differ</h2>\n" +

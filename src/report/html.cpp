@@ -81,10 +81,12 @@ std::string html(const HtmlTable& table) {
     result += "</thead>";
   }
   result += "<tbody>";
-  for (const std::vector<std::string>& row : table.rows) {
+  for (std::size_t number = 0; number < table.rows.size(); ++number) {
+    const std::vector<std::string>& row = table.rows[number];
+    const std::string mark = number < table.marks.size() ? table.marks[number] : "";
     result += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i)
-      result += (i == 0 ? "<th scope=\"row\">" : "<td>") + escaped(row[i]);
+      result += (i == 0 ? "<th scope=\"row\">" + mark : "<td>") + escaped(row[i]);
     result += "\n";
   }
   return result + "</table></div>\n";

@@ -27,7 +27,8 @@ struct HtmlTable {
   std::string caption = {};  ///< escaped here, as are all cells
   std::vector<std::string> heading = {};
   std::vector<std::vector<std::string>> rows = {};
-  bool text = false;  ///< of words: cells to the left, broken where they are long
+  std::vector<std::string> marks = {};  ///< HTML before the first cell of each row
+  bool text = false;                    ///< of words: cells to the left, broken where they are long
 };
 
 /// In a frame that scrolls by itself where it is wider than the page.

@@ -38,12 +38,13 @@ std::string page(const std::string& title, const std::string& body, const PageCh
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
           escaped(title) + "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n" +
           std::string(page_css) +
-          "</style>\n<noscript><style>.plot { display: none; }</style></noscript>\n</head>\n<body>\n" + body;
+          "</style>\n<noscript><style>.plot, input { display: none; }</style></noscript>\n</head>\n<body>\n" +
+          body;
   if (!charts.empty() && !chart_library.empty()) {
     text += "<!--\n" + std::string(chart_license) + "-->\n<script type=\"application/json\" id=\"charts\">" +
             script_json(charts.json()) + "</script>\n" + script(chart_library) + script(page_js);
   } else {
-    text += "<style>.plot { display: none; }</style>\n";
+    text += "<style>.plot, input { display: none; }</style>\n";
   }
   return text + "</body>\n</html>\n";
 }

@@ -50,7 +50,7 @@ std::string tiles(const RunHistory& run) {
   text += tile("steps", grouped(run.last_step()),
                run.total_steps() > 0 ? "of " + grouped(run.total_steps()) : "");
   if (!run.epochs.empty()) {
-    text += tile("training and evaluation", duration_text(seconds_of(run)));
+    text += tile("duration", duration_text(seconds_of(run)), "training and evaluation");
     text += tile("images a second", grouped(std::llround(median_speed(run))), "median epoch");
   }
   return text + "</dl>\n";

@@ -160,7 +160,7 @@ TEST_F(ReportTest, LaysSeveralRunsOverEachOther) {
   EXPECT_THAT(
       text,
       HasSubstr("<th scope=\"col\">run<th scope=\"col\">norm<th scope=\"col\">lr<th scope=\"col\">state"));
-  EXPECT_THAT(text, HasSubstr("<th scope=\"row\">b<td>none<td>0.05<td>ended<td>1"));
+  EXPECT_THAT(text, HasSubstr("</svg>b<td>none<td>0.05<td>ended<td>1"));
   EXPECT_EQ(series_of(text, "train-loss").size(), 2U);
 }
 
@@ -189,7 +189,7 @@ TEST_F(ReportTest, TakesTheFolderOfABench) {
   EXPECT_EQ(result.out, folder.file("bench") + "/runs.html\n");
   const std::string text = read_text(folder.file("bench") + "/runs.html");
   EXPECT_THAT(text, AllOf(HasSubstr("12 runs, those that differ in nothing but their seed as one curve"),
-                          HasSubstr("<th scope=\"row\">norm batch, lr 0.1")));
+                          HasSubstr("</svg>norm batch, lr 0.1<td>")));
 }
 
 TEST_F(ReportTest, PrintsNumbersWhereThereIsNoTerminal) {

@@ -125,14 +125,19 @@ TEST(Comparison, ShowsTheBestOfManyCurvesFirst) {
     for (EpochPoint& epoch : runs.back().history.epochs) epoch.accuracy = 0.01 * i;
   }
   const std::string page = comparison_page("many", runs);
-  EXPECT_THAT(page, HasSubstr("the 8 best of 40 curves are shown"));
+  EXPECT_THAT(page, HasSubstr("of 40 curves the 8 best are drawn"));
   const std::string begin = "id=\"charts\">";
   const std::size_t at = page.find(begin) + begin.size();
   const Json charts = Json::parse(page.substr(at, page.find("</script>", at) - at));
   for (const Json& chart : charts) {
     for (std::size_t i = 0; i < 40; ++i)
-      EXPECT_EQ(chart["series"][i].contains("hidden"), i < 32) << chart["id"] << i;
+      EXPECT_EQ(chart["series"][i].contains("hidden"), i >= 8) << chart["id"] << i;
   }
+  EXPECT_EQ(charts[0]["series"][0]["y"].back(), 0.39) << "the best";
+  EXPECT_THAT(
+      page,
+      HasSubstr("<th scope=\"row\"><input type=\"checkbox\" data-group=\"0\" aria-label=\"draw\" checked>"));
+  {}
 }
 
 TEST(Comparison, AThousandRunsFitInTwoMegabytes) {

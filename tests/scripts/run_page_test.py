@@ -37,9 +37,13 @@ addEventListener("load", async () => {
   first.dispatchEvent(new MouseEvent("mousemove", { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true }));
   await pause();
   const tooltip = Chart.getChart(first).tooltip;
+  const one = document.querySelector("input[data-group]"), shown = () => Chart.getChart(first).getVisibleDatasetCount();
+  const before = shown();
+  one?.click();
+  await pause();
   const cut = [...document.querySelectorAll("h1, h2, h3, h4, p, dt, dd, figcaption, pre")]
     .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline").map(part => part.textContent.slice(0, 60));
-  parent.postMessage({ width: innerWidth, wide: document.documentElement.scrollWidth, charts, cut,
+  parent.postMessage({ width: innerWidth, wide: document.documentElement.scrollWidth, charts, cut, shown: [before, shown()],
     paper: getComputedStyle(document.body).backgroundColor, tick: Chart.getChart(first).options.scales.x.ticks.color,
     tooltip: [tooltip.title, tooltip.body.map(part => part.lines)].flat(3),
     fetched: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:")),
@@ -152,7 +156,8 @@ class RunPageTest(unittest.TestCase):
         self.train("slow", "--epochs", 2, "--lr", 0.01)
         file = self.folder / "both.html"
         bntrain("report", self.folder / "run", self.folder / "slow", "-o", file)
-        self.look(file.read_text(), 6)
+        for view in self.look(file.read_text(), 6):
+            self.assertEqual(view["shown"], [2, 1], "the switch of the first run")
 
     def test_on_paper_every_table_is_open(self):
         def pages(text):

@@ -4,7 +4,6 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const drawn = new Map();
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
   const MARKERS = ["circle", "rect", "triangle", "rectRot"];
 
   const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -18,9 +17,9 @@
     let x = [];
     for (const series of chart.series) {
       x = series.x || x;
-      const base = color("--c" + series.color % 8);
+      const base = color("--c" + series.color);
       const common = { label: series.name, parsing: false, normalized: true, borderColor: base, backgroundColor: base,
-        pointHitRadius: 8, spanGaps: false, tension: 0, hidden: !!series.hidden };
+        pointHitRadius: 8, spanGaps: false, tension: 0, hidden: !!series.hidden, group: series.group };
       if (series.look === "band") {
         const edge = { ...common, borderWidth: 0, pointRadius: 0, backgroundColor: faded(base, 0.18) };
         result.push({ ...edge, data: points(x, series.low), hidesInLegend: true });
@@ -30,7 +29,7 @@
       const few = x.length <= 30 || series.look === "points";
       result.push({ ...common, data: points(x, series.y), showLine: series.look !== "points",
         borderColor: series.look === "faint" ? faded(base, 0.35) : base, borderWidth: series.look === "faint" ? 1 : 2,
-        borderDash: series.look === "dashed" ? [6, 3] : series.look === "line" ? DASHES[series.color % 4] : [],
+        borderDash: series.look === "dashed" ? [6, 3] : series.dash || [],
         pointRadius: few && series.look !== "faint" ? 3.5 : 0, pointStyle: MARKERS[series.color % 4] });
     }
     return result.map((dataset, i) => ({ ...dataset, order: -i }));  // the last on top
@@ -81,9 +80,9 @@
     return {
       animation: false, responsive: true, maintainAspectRatio: false, locale: "en", events: ["mousemove", "mouseout", "click", "touchstart", "touchmove"],
       interaction: { mode: "nearest", axis: "x", intersect: false },
-      scales: { x: axis(chart.x, "linear", { precision: 0 }), y: { ...axis(chart.y, chart.log ? "logarithmic" : "linear"), beginAtZero: chart.zero } },
+      scales: { x: axis(chart.x, "linear", { precision: 0 }), y: { ...axis(chart.y, chart.log ? "logarithmic" : "linear"), beginAtZero: chart.zero, grace: chart.zero ? "5%" : 0 } },
       plugins: {
-        legend: { display: chart.series.length > 1, align: "start",
+        legend: { display: chart.series.length > 1 && chart.series[0].group === undefined, align: "start",
           labels: { color: ink, usePointStyle: true, pointStyleWidth: 28, boxHeight: 7, padding: 12, generateLabels: legend } },
         tooltip: { filter: item => !item.dataset.hidesInLegend, itemSort: (a, b) => a.datasetIndex - b.datasetIndex,
           callbacks: { title: items => items.length ? chart.x + " " + number(items[0].raw.x) : "", label } },
@@ -104,6 +103,17 @@
   dark.addEventListener("change", all);
   for (const part of document.querySelectorAll("details.layer"))
     part.addEventListener("toggle", () => charts.filter(chart => !drawn.has(chart.id)).forEach(draw));
+
+  // A legend for all charts: switches in a table.
+  const switches = [...document.querySelectorAll("input[data-group]")];
+  function show({ target }) {
+    for (const series of charts.flatMap(chart => chart.series)) if (series.group === Number(target.dataset.group)) series.hidden = !target.checked;
+    all();
+  }
+  for (const one of switches) {
+    one.checked = one.defaultChecked;  // whatever the browser kept over a reload
+    one.addEventListener("change", show);
+  }
 
   // On paper everything is open.
   let closed = [];
