@@ -56,7 +56,7 @@ std::vector<std::string> conv_variants(const std::vector<std::string>& more) {
                                      "--repetitions",
                                      "1",
                                      "--data",
-                                     "synthetic:shape=1x8x8,train=64,test=16",
+                                     "synthetic:shape=1x8x8,train=256,test=16",
                                      "--network",
                                      "conv16x3p1,relu,conv16x3p1,relu,conv16x3,relu,conv16x5p2,relu,fc10"};
   arguments.insert(arguments.end(), more.begin(), more.end());
