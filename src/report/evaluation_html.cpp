@@ -70,8 +70,7 @@ std::string large_matrix(const EvaluationDetails& details) {
   }
   std::string text = fmt::format(
       "<svg class=\"confusion\" viewBox=\"0 0 {0} {0}\" role=\"img\" aria-label=\"Confusion matrix of {0} "
-      "classes, labels "
-      "from above, predictions from the left\">",
+      "classes, labels from above, predictions from the left\">",
       classes);
   for (std::size_t kind = 0; kind < 2; ++kind) {
     for (std::size_t level = 0; level < levels; ++level) {
@@ -134,11 +133,11 @@ std::string html(const EvaluationDetails& details) {
     text +=
         fmt::format(" {} of them have NaN logits and are in no column.", grouped(details.count - decided));
   text +=
-      "</p>\n<h3>Confusion matrix</h3>\n<p class=\"note\">A row is a label, a column a prediction. Blue: "
-      "right, by its "
-      "share of the row. Orange: wrong, against the largest of them.</p>\n";
+      "</p>\n<div class=\"pair\"><div><h3>Confusion matrix</h3>\n<p class=\"note\">A row is a label, a "
+      "column a "
+      "prediction. Blue: right, by its share of the row. Orange: wrong, against the largest of them.</p>\n";
   text += details.classes.size() <= most_counted ? counted_matrix(details) : large_matrix(details);
-  text += "<h3>Precision and recall by class</h3>\n" + score_table(details);
+  text += "</div><div><h3>Precision and recall by class</h3>\n" + score_table(details) + "</div></div>";
   text += fmt::format(
       "<h3>Worst mistakes</h3>\n<p class=\"note\">The {} wrongly classified images to which the network "
       "gave the smallest probability of the right class, with the probabilities of both.</p>\n",
