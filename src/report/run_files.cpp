@@ -32,19 +32,25 @@ RecordedRun run_of_file(const fs::path& file) {
   return run;
 }
 
-std::vector<RecordedRun> runs_of_bench(const fs::path& folder, std::vector<std::string>& problems) {
+/// The files of records of many runs, in the order of their names.
+std::vector<fs::path> files_of_many(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder / "runs", ignored)) {
+  const fs::path runs = folder / "runs";
+  for (const auto& entry : fs::directory_iterator(fs::is_directory(runs, ignored) ? runs : folder, ignored)) {
     if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
   }
   std::ranges::sort(files);
+  return files;
+}
+
+std::vector<RecordedRun> many_runs(const fs::path& folder, std::vector<std::string>& problems) {
   std::vector<RecordedRun> runs;
-  for (const fs::path& file : files) {
+  for (const fs::path& file : files_of_many(folder)) {
     try {
       runs.push_back(run_of_file(file));
     } catch (const Error& error) {
-      problems.push_back(error.message() + "; the run is left out.");
+      problems.push_back(error.message() + "; the run is left out");
     }
   }
   return runs;
@@ -67,9 +73,10 @@ RunState state_of(const RunHistory& history, bool has_folder, bool locked) {
   return status == "diverged" ? RunState::diverged : RunState::ended;
 }
 
-bool is_bench(const fs::path& folder) {
+bool holds_many(const fs::path& folder) {
   std::error_code ignored;
-  return fs::is_directory(folder / "runs", ignored) && !fs::exists(folder / records_name, ignored);
+  return !fs::exists(folder / records_name, ignored) &&
+         (fs::is_directory(folder / "runs", ignored) || !files_of_many(folder).empty());
 }
 
 std::vector<RecordedRun> find_runs(const fs::path& named, std::vector<std::string>& problems) {
@@ -78,16 +85,16 @@ std::vector<RecordedRun> find_runs(const fs::path& named, std::vector<std::strin
     if (named.filename() == records_name && named.has_parent_path()) return {run_in(named.parent_path())};
     return {run_of_file(named)};
   }
-  if (is_bench(named)) {
-    std::vector<RecordedRun> runs = runs_of_bench(named, problems);
+  if (holds_many(named)) {
+    std::vector<RecordedRun> runs = many_runs(named, problems);
     if (!runs.empty()) return runs;
-    throw Error(ErrorKind::data, named.string() + ": the bench has no finished run");
+    throw Error(ErrorKind::data, named.string() + ": it has no finished run");
   }
   if (fs::exists(named / records_name, ignored)) return {run_in(named)};
   throw Error(ErrorKind::data,
               named.string() +
                   (fs::exists(named, ignored) ? ": there is no run here" : ": there is no such folder") +
-                  "; name a folder of train --out or of bench --out, or a file of --metrics");
+                  "; name a folder of train, bench or reproduce --out, or a file of --metrics");
 }
 
 }  // namespace bntrain::report

@@ -28,13 +28,14 @@ struct RecordedRun {
   RunState state = RunState::unfinished;
 };
 
-/// The runs that an argument names: the folder of a run, the folder of a bench, or a file of records. Where a
-/// bench has damaged files they are left out, and `problems` receives a sentence for each. Throws Error(data)
-/// that says what is allowed where it names none.
+/// The runs that an argument names: the folder of a run, one of many runs, or a file of records. Of many
+/// those that are damaged are left out, and `problems` receives a sentence for each. Throws Error(data) that
+/// says what is allowed where it names none.
 std::vector<RecordedRun> find_runs(const std::filesystem::path& named, std::vector<std::string>& problems);
 
-/// Whether that is the folder of a bench.
-bool is_bench(const std::filesystem::path& folder);
+/// Whether that is a folder of many runs: a bench keeps a file of records for each in runs/, and reproduce in
+/// its folder.
+bool holds_many(const std::filesystem::path& folder);
 
 /// By its last record; `locked`: a process trains in its folder.
 RunState state_of(const RunHistory& history, bool has_folder, bool locked);

@@ -184,10 +184,12 @@ TEST_F(ReportTest, TakesTheFolderOfABench) {
                          "--lr", "0.1,0.2,0.5", "--jobs", "1", "--init", "he", "--out", folder.file("bench")})
                 .exit_code,
             0);
+  const std::string left = read_text(folder.file("bench") + "/runs.html");
   const ProgramResult result = run_bntrain({"report", folder.file("bench")});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, folder.file("bench") + "/runs.html\n");
   const std::string text = read_text(folder.file("bench") + "/runs.html");
+  EXPECT_EQ(text, left) << "the bench made it";
   EXPECT_THAT(text, AllOf(HasSubstr("12 runs, those that differ in nothing but their seed as one curve"),
                           HasSubstr("</svg>norm batch, lr 0.1<td>")));
 }
@@ -238,7 +240,8 @@ TEST_F(ReportTest, WhatCannotBeShownIsAnError) {
   EXPECT_EQ(run_bntrain({"report"}).exit_code, 2);
   const ProgramResult none = run_bntrain({"report", folder.file("none")});
   EXPECT_EQ(none.exit_code, 3);
-  EXPECT_THAT(none.err, HasSubstr("there is no such folder; name a folder of train --out or of bench --out"));
+  EXPECT_THAT(none.err,
+              HasSubstr("there is no such folder; name a folder of train, bench or reproduce --out"));
   ASSERT_EQ(train({"--epochs", "1"}).exit_code, 0);
   const ProgramResult both = run_bntrain({"report", run(), "--text", "--csv"});
   EXPECT_EQ(both.exit_code, 2);

@@ -74,10 +74,19 @@ TEST_F(FindRuns, AreNamedByFolderOrFile) {
   EXPECT_THAT(problems, ElementsAre(HasSubstr("c.jsonl: none of its lines is a record")));
 }
 
+TEST_F(FindRuns, OfReproduceLieInItsFolder) {
+  write("reproduced/tutorial-bn-seed-0.jsonl", lines_of(sample_records({})));
+  EXPECT_TRUE(holds_many(folder.file("reproduced")));
+  EXPECT_EQ(find_runs(folder.file("reproduced"), problems).at(0).history.name, "tutorial-bn-seed-0");
+  write("run/metrics.jsonl", lines_of(sample_records({})));
+  write("run/other.jsonl", lines_of(sample_records({})));
+  EXPECT_FALSE(holds_many(folder.file("run")));
+}
+
 TEST_F(FindRuns, OfNothingIsAnErrorThatSaysWhatIsAllowed) {
   for (const char* name : {"", "none"})
     EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file(name), problems); }),
-                HasSubstr("name a folder of train --out or of bench --out, or a file of --metrics"));
+                HasSubstr("name a folder of train, bench or reproduce --out, or a file of --metrics"));
   write("bench/runs/c.jsonl", "damaged\n");
   EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file("bench"), problems); }),
               HasSubstr("no finished run"));

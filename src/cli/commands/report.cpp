@@ -15,6 +15,7 @@
 #include "cli/flags/workload.hpp"
 #include "cli/reports/live_page.hpp"
 #include "cli/reports/output.hpp"
+#include "cli/reports/runs_page.hpp"
 #include "core/write_file.hpp"
 #include "report/comparison.hpp"
 #include "report/page.hpp"
@@ -52,7 +53,7 @@ fs::path page_of(const ReportOptions& options, const std::vector<report::Recorde
   if (!options.output.empty()) return options.output;
   const fs::path named = path_of("RUN", options.runs.front());
   if (options.runs.size() > 1) return page_name;
-  if (report::is_bench(named)) return named / "runs.html";
+  if (report::holds_many(named)) return named / runs_page_name;
   return runs.front().folder.empty() ? fs::path(page_name) : runs.front().folder / page_name;
 }
 
@@ -106,7 +107,8 @@ int run(const ReportOptions& options) {
 
 void bind_flags(CLI::App& app, ReportOptions& options) {
   CLI::App& command = add_command(app, "report", "show runs: curves, statistics and mistakes in a page");
-  add_argument(command, "RUN", options.runs, "folders of train --out or bench --out, and files of --metrics")
+  add_argument(command, "RUN", options.runs,
+               "folders of train, bench or reproduce --out, and files of --metrics")
       ->required();
   in_group(command, "Output", [&] {
     add_path(

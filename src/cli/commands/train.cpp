@@ -148,7 +148,10 @@ void log_kept(const TrainOptions& options, const TrainResult& result) {
   if (result.end != TrainEnd::finished || result.steps == 0) return;
   if (!options.out.empty()) spdlog::info("the run is kept in {}", options.out);
   if (options.out.empty() && options.save.empty())
-    spdlog::info("the model is not kept; --out RUN keeps a run, and --save FILE.safetensors the model alone");
+    spdlog::info(
+        "the model is not kept; --out RUN keeps a run with a page that shows it, and --save FILE.safetensors "
+        "the "
+        "model alone");
 }
 
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {
