@@ -82,7 +82,9 @@ std::vector<std::size_t> evenly(std::size_t count, std::size_t most) {
     for (std::size_t i = 0; i < count; ++i) kept.push_back(i);
     return kept;
   }
-  for (std::size_t i = 0; i < most; ++i) kept.push_back(i * (count - 1) / (most - 1));
+  // i * (count - 1) / (most - 1), which a count from a damaged file would carry beyond 64 bits.
+  const std::size_t whole = (count - 1) / (most - 1), rest = (count - 1) % (most - 1);
+  for (std::size_t i = 0; i < most; ++i) kept.push_back(i * whole + i * rest / (most - 1));
   return kept;
 }
 

@@ -87,6 +87,16 @@ std::int64_t EvaluationDetails::predicted(std::size_t label) const {
   return sum;
 }
 
+std::optional<EvaluationDetails> evaluation_of(const std::string& text) {
+  const Json record = parse_record(text);
+  if (!record.is_object()) return std::nullopt;
+  try {
+    return details_of(record);
+  } catch (const Damaged&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<EvaluationDetails> read_evaluation(const std::filesystem::path& path,
                                                  std::vector<std::string>& missing) {
   std::ifstream file(path, std::ios::binary);
@@ -97,17 +107,13 @@ std::optional<EvaluationDetails> read_evaluation(const std::filesystem::path& pa
     return std::nullopt;
   }
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  try {
-    const Json record = parse_record(text);
-    if (!record.is_object()) throw Damaged{};
-    return details_of(record);
-  } catch (const Damaged&) {
+  std::optional<EvaluationDetails> details = evaluation_of(text);
+  if (!details)
     missing.emplace_back(
         "The confusion matrix, the scores of the classes and the worst mistakes are missing: evaluation.json "
         "is "
         "damaged.");
-    return std::nullopt;
-  }
+  return details;
 }
 
 }  // namespace bntrain::report

@@ -30,6 +30,9 @@ struct EvaluationDetails {
   std::int64_t right(std::size_t label) const { return confusion[label][label]; }
 };
 
+/// Nothing where it is damaged.
+std::optional<EvaluationDetails> evaluation_of(const std::string& text);
+
 /// Nothing where there is none or it is damaged; `missing` receives a sentence then.
 std::optional<EvaluationDetails> read_evaluation(const std::filesystem::path& file,
                                                  std::vector<std::string>& missing);

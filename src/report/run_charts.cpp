@@ -23,15 +23,23 @@ std::vector<double> values(const std::vector<Point>& points, const Get& get) {
   return result;
 }
 
+/// (step, setting) of what resuming the run changed.
+std::vector<std::pair<std::int64_t, std::string>> changes_of(const RunHistory& run) {
+  std::vector<std::pair<std::int64_t, std::string>> changes;
+  const auto found = run.start.find("changes");
+  if (found == run.start.end() || !found->is_array()) return changes;
+  for (const Json& change : *found) {
+    if (change.is_object() && count_in(change, "step") >= 0)
+      changes.emplace_back(count_in(change, "step"), text_in(change, "setting"));
+  }
+  return changes;
+}
+
 /// Where settings were changed and where the run diverged.
 std::vector<Mark> step_marks(const RunHistory& run) {
   std::vector<Mark> marks;
-  if (const auto found = run.start.find("changes"); found != run.start.end() && found->is_array()) {
-    for (const Json& change : *found) {
-      if (!change.is_object() || count_in(change, "step") < 0) continue;
-      marks.push_back({number_in(change, "step"), text_in(change, "setting") + " changed"});
-    }
-  }
+  for (const auto& [step, setting] : changes_of(run))
+    marks.push_back({static_cast<double>(step), setting + " changed"});
   if (const Json divergence = object_in(run.end, "divergence"); count_in(divergence, "step") >= 0)
     marks.push_back({number_in(divergence, "step"), "diverged"});
   return marks;
@@ -161,17 +169,20 @@ Series learning_rates(const RunHistory& run, std::vector<std::string>& missing) 
     return series;
   }
   const Json config = object_in(run.start, "config");
-  const std::int64_t steps = run.last_step(), total = run.total_steps();
-  const std::int64_t per_epoch = count_in(run.start, "steps_per_epoch");
+  const auto limited = [](std::int64_t count) {  // what a damaged file says beyond it would overflow
+    return std::clamp<std::int64_t>(count, 0, 1'000'000'000'000);
+  };
+  const std::int64_t steps = limited(run.last_step()), total = limited(run.total_steps());
+  const std::int64_t per_epoch = limited(count_in(run.start, "steps_per_epoch"));
   std::int64_t known_from = 0;
-  for (const Mark& mark : step_marks(run))
-    if (mark.text.ends_with("changed")) known_from = static_cast<std::int64_t>(mark.x);
+  for (const auto& [step, setting] : changes_of(run)) known_from = std::max(known_from, limited(step));
+  const double lr = number_in(config, "lr");
   try {
-    if (total <= 0 || per_epoch <= 0) throw Error(ErrorKind::data, "");
+    if (total == 0 || per_epoch == 0 || !std::isfinite(lr)) throw Error(ErrorKind::data, "");
     const Schedule schedule({.text = text_in(config, "schedule"),
-                             .warmup = std::max<std::int64_t>(count_in(config, "warmup"), 0),
-                             .steps = std::max<std::int64_t>(count_in(config, "schedule-steps"), 0)},
-                            number_in(config, "lr"), total, per_epoch);
+                             .warmup = limited(count_in(config, "warmup")),
+                             .steps = limited(count_in(config, "schedule-steps"))},
+                            lr, total, per_epoch);
     constexpr std::size_t most = 2000;
     for (const std::size_t i :
          evenly(static_cast<std::size_t>(std::max<std::int64_t>(steps - known_from, 0)), most)) {
@@ -181,8 +192,9 @@ Series learning_rates(const RunHistory& run, std::vector<std::string>& missing) 
     }
     if (known_from > 0)
       missing.push_back(
-          fmt::format("The learning rates before step {}, where a setting was changed, were not "
-                      "recorded; --log-every records every step.",
+          fmt::format("The learning rates before step {}, where a setting was changed, were not recorded; "
+                      "--log-every records "
+                      "every step.",
                       known_from));
   } catch (const Error&) {
     if (steps > 0) missing.emplace_back("The learning rates of the steps were not recorded.");

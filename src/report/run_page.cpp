@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <utility>
 
 #include "bntrain/error.hpp"
@@ -163,6 +164,8 @@ Shape shape_of(const std::string& text) {
   long long c = 0, h = 0, w = 0;
   if (std::sscanf(text.c_str(), "(%lld, %lld, %lld%c", &c, &h, &w, &closing) != 4 || closing != ')')
     throw Error(ErrorKind::data, "no shape");
+  constexpr long long most = 1 << 20;  // beyond any image
+  if (std::min({c, h, w}) < 1 || std::max({c, h, w}) > most) throw Error(ErrorKind::data, "no shape");
   shape.channels = c;
   shape.height = h;
   shape.width = w;
