@@ -189,8 +189,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
         over_runs(group, [](const RunHistory& run) { return static_cast<double>(run.epochs.size()); });
     row.push_back(epochs.low < epochs.high ? fmt::format("{:.0f} to {:.0f}", epochs.low, epochs.high)
                                            : fmt::format("{:.0f}", epochs.low));
-    const double speed = over_runs(group, median_speed).mean;
-    row.push_back(std::isfinite(speed) ? grouped(std::llround(speed)) : "–");
+    row.push_back(rounded_text(over_runs(group, median_speed).mean));
     table.rows.push_back(std::move(row));
     table.marks.push_back(legend_mark(static_cast<int>(table.marks.size())));
   }

@@ -8,6 +8,11 @@
 #include <cstdint>
 
 namespace bntrain::report {
+namespace {
+
+constexpr double most_whole = 1e15;  // a double still counts there
+
+}  // namespace
 
 std::string escaped(std::string_view text) {
   std::string result;
@@ -56,6 +61,10 @@ std::string number_text(double value) {
   return std::isfinite(value) ? fmt::format("{:.6g}", value) : "–";
 }
 
+std::string rounded_text(double value) {
+  return std::abs(value) < most_whole ? grouped(std::llround(value)) : number_text(value);
+}
+
 std::string grouped(std::int64_t number) {
   std::string text = std::to_string(number);
   for (auto place = static_cast<std::int64_t>(text.size()) - 3; place > 0; place -= 3)
@@ -64,7 +73,7 @@ std::string grouped(std::int64_t number) {
 }
 
 std::string duration_text(double seconds) {
-  if (!std::isfinite(seconds)) return "–";
+  if (!(std::abs(seconds) < most_whole)) return number_text(seconds);
   if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<std::int64_t>(std::round(seconds));
   return whole < 3600 ? fmt::format("{} min {:02} s", whole / 60, whole % 60)

@@ -18,6 +18,8 @@ std::string script_digest(std::string_view text);
 
 /// Six digits; an en dash where it is not finite.
 std::string number_text(double value);
+/// 171128.4 -> "171,128", an en dash where it is not finite
+std::string rounded_text(double value);
 /// 171128 -> "171,128"
 std::string grouped(std::int64_t number);
 /// "2.4 s", "3 min 12 s", "1 h 04 min"

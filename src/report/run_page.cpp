@@ -52,7 +52,7 @@ std::string tiles(const RunHistory& run) {
                run.total_steps() > 0 ? "of " + grouped(run.total_steps()) : "");
   if (!run.epochs.empty()) {
     text += tile("duration", duration_text(seconds_of(run)), "training and evaluation");
-    text += tile("images a second", grouped(std::llround(median_speed(run))), "median epoch");
+    text += tile("images a second", rounded_text(median_speed(run)), "median epoch");
   }
   return text + "</dl>\n";
 }

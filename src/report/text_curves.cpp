@@ -14,7 +14,7 @@
 namespace bntrain::report {
 namespace {
 
-constexpr std::size_t rows = 5;          // of a panel's curve
+constexpr std::size_t height = 5;        // of a panel's curve
 constexpr std::size_t least_width = 30;  // of a panel
 constexpr std::size_t gap = 2;           // between panels
 
@@ -40,18 +40,21 @@ struct Scale {
     }
   }
   bool empty() const { return low > high; }
-  /// From 0 at the low end to 1 at the high one.
-  double part(double value) const { return high > low ? (value - low) / (high - low) : 0.5; }
+  /// From 0 at the low end to 1 at the high one. Halves, because the whole may be no finite number.
+  double part(double value) const {
+    const double span = high / 2 - low / 2;
+    return span > 0 ? std::clamp((value / 2 - low / 2) / span, 0.0, 1.0) : 0.5;
+  }
 };
 
 /// Dots of 2 x 4 a character, U+2800 and the bits of its dots.
 class Dots {
  public:
-  explicit Dots(std::size_t columns) : columns_(columns), bits_(columns * rows, 0) {}
+  explicit Dots(std::size_t columns) : columns_(columns), bits_(columns * height, 0) {}
 
   /// From 0 to 1, from the left and from below.
   void line(double x0, double y0, double x1, double y1) {
-    const double wide = static_cast<double>(2 * columns_ - 1), high = static_cast<double>(4 * rows - 1);
+    const double wide = static_cast<double>(2 * columns_ - 1), high = static_cast<double>(4 * height - 1);
     const auto steps = static_cast<int>(std::max(std::abs(x1 - x0) * wide, std::abs(y1 - y0) * high)) + 1;
     for (int i = 0; i <= steps; ++i) {
       const double part = static_cast<double>(i) / steps;
@@ -107,8 +110,8 @@ std::vector<std::string> lines_of(const Panel& panel, std::size_t width, const S
   const std::size_t margin = std::max(high.size(), low.size());
   std::vector<std::string> lines{fitted(panel.title, width)};
   const Dots dots = dots_of(panel, width - margin - 2, scale);
-  for (std::size_t row = 0; row < rows; ++row) {
-    const std::string& label = row == 0 ? high : row + 1 == rows ? low : "";
+  for (std::size_t row = 0; row < height; ++row) {
+    const std::string& label = row == 0 ? high : row + 1 == height ? low : "";
     lines.push_back(std::string(margin - label.size(), ' ') + label + (label.empty() ? " │" : " ┤") +
                     dots.row(row));
   }

@@ -58,6 +58,7 @@ TEST(DrawPanels, FitsIntoTheWidth) {
 TEST(DrawPanels, TakesOneValueAndNone) {
   EXPECT_EQ(draw_panels({{"none", {0}, {nan}, ""}}, 40), "");
   EXPECT_EQ(draw_panels({}, 40), "");
+  EXPECT_THAT(draw_panels({{"far apart", {0, 1}, {-1.5e308, 1.5e308}, ""}}, 40), HasSubstr("1.5e+308 ┤"));
   EXPECT_THAT(draw_panels({{"one", {0}, {0.5}, "note"}}, 40), HasSubstr("0.5 ┤"));
 }
 
