@@ -108,6 +108,12 @@ void TrainReport::on_record(const StepRecord& step) {
   record([&](RecordWriter& records) { records.on_record(step); });
 }
 
+void TrainReport::on_answers(const Trainer& trainer, const EpochResult& epoch,
+                             const std::vector<float>& logits) {
+  progress_.clear();
+  if (folder_ != nullptr) folder_->save_evaluation(trainer, epoch, logits);
+}
+
 void TrainReport::on_epoch(const EpochResult& epoch) {
   record([&](RecordWriter& records) { records.on_epoch(epoch); });
   progress_.clear();

@@ -47,6 +47,9 @@ class TrainReport : public TrainObserver {
   void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
   void on_evaluation(const Evaluation& evaluation) override;
   void on_record(const StepRecord& record) override;
+  bool wants_answers() const override { return folder_ != nullptr; }
+  void on_answers(const Trainer& trainer, const EpochResult& epoch,
+                  const std::vector<float>& logits) override;
   void on_epoch(const EpochResult& epoch) override;
   void on_best(const EpochResult& epoch, const ModelState& model) override;
   void on_checkpoint(const Trainer& trainer) override;
