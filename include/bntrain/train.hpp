@@ -21,6 +21,7 @@ namespace bntrain {
 struct RecordOptions {
   bool norms = false;        ///< batch norms: inputs, statistics, gradients
   bool activations = false;  ///< the inputs of the activation layers
+  bool histograms = false;   ///< of those inputs, too
 
   bool any() const { return norms || activations; }
 };

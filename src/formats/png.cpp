@@ -4,6 +4,7 @@
 #include <png.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "bntrain/error.hpp"
@@ -24,7 +25,7 @@ std::uint8_t mean(const std::uint8_t* plane, const Shape& shape, std::int64_t fa
 
 }  // namespace
 
-std::string png(std::span<const std::uint8_t> pixels, const Shape& shape, std::int64_t longest) {
+Png png(std::span<const std::uint8_t> pixels, const Shape& shape, std::int64_t longest) {
   BNTRAIN_EXPECTS(static_cast<std::int64_t>(pixels.size()) == shape.size() && longest > 0);
   const std::int64_t factor = (std::max(shape.height, shape.width) + longest - 1) / longest;
   const std::int64_t height = (shape.height + factor - 1) / factor;
@@ -46,7 +47,7 @@ std::string png(std::span<const std::uint8_t> pixels, const Shape& shape, std::i
   if (png_image_write_to_memory(&image, bytes.data(), &size, 0, interleaved.data(), 0, nullptr) == 0)
     throw Error(ErrorKind::runtime, std::string("a picture cannot be made: ") + image.message);
   bytes.resize(size);
-  return bytes;
+  return {std::move(bytes), height, width, channels};
 }
 
 std::string base64(const std::string& bytes) {

@@ -7,7 +7,6 @@
 
 #include "bntrain/error.hpp"
 #include "core/confusion.hpp"
-#include "formats/png.hpp"
 
 namespace bntrain {
 namespace {
@@ -21,7 +20,7 @@ Json mistake_record(const Mistake& mistake, const ImageSet& images) {
           {"predicted", mistake.predicted},
           {"probability", nine_digits(mistake.probability)},
           {"label_probability", nine_digits(mistake.label_probability)},
-          {"png", base64(png_of(images, mistake.index))}};
+          {"png", base64(png_of(images, mistake.index).bytes)}};
 }
 
 }  // namespace
@@ -49,7 +48,7 @@ std::vector<Mistake> worst_mistakes(std::span<const float> logits, std::span<con
   return mistakes;
 }
 
-std::string png_of(const ImageSet& images, std::int64_t index) {
+Png png_of(const ImageSet& images, std::int64_t index) {
   const auto size = static_cast<std::size_t>(images.shape.size());
   return png(std::span(images.pixels).subspan(static_cast<std::size_t>(index) * size, size), images.shape,
              longest_side);

@@ -7,6 +7,7 @@
 
 #include "bntrain/dataset.hpp"
 #include "bntrain/train.hpp"
+#include "formats/png.hpp"
 #include "train/records.hpp"
 
 namespace bntrain {
@@ -28,8 +29,8 @@ struct Mistake {
 std::vector<Mistake> worst_mistakes(std::span<const float> logits, std::span<const std::uint8_t> labels,
                                     std::int64_t classes, std::size_t most = shown_mistakes);
 
-/// Image number `index` as the PNG that reports show: bytes, small.
-std::string png_of(const ImageSet& images, std::int64_t index);
+/// Image number `index` as the small PNG that reports show.
+Png png_of(const ImageSet& images, std::int64_t index);
 
 /// The evaluation that ended `epoch`, from its logits [image][class] of data.test: the confusion matrix and
 /// the worst mistakes with their pictures, as docs/record.md describes them.

@@ -15,8 +15,8 @@ using Bytes = std::vector<std::uint8_t>;
 
 class PngTest : public ::testing::Test {
  protected:
-  Picture read_back(const std::string& bytes) const {
-    std::ofstream(folder.file("p.png"), std::ios::binary) << bytes;
+  Picture read_back(const Png& png) const {
+    std::ofstream(folder.file("p.png"), std::ios::binary) << png.bytes;
     return read_picture(folder.file("p.png"));
   }
   TemporaryFolder folder;

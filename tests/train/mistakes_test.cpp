@@ -157,7 +157,7 @@ TEST(EvaluationDetailsTest, PicturesAreWhatTheFileHeld) {
   const Json& mistake = details.at("mistakes").at(0);
   EXPECT_EQ(mistake.at("index"), 0);
   EXPECT_THAT(mistake.at("png").get<std::string>(), ::testing::StartsWith("iVBORw0KGgo"));
-  EXPECT_EQ(png_of(dataset.test, 0).substr(0, 4), "\x89PNG");
+  EXPECT_EQ(png_of(dataset.test, 0).bytes.substr(0, 4), "\x89PNG");
 }
 
 }  // namespace

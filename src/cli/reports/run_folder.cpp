@@ -116,6 +116,7 @@ void RunFolder::begin(const Trainer& trainer) {
   write_best(start.checkpoint);
   Json config = settings_record(options_);
   config.erase("out");
+  config.erase("tensorboard");  // as well a folder of this run alone
   // A resumed run has the number of steps that its schedule began with; where that is the run's, no one said
   // it.
   if (options_.stored && options_.config.schedule.text != "constant" &&
