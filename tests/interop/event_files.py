@@ -116,7 +116,21 @@ def expect_records(known, run):
         expect(step == details["step"] - 1 and png == base64.b64decode(mistake["png"]), "picture", number)
     table = known["mistakes"][-1][1]
     expect(f"| 01 | {details['mistakes'][0]['index']} |" in table, table)
-    expect("| --epochs | 4 |" in known["configuration"][0][1], known["configuration"][0][1])
+    expect("| --epochs | 4 |" in known["configuration"][-1][1], known["configuration"][-1][1])
+
+
+def with_flag(flag, value):
+    arguments = [*RUN]
+    arguments[arguments.index(flag) + 1] = value
+    return arguments
+
+
+def call(bntrain, arguments, expected=0):
+    done = subprocess.run([bntrain, *arguments], capture_output=True, text=True)
+    if "built without" in done.stderr:
+        print(done.stderr)
+        sys.exit(77)
+    expect(done.returncode == expected, "exit code", done.returncode, "of", arguments, done.stderr)
 
 
 def without_times(known):
@@ -147,35 +161,39 @@ def killed_and_resumed(bntrain, run):
     raise SystemExit("the run does not end")
 
 
+def expect_same(ours, theirs, what):
+    ours, theirs = without_times(ours), without_times(theirs)
+    expect(ours.keys() == theirs.keys(), what, "has other tags:", ours.keys() ^ theirs.keys())
+    for tag, values in ours.items():
+        expect(values == theirs[tag], tag, "differs in the run that was", what, values, theirs[tag])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bntrain", required=True)
     bntrain = parser.parse_args().bntrain
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # purging is what is asked for
     with tempfile.TemporaryDirectory() as folder:
-        whole, killed = Path(folder, "whole"), Path(folder, "killed")
-        done = subprocess.run([bntrain, *RUN, "--out", whole, "--tensorboard", whole / "events"], capture_output=True, text=True)
-        if "built without" in done.stderr:
-            print(done.stderr)
-            sys.exit(77)
-        expect(done.returncode == 0, done.stderr)
+        whole, resumed, killed, diverged = (Path(folder, name) for name in ("whole", "resumed", "killed", "diverged"))
+        call(bntrain, [*RUN, "--out", whole, "--tensorboard", whole / "events"])
         known = read(whole / "events")
         expect_records(known, whole)
+
+        # At the end of an epoch, whose values are at the step that comes again.
+        call(bntrain, [*with_flag("--epochs", "2"), "--out", resumed, "--tensorboard", resumed / "events"])
+        call(bntrain, ["--resume", resumed, "--epochs", "4", "--quiet"])
+        again = read(resumed / "events")
+        expect_records(again, resumed)
+        expect_same(known, again, "resumed")
+
         times = killed_and_resumed(bntrain, killed)
         again = read(killed / "events")
         expect_records(again, killed)
-        ours, theirs = without_times(known), without_times(again)
-        expect(ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys())
-        for tag, values in ours.items():
-            expect(values == theirs[tag], tag, "differs in the run that was killed:", values, theirs[tag])
+        expect_same(known, again, "killed")
 
-        diverged = Path(folder, "diverged")
-        arguments = [*RUN]
-        arguments[arguments.index("--lr") + 1] = "1e38"
-        done = subprocess.run([bntrain, *arguments, "--out", diverged, "--tensorboard", diverged], capture_output=True, text=True)
-        expect(done.returncode == 4, done.returncode, done.stderr)
+        call(bntrain, [*with_flag("--lr", "1e38"), "--out", diverged, "--tensorboard", diverged], expected=4)
         expect(not np.isfinite(read(diverged)["loss/step"][-1][1]), "the loss that diverged is missing")
-    print(f"{len(known)} curves, histograms, pictures and texts; the same after {times} kills")
+    print(f"{len(known)} curves, histograms, pictures and texts; the same when resumed, and after {times} kills")
 
 
 if __name__ == "__main__":
