@@ -2,7 +2,8 @@
 """Changes one token of the code at a time and asks whether a test notices: a mutation that none does is a missing test.
 
 Works on a copy of the tree in build/mutate and leaves the tree alone. For each mutation the copy is built (without CUDA:
-the kernels run on the host), and the test programs that were linked anew are run. A mutation is noticed if a test fails
+the kernels run on the host), and the test programs that were linked anew are run, the tests in the folder that mirrors the
+file's first, because they are the most likely to notice. A mutation is noticed if a test fails
 or takes several times as long as without it. Verdicts are appended to the results, a JSON object a line; a second run goes
 on after the last. Equal seeds choose equal mutations as long as the code is the same.
 
@@ -31,7 +32,7 @@ LEFT_OUT = re.compile(r"_cuda\.(cpp|hpp|cu)$|^kernels/simt/host/|device_code\.cu
 # A test program, and the program that it runs.
 PROGRAMS = {"bntrain_tests": [], "bntrain_kernel_tests": [], "bntrain_cli_tests": ["bntrain"]}
 SHARDS = os.cpu_count() or 1
-MEMORY = 8 << 30  # bytes of a test program's address space
+MEMORY = 8 << 30  # bytes that a test program may write to; the kernels' executor reserves more than it uses
 
 # kind, what is matched, what replaces it
 OPERATORS = [
@@ -131,17 +132,27 @@ def stamps():
     return {p.name: p.stat().st_mtime_ns for p in BUILD.iterdir() if p.is_file()}
 
 
-def run_tests(program, cpu_seconds):
+def tests_near(name):
+    """A filter of GoogleTest: the suites in the folder of tests/ that mirrors the file's."""
+    folder = ROOT / "tests" / Path(name).parent.relative_to("src" if name.startswith("src/") else ".")
+    while not any(folder.glob("*_test.cpp")):
+        folder = folder.parent
+    suites = {suite for path in sorted(folder.glob("*_test.cpp"))
+              for suite in re.findall(r"^(?:TYPED_)?TEST(?:_[FP])?\((\w+),", path.read_text(), re.MULTILINE)}
+    return ":".join(f"*{suite}.*:*{suite}/*" for suite in sorted(suites))
+
+
+def run_tests(program, cpu_seconds, tests="*"):
     """The first test that fails, in shards side by side; None if all pass. Processor time is limited, so that another load
     on the machine changes no verdict; the limit of real time is for a mutation that waits for ever."""
     def limit():
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     scratch = WORK / "scratch"
     scratch.mkdir(exist_ok=True)
-    command = [BUILD / program, "--gtest_fail_fast", "--gtest_brief=1", "--gtest_filter=-Gpu*"]
+    command = [BUILD / program, "--gtest_fail_fast", "--gtest_brief=1", f"--gtest_filter={tests}-Gpu*"]
     shards, outputs = [], []
     for shard in range(SHARDS):
         environment = {**os.environ, "GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(shard), "TMPDIR": str(scratch)}
@@ -200,9 +211,10 @@ def attempt(mutation, limits):
         if build().returncode:
             return "does not compile"
         after = stamps()
-        for program, others in PROGRAMS.items():
-            if any(after[p] != before[p] for p in [program, *others]):
-                if failure := run_tests(program, limits[program]):
+        linked = [program for program, others in PROGRAMS.items() if any(after[p] != before[p] for p in [program, *others])]
+        for tests in (tests_near(mutation["file"]), "*"):
+            for program in linked:
+                if failure := run_tests(program, limits[program], tests):
                     return failure
         return None
     finally:
