@@ -131,7 +131,8 @@ void expect_event_folder(const TrainOptions& options) {
     refuse(ErrorKind::data, folder.string() + " is a file; name a folder");
   if (holds_event_files(folder) && !continues(options))
     refuse(ErrorKind::usage,
-           "the folder " + folder.string() + " already holds event files of a run; name another folder");
+           "the folder " + folder.string() +
+               " already holds event files of a run; --resume continues that one, or name another folder");
 }
 
 EventLog::EventLog(const TrainOptions& options, const Json& start)
