@@ -19,6 +19,13 @@ std::vector<CpuIsa> available_cpu_isas();
 /// "auto", "v2", "v3", "v4".
 std::string to_string(CpuIsa isa);
 
+/// How the CPU computes convolutions of 3x3 with stride 1; all others are direct sums.
+enum class ConvMethod {
+  automatic,  ///< by Winograd's algorithm where that is faster
+  direct,     ///< direct sums only
+  winograd,   ///< by Winograd's algorithm wherever it can be; needs AVX2
+};
+
 struct DevicePeaks;
 struct PlanRequest;
 class Executable;
@@ -54,10 +61,12 @@ struct BackendOptions {
   Precision precision = Precision::fp32;
   int threads = 0;  ///< CPU: 0 = every core that this process may use, as far as its quota goes
   CpuIsa cpu_isa = CpuIsa::automatic;
+  ConvMethod conv = ConvMethod::automatic;  ///< CPU
 };
 
 /// The backend for these options. Throws Error(runtime) with the reason when the device cannot be had and
-/// Error(usage) when there is no GPU of that number or this processor lacks the instruction set. `note`
+/// Error(usage) when there is no GPU of that number, this processor lacks the instruction set or the device
+/// has no Winograd algorithms. `note`
 /// receives why `automatic` took the CPU.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note);
 

@@ -32,7 +32,7 @@ enum class StateBuffer { parameters, gradients, first_moment, second_moment, run
 
 /// The end of every variant(). Raised with each change of the bits that a step gives, so that a run which an
 /// earlier version began says so when it is resumed.
-inline constexpr const char* arithmetic_version = ", arithmetic 3";
+inline constexpr const char* arithmetic_version = ", arithmetic 4";
 
 class Diagnostics;
 

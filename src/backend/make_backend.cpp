@@ -23,14 +23,22 @@ std::unique_ptr<Backend> demand_cuda_backend(const std::string& device, Precisio
               "'tf32' is for the tensor cores of a GPU, and the device " + reason + "; allowed there: fp32");
 }
 
+/// The CUDA backend has none in float32: their errors are larger than its bounds.
+void refuse_winograd(const BackendOptions& options) {
+  if (options.conv == ConvMethod::winograd)
+    throw Error(ErrorKind::usage, "conv",
+                "'winograd' is for the CPU, and the device is a GPU; allowed there: auto and direct");
+}
+
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note) {
   note.clear();
-  const auto make_cpu = [&] { return cpu::make_cpu_backend(options.threads, options.cpu_isa); };
+  const auto make_cpu = [&] { return cpu::make_cpu_backend(options.threads, options.cpu_isa, options.conv); };
   const bool tf32 = options.precision == Precision::tf32;
   switch (options.device) {
     case Device::cuda:
+      refuse_winograd(options);
       return demand_cuda_backend(options.gpu == 0 ? "cuda" : "cuda:" + std::to_string(options.gpu),
                                  options.precision, options.gpu);
     case Device::check: {
@@ -40,7 +48,9 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string
     }
     case Device::automatic:
       try {
-        return make_cuda_backend(options.precision);
+        auto gpu = make_cuda_backend(options.precision);
+        refuse_winograd(options);
+        return gpu;
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::runtime) throw;  // there is a GPU, and the request does not fit it
         note = std::string("using the CPU") + (tf32 ? " in fp32: " : ": ") + error.what();

@@ -47,8 +47,8 @@ Json identity(Json dataset) {
 Json run_settings(const BenchConfig& config, const TrainConfig& run) {
   Json settings = config.settings(run);
   for (const char* name :
-       {"device", "cpu-isa", "threads", "init-from", "init-skip", "save", "save-gradients", "metrics", "out",
-        "save-every", "keep", "valid", "patience", "classes", "normalize"}) {
+       {"device", "cpu-isa", "conv", "threads", "init-from", "init-skip", "save", "save-gradients", "metrics",
+        "out", "save-every", "keep", "valid", "patience", "classes", "normalize"}) {
     settings.erase(name);
   }
   return settings;

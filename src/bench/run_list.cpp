@@ -130,7 +130,7 @@ Backends make_backends(const BackendOptions& options, int jobs, std::size_t runs
   for (int job = 0; job < count; ++job) {
     // The first ones take the threads that are left over.
     const int share = threads / count + (job < threads % count ? 1 : 0);
-    backends.push_back(cpu::make_cpu_backend(std::max(1, share), options.cpu_isa));
+    backends.push_back(cpu::make_cpu_backend(std::max(1, share), options.cpu_isa, options.conv));
   }
   return backends;
 }

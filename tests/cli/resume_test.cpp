@@ -147,6 +147,13 @@ TEST_F(ResumeProgramTest, AnotherInstructionSetIsAllowedWithAWarning) {
   EXPECT_THAT(other.err, HasSubstr("bits will differ"));
 }
 
+TEST_F(ResumeProgramTest, AnotherMethodOfConvolutionsIsSaid) {
+  ASSERT_EQ(run_bntrain(flags("run")).exit_code, 0);
+  const ProgramResult other = resume("run", {"--conv", "direct", "--epochs", "5"});
+  EXPECT_EQ(other.exit_code, 0);
+  EXPECT_THAT(other.err, HasSubstr("bits will differ"));
+}
+
 TEST_F(ResumeProgramTest, TheInitialModelMayBeGone) {
   const std::string model = folder.file("model.safetensors");
   ASSERT_EQ(run_bntrain(small_run({"--epochs", "0", "--save", model})).exit_code, 0);

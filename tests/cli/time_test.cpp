@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bntrain/backend.hpp"
 #include "cli/run_program.hpp"
 
 namespace bntrain::test {
@@ -43,6 +44,42 @@ void expect_quartiles(const nlohmann::json& seconds, const std::string& what) {
   EXPECT_GT(first, 0) << what;
   EXPECT_LE(first, median) << what;
   EXPECT_LE(median, third) << what;
+}
+
+/// How the forward passes of the convolutions are computed.
+std::vector<std::string> conv_variants(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments{"time",
+                                     "--json",
+                                     "--quiet",
+                                     "--device",
+                                     "cpu",
+                                     "--repetitions",
+                                     "1",
+                                     "--data",
+                                     "synthetic:shape=1x8x8,train=256,test=16",
+                                     "--network",
+                                     "conv16x3p1,relu,conv16x3p1,relu,conv16x3,relu,conv16x5p2,relu,fc10"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const ProgramResult result = run_bntrain(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  std::vector<std::string> variants;
+  for (const auto& part : json_lines(result.out).at(0).at("parts")) {
+    if (part.at("part").get<std::string>().find("conv") == std::string::npos || part.at("pass") != "forward")
+      continue;
+    const std::string variant = part.at("variant");
+    variants.push_back(variant.substr(0, variant.find('+')));
+  }
+  return variants;
+}
+
+// Images of 8x8: one channel is too few, 6x6 outputs would waste nearly half of the large tiles, 5x5 weights
+// have no transform.
+TEST(TimeTest, ConvolutionsAreComputedAsConvSays) {
+  if (available_cpu_isas().back() < CpuIsa::v3) GTEST_SKIP() << "Winograd's algorithm needs AVX2";
+  EXPECT_THAT(conv_variants({}), ElementsAre("direct", "Winograd 4x4", "Winograd 2x2", "direct"));
+  EXPECT_THAT(conv_variants({"--conv", "winograd"}),
+              ElementsAre("Winograd 2x2", "Winograd 4x4", "Winograd 2x2", "direct"));
+  EXPECT_THAT(conv_variants({"--conv", "direct"}), ElementsAre("direct", "direct", "direct", "direct"));
 }
 
 TEST(TimeTest, TheTableHasEveryPartOfTheStep) {

@@ -13,6 +13,10 @@ BackendCase cpu_backend(CpuIsa isa) {
 std::vector<BackendCase> host_backends() {
   std::vector<BackendCase> all;
   for (const CpuIsa isa : available_cpu_isas()) all.push_back(cpu_backend(isa));
+  if (available_cpu_isas().back() >= CpuIsa::v3)
+    all.push_back({"cpu_winograd", [](int threads) {
+                     return cpu::make_cpu_backend(threads, CpuIsa::automatic, ConvMethod::winograd);
+                   }});
   all.push_back({"cuda_on_host", [](int) { return cuda::make_host_backend(); }});
   return all;
 }

@@ -8,6 +8,7 @@
 #include "backend/cpu/executable.hpp"
 #include "backend/cpu/isa.hpp"
 #include "backend/cpu/peaks.hpp"
+#include "bntrain/error.hpp"
 #include "core/machine_limits.hpp"
 
 namespace bntrain::cpu {
@@ -15,8 +16,8 @@ namespace {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(int threads, const Kernels& kernels)
-      : threads_(threads > 0 ? threads : usable_cores()), kernels_(kernels) {}
+  CpuBackend(int threads, const Kernels& kernels, ConvMethod conv)
+      : threads_(threads > 0 ? threads : usable_cores()), kernels_(kernels), conv_(conv) {}
 
   std::unique_ptr<Executable> compile(const PlanRequest& request) override {
     auto executable = prepare(request);
@@ -39,11 +40,12 @@ class CpuBackend final : public Backend {
  private:
   std::unique_ptr<CpuExecutable> prepare(const PlanRequest& request) const {
     return std::make_unique<CpuExecutable>(make_plan(request, {.rebuild_conv_gradients = true}), kernels_,
-                                           threads_);
+                                           conv_, threads_);
   }
 
   int threads_;
   const Kernels& kernels_;
+  ConvMethod conv_;
 };
 
 }  // namespace
@@ -56,8 +58,13 @@ int usable_cores() {
   return std::max(1, quota > 0 ? std::min(cores, quota) : cores);
 }
 
-std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa) {
-  return std::make_unique<CpuBackend>(threads, select_kernels(isa));
+std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa, ConvMethod conv) {
+  const Kernels& kernels = select_kernels(isa);
+  if (conv == ConvMethod::winograd && kernels.winograd2 == nullptr)
+    throw Error(ErrorKind::usage, "conv",
+                std::string("'winograd' needs AVX2, and the instruction set is ") + kernels.name +
+                    "; allowed there: auto and direct");
+  return std::make_unique<CpuBackend>(threads, kernels, conv);
 }
 
 }  // namespace bntrain::cpu

@@ -12,7 +12,7 @@ namespace bntrain::cpu {
 int usable_cores();
 
 /// `threads` 0: a thread for each of them. Throws Error(usage) when the instruction set is not to be had
-/// here.
-std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa);
+/// here, or does not have what `conv` wants.
+std::unique_ptr<Backend> make_cpu_backend(int threads, CpuIsa isa, ConvMethod conv = ConvMethod::automatic);
 
 }  // namespace bntrain::cpu

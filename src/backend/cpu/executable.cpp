@@ -33,12 +33,12 @@ void Workspace::allocate() {
   for (const auto& [buffer, size] : reserved) *buffer = FloatBuffer(size);
 }
 
-CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, int threads)
+CpuExecutable::CpuExecutable(Plan plan, const Kernels& kernels, ConvMethod conv, int threads)
     : plan_(std::move(plan)),
       mean_(plan_.network.normalization().mean.begin(), plan_.network.normalization().mean.end()),
       std_(plan_.network.normalization().std.begin(), plan_.network.normalization().std.end()),
       team_(threads),
-      w_{plan_, kernels, team_, ParameterLayout(plan_), rounded_up(plan_.batch_size, kernels.lanes)} {
+      w_{plan_, kernels, conv, team_, ParameterLayout(plan_), rounded_up(plan_.batch_size, kernels.lanes)} {
   const std::int64_t floats = w_.layout.size();
   const int states = plan_.has_gradients() ? state_count(plan_.update) : 0;
   w_.reserve(w_.arena, plan_.arena_floats_per_image * w_.capacity);
@@ -248,8 +248,9 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
 }
 
 std::string CpuExecutable::variant() const {
+  static constexpr const char* methods[] = {"", ", direct", ", Winograd"};
   return std::string("cpu ") + w_.kernels.name + " (" + std::to_string(w_.kernels.lanes) + " lanes)" +
-         arithmetic_version;
+         methods[static_cast<int>(w_.conv)] + arithmetic_version;
 }
 
 std::vector<float> CpuExecutable::read(StateBuffer which) const {

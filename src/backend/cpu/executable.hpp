@@ -14,7 +14,7 @@ namespace bntrain::cpu {
 class CpuExecutable final : public Executable, public Diagnostics {
  public:
   /// Knows what it needs, and has no memory for tensors until allocate().
-  CpuExecutable(Plan plan, const Kernels& kernels, int threads);
+  CpuExecutable(Plan plan, const Kernels& kernels, ConvMethod conv, int threads);
 
   /// Bytes of all buffers.
   std::int64_t memory_bytes() const { return w_.reserved_bytes(); }

@@ -22,9 +22,10 @@ constexpr const char* last_name = "last.safetensors";
 
 // When the run ends, where it runs, where its images are (they must be the same), and what is written: none
 // of these changes what a step does.
-constexpr std::array<std::string_view, 16> may_differ = {
-    "epochs",         "steps",   "patience",    "device", "threads",   "cpu-isa",    "data",       "save",
-    "save-gradients", "metrics", "tensorboard", "record", "log-every", "eval-every", "save-every", "keep"};
+constexpr std::array<std::string_view, 17> may_differ = {
+    "epochs", "steps",     "patience",   "device",         "threads", "cpu-isa",
+    "conv",   "data",      "save",       "save-gradients", "metrics", "tensorboard",
+    "record", "log-every", "eval-every", "save-every",     "keep"};
 // A schedule that is given again replaces the run's.
 constexpr std::array<std::string_view, 3> schedule_keys = {"schedule", "warmup", "schedule-steps"};
 

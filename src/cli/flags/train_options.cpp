@@ -56,6 +56,7 @@ Json settings_record(const TrainOptions& options) {
           {"device", device_text(options.backend)},
           {"threads", options.backend.threads},
           {"cpu-isa", bntrain::to_string(options.backend.cpu_isa)},
+          {"conv", name_of(options.backend.conv, conv_names)},
           {"precision", name_of(options.backend.precision, precision_names)},
           {"init-from", path_text(options.init_from)},
           {"init-skip", joined(options.init_skip)},

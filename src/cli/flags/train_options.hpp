@@ -16,6 +16,8 @@ namespace bntrain::cli {
 
 inline constexpr Named<Device> device_names[] = {
     {"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}, {"check", Device::check}};
+inline constexpr Named<ConvMethod> conv_names[] = {
+    {"auto", ConvMethod::automatic}, {"direct", ConvMethod::direct}, {"winograd", ConvMethod::winograd}};
 inline constexpr Named<Precision> precision_names[] = {{"fp32", Precision::fp32}, {"tf32", Precision::tf32}};
 inline constexpr Named<OptimizerKind> optimizer_names[] = {{"sgd", OptimizerKind::sgd},
                                                            {"adamw", OptimizerKind::adamw}};

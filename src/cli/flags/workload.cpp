@@ -129,6 +129,10 @@ void add_machine(CLI::App& app, BackendOptions& backend) {
               "CPU threads; 0: all. Results do not depend on it");
   add_choice(app, "--cpu-isa", backend.cpu_isa, cpu::isa_names,
              "x86-64 level of the CPU kernels; auto: the best that this processor has");
+  add_choice(
+      app, "--conv", backend.conv, conv_names,
+      "3x3 convolutions of stride 1 on the CPU; winograd: all by Winograd's algorithm, auto: where it is "
+      "faster");
   add_choice(app, "--precision", backend.precision, precision_names,
              "of convolutions and matrix products; tf32: on the tensor cores of a GPU, with inputs rounded "
              "to a 10-bit mantissa (TF32)");

@@ -39,7 +39,7 @@ void add_description(CLI::App& app, ModelDescription& description);
 /// --input, --classes: likewise, where no data set has them.
 void add_image_description(CLI::App& app, ModelDescription& description);
 
-/// --device, --threads, --cpu-isa, --precision.
+/// --device, --threads, --cpu-isa, --conv, --precision.
 void add_machine(CLI::App& app, BackendOptions& backend);
 
 /// --json, --quiet, --no-color.

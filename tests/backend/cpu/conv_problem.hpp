@@ -37,8 +37,8 @@ inline std::vector<ConvCase> conv_cases() {
         cases.push_back({channels[(i * 3 + 1) % 7], channels[(i + i / 7) % 7], kernel, stride, padding,
                          1 + (i * 2) % 5, 1 + (i * 5) % 7, i % stride});
   // Odd and even sides with every padding for transforms, and channels beyond one part of every loop.
-  for (std::int64_t side = 1; side <= 9; ++side)
-    cases.push_back({9 + side, 20 - side, 3, 1, side % 3, side, 10 - side, 0});
+  for (std::int64_t side = 1; side <= 14; ++side)
+    cases.push_back({9 + side, 20 - side, 3, 1, side % 3, side, 15 - side, 0});
   cases.push_back({20, 50, 3, 1, 0, 10, 10, 0});
   cases.push_back({67, 53, 3, 1, 1, 3, 4, 0});
   std::erase_if(cases, [](const ConvCase& c) { return !c.possible(); });
@@ -94,7 +94,8 @@ ConvProblem make_problem(const ConvCase& c, int valid, Random random) {
 /// All that can compute it.
 inline std::vector<const ConvAlgorithm*> algorithms_for(const Kernels& kernels, const ConvProblem& p) {
   std::vector<const ConvAlgorithm*> all{kernels.direct};
-  if (kernels.winograd != nullptr && winograd_supports(p.shape, p.padding)) all.push_back(kernels.winograd);
+  if (kernels.winograd2 != nullptr && winograd_supports(p.shape, p.padding))
+    all.insert(all.end(), {kernels.winograd2, kernels.winograd4});
   return all;
 }
 

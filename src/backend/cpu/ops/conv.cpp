@@ -28,11 +28,24 @@ std::int64_t whole_lines(std::int64_t floats) {
   return (floats + 31) / 32 * 32;
 }
 
-/// Transforms cost as much as 8 channels of products; with few channels they outweigh what they save.
-const ConvAlgorithm& choose_algorithm(const Kernels& kernels, const ConvShape& s, std::int64_t padding) {
-  const bool winograd = kernels.winograd != nullptr && winograd_supports(s, padding) && s.in_channels >= 8 &&
-                        s.out_channels >= 8 && s.in_channels * s.out_channels >= 200;
-  return winograd ? *kernels.winograd : *kernels.direct;
+/// Products of a channel with a weight, where output tiles are `side` pixels wide and high.
+std::int64_t winograd_products(const ConvShape& s, std::int64_t side) {
+  const std::int64_t rows = (s.out_height + side - 1) / side, columns = (s.out_width + side - 1) / side;
+  return rows * columns * (side + 2) * (side + 2);
+}
+
+const ConvAlgorithm& choose_algorithm(const Workspace& w, const ConvShape& s, std::int64_t padding) {
+  const Kernels& kernels = w.kernels;
+  if (w.conv == ConvMethod::direct || kernels.winograd2 == nullptr || !winograd_supports(s, padding))
+    return *kernels.direct;
+  // Transforms cost as much as 8 channels of products; with few channels they outweigh what they save.
+  const std::int64_t fewest = std::min(s.in_channels, s.out_channels);
+  if (w.conv == ConvMethod::automatic && (fewest < 8 || s.in_channels * s.out_channels < 200))
+    return *kernels.direct;
+  // Large tiles save a quarter at 16 channels and 40% at 128 where the image is a multiple of their size
+  // (9/16 of the products); at 10x10 (81%) they are no faster.
+  const bool large = fewest >= 16 && 4 * winograd_products(s, 4) < 3 * winograd_products(s, 2);
+  return large ? *kernels.winograd4 : *kernels.winograd2;
 }
 
 }  // namespace
@@ -40,7 +53,7 @@ const ConvAlgorithm& choose_algorithm(const Kernels& kernels, const ConvShape& s
 ConvOp::ConvOp(Workspace& workspace, const PlanOp& op, BlockOp* block)
     : Op(workspace, op),
       shape_(shape_of(op)),
-      algorithm_(choose_algorithm(workspace.kernels, shape_, op.padding)),
+      algorithm_(choose_algorithm(workspace, shape_, op.padding)),
       layout_(algorithm_.gradient_layout(shape_, op.padding, has_input_gradient())),
       block_(block),
       slices_(std::min(kMostSlices, w_.groups())),

@@ -11,6 +11,7 @@
 #include "backend/cpu/memory.hpp"
 #include "backend/cpu/parameter_layout.hpp"
 #include "backend/cpu/thread_team.hpp"
+#include "bntrain/backend.hpp"
 #include "bntrain/tensor.hpp"
 #include "plan/plan.hpp"
 
@@ -20,6 +21,7 @@ namespace bntrain::cpu {
 struct Workspace {
   const Plan& plan;
   const Kernels& kernels;
+  ConvMethod conv;
   ThreadTeam& team;
   ParameterLayout layout;  ///< of `parameters`, `gradients` and `moments`
   std::int64_t capacity;   ///< images the arena has room for, a multiple of the lanes

@@ -1,13 +1,14 @@
-// The gradient of the weights: winograd.hpp has the formula.
+// Winograd's gradient of the weights: winograd_tiles.hpp has the formula.
 //
 // For each point a product of output gradients (channel, image) with inputs (image, channel), summed over
 // tiles and images. The inputs are transposed, so that a vector holds channels: no sums over lanes. Every run
 // of tiles has a sum of its own, which is then added to the slice's: four times more exact than one long sum.
+#pragma once
+
 #include "backend/cpu/kernels.hpp"
 #include "backend/cpu/kernels/conv_bias.hpp"
-#include "backend/cpu/kernels/entry_points.hpp"
 #include "backend/cpu/kernels/transpose.hpp"
-#include "backend/cpu/kernels/winograd.hpp"
+#include "backend/cpu/kernels/winograd_tiles.hpp"
 
 namespace bntrain::cpu::BNTRAIN_ISA::winograd {
 
@@ -18,7 +19,7 @@ struct WeightOperands {
   std::int64_t in_vectors, in_row, out_channels;
   std::int64_t input_point, gradient_point, sum_point;  ///< floats from one point to the next
 
-  explicit WeightOperands(const ConvShape& s)
+  explicit BNTRAIN_METHOD WeightOperands(const ConvShape& s)
       : in_vectors(ceil_div(s.in_channels, kLanes)),
         in_row(in_vectors * kLanes),
         out_channels(ceil_div(s.out_channels, kChannels) * kChannels),
@@ -27,19 +28,21 @@ struct WeightOperands {
         sum_point(out_channels * in_row) {}
 };
 
-std::int64_t weight_scratch_floats(const ConvShape& s) {
+template <class Tile>
+static std::int64_t weight_scratch_floats(const ConvShape& s) {
   const WeightOperands w(s);
-  return kPoints * (w.input_point + w.gradient_point) + std::int64_t{kPoints} * kLanes * kLanes;
+  return Tile::kPoints * (w.input_point + w.gradient_point) + std::int64_t{Tile::kPoints} * kLanes * kLanes;
 }
 
-std::int64_t partial_floats(const ConvShape& s) {
-  return kPoints * WeightOperands(s).sum_point;
+template <class Tile>
+static std::int64_t partial_floats(const ConvShape& s) {
+  return Tile::kPoints * WeightOperands(s).sum_point;
 }
 
 /// sums[o][channel] += sum over `terms` of gradients[o][term] * inputs[term][channel]
 template <int Vectors>
-static void product(std::int64_t terms, std::int64_t in_row, const float* gradients, const float* inputs,
-                    float* sums) {
+static void weight_product(std::int64_t terms, std::int64_t in_row, const float* gradients,
+                           const float* inputs, float* sums) {
   Vec sum[kChannels][Vectors] = {};
   for (std::int64_t i = 0; i < terms; ++i, inputs += in_row) {
     Vec v[Vectors];
@@ -62,59 +65,59 @@ static void product(std::int64_t terms, std::int64_t in_row, const float* gradie
 }
 
 /// inputs[point][tile, image][channel]; `block` has room for kPoints * kLanes vectors.
-static void transform_inputs(const ConvShape& s, const WeightOperands& w, const float* in, std::int64_t y,
+template <class Tile>
+static void transpose_inputs(const ConvShape& s, const WeightOperands& w, const float* in, std::int64_t y,
                              std::int64_t x, std::int64_t tiles, float* block, float* inputs) {
   for (std::int64_t first = 0; first < s.in_channels; first += kLanes)
     for (std::int64_t t = 0; t < tiles; ++t) {
       const std::int64_t channels = s.in_channels - first < kLanes ? s.in_channels - first : kLanes;
       for (std::int64_t c = 0; c < channels; ++c) {
-        Vec v[kPoints];
-        transform_input_tile(s, in, first + c, y, x + 2 * t, v);
-#pragma GCC unroll 16
-        for (int f = 0; f < kPoints; ++f) store(block + (f * kLanes + c) * kLanes, v[f]);
+        Vec v[Tile::kPoints];
+        transform_input<Tile>(s, in, first + c, y, x + Tile::kOut * t, v);
+#pragma GCC unroll 36
+        for (int f = 0; f < Tile::kPoints; ++f) store(block + (f * kLanes + c) * kLanes, v[f]);
       }
-      for (int f = 0; f < kPoints; ++f)
+      for (int f = 0; f < Tile::kPoints; ++f)
         transpose(block + f * kLanes * kLanes, channels,
                   inputs + f * w.input_point + t * kLanes * w.in_row + first, w.in_row);
     }
 }
 
 /// gradients[point][channel][tile, image]
+template <class Tile>
 static void transform_gradients(const ConvShape& s, const WeightOperands& w, const float* dout,
                                 const GradientLayout& layout, std::int64_t y, std::int64_t x,
                                 std::int64_t tiles, float* gradients) {
   for (std::int64_t o = 0; o < s.out_channels; ++o)
     for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t column = x + 2 * t;
+      const std::int64_t column = x + Tile::kOut * t;
       const TileSource dy{dout + (layout.origin + o * layout.channel + y * layout.row + column) * kLanes,
                           layout.row * kLanes, s.out_height - y, s.out_width - column};
-      Vec m[kPoints];
-      if (dy.rows >= 2 && dy.columns >= 2)
-        transform_output_gradient<true>(dy, m);
-      else
-        transform_output_gradient<false>(dy, m);
-#pragma GCC unroll 16
-      for (int f = 0; f < kPoints; ++f)
+      Vec m[Tile::kPoints];
+      transform_output_gradient<Tile>(dy, m);
+#pragma GCC unroll 36
+      for (int f = 0; f < Tile::kPoints; ++f)
         store(gradients + f * w.gradient_point + o * kTerms + t * kLanes, m[f]);
     }
 }
 
-void backward_weights(const ConvShape& s, const float* in, const float* dout, const GradientLayout& layout,
-                      float* partial, float* dbias, float* scratch) {
-  static constexpr decltype(&product<1>) products[] = {nullptr, product<1>, product<2>, product<3>,
-                                                       product<kVectors>};
+template <class Tile>
+static void backward_weights(const ConvShape& s, const float* in, const float* dout,
+                             const GradientLayout& layout, float* partial, float* dbias, float* scratch) {
+  static constexpr decltype(&weight_product<1>) products[] = {nullptr, weight_product<1>, weight_product<2>,
+                                                              weight_product<3>, weight_product<kVectors>};
   const WeightOperands w(s);
-  const TileRuns runs(s.out_width);
+  const TileRuns<Tile> runs(s.out_width);
   float* inputs = scratch;
-  float* gradients = inputs + kPoints * w.input_point;
-  float* block = gradients + kPoints * w.gradient_point;
+  float* gradients = inputs + Tile::kPoints * w.input_point;
+  float* block = gradients + Tile::kPoints * w.gradient_point;
   const std::int64_t panels = ceil_div(w.in_vectors, kVectors);
-  for (std::int64_t y = 0; y < s.out_height; y += 2)
+  for (std::int64_t y = 0; y < s.out_height; y += Tile::kOut)
     for (std::int64_t run = 0; run < runs.count; ++run) {
-      const std::int64_t x = 2 * runs.first(run), tiles = runs.length(run);
-      transform_inputs(s, w, in, y, x, tiles, block, inputs);
-      transform_gradients(s, w, dout, layout, y, x, tiles, gradients);
-      for (int f = 0; f < kPoints; ++f)
+      const std::int64_t x = Tile::kOut * runs.first(run), tiles = runs.length(run);
+      transpose_inputs<Tile>(s, w, in, y, x, tiles, block, inputs);
+      transform_gradients<Tile>(s, w, dout, layout, y, x, tiles, gradients);
+      for (int f = 0; f < Tile::kPoints; ++f)
         for (std::int64_t panel = 0; panel < panels; ++panel) {
           const std::int64_t first = w.in_vectors * panel / panels,
                              last = w.in_vectors * (panel + 1) / panels;
@@ -127,18 +130,20 @@ void backward_weights(const ConvShape& s, const float* in, const float* dout, co
   if (dbias != nullptr) add_bias_gradient(s, dout, layout, dbias);
 }
 
-void merge(const ConvShape& s, const float* partials, std::int64_t count, std::int64_t stride,
-           std::int64_t first, std::int64_t last, float* dweights) {
+template <class Tile>
+static void merge(const ConvShape& s, const float* partials, std::int64_t count, std::int64_t stride,
+                  std::int64_t first, std::int64_t last, float* dweights) {
   const WeightOperands w(s);
   for (std::int64_t o = first; o < last; ++o)
     for (std::int64_t c = 0; c < s.in_channels; c += kLanes) {
-      Vec sum[kPoints], dg[9];
-      for (int f = 0; f < kPoints; ++f) {
+      Vec sum[Tile::kPoints], dg[9];
+      for (int f = 0; f < Tile::kPoints; ++f) {
         const float* p = partials + f * w.sum_point + o * w.in_row + c;
         sum[f] = load(p);
         for (std::int64_t slice = 1; slice < count; ++slice) sum[f] += load(p + slice * stride);
       }
-      transform_weight_gradient(sum, dg);
+      transform_tile<3, Tile::kIn>([](const auto& from, auto& to) { Tile::weight_gradient(from, to); },
+                                   [&](int y, int x) { return sum[Tile::kIn * y + x]; }, dg);
       for (std::int64_t i = 0; i < kLanes && c + i < s.in_channels; ++i)
         for (int tap = 0; tap < 9; ++tap) dweights[(o * s.in_channels + c + i) * 9 + tap] = dg[tap][i];
     }
