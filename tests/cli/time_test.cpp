@@ -63,8 +63,9 @@ std::vector<std::string> conv_variants(const std::vector<std::string>& more) {
   const ProgramResult result = run_bntrain(arguments);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   std::vector<std::string> variants;
-  for (const auto& part : json_lines(result.out).at(0).at("parts")) {
-    if (part.at("part").get<std::string>().find("conv") == std::string::npos || part.at("pass") != "forward")
+  const auto records = json_lines(result.out);
+  for (const auto& part : records.at(0).at("parts")) {
+    if (part.at("name").get<std::string>().find("conv") == std::string::npos || part.at("pass") != "forward")
       continue;
     const std::string variant = part.at("variant");
     variants.push_back(variant.substr(0, variant.find('+')));
