@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes the bill of materials of a built bntrain as SPDX 2.3 JSON: the program, the Debian packages of the libraries that
-it loads and of the headers that are compiled into it, with their versions and licences as the packages themselves state
+it loads, of the headers and of the chart library that are compiled into it, with their versions and licences as the packages themselves state
 them (dpkg, /usr/share/doc/PACKAGE/copyright)."""
 import argparse
 import hashlib
@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADERS = ["libcli11-dev", "nlohmann-json3-dev", "libspdlog-dev", "libfmt-dev"]
+# Put into the program where it was there when that was built: what the program then holds of it.
+CHARTS = ("libjs-chart.js", b"* Chart.js v")
 # Debian's short names of licences that SPDX calls otherwise.
 SPDX = {"expat": "MIT", "mit": "MIT", "apache-2.0": "Apache-2.0", "apache-2": "Apache-2.0", "zlib": "Zlib", "bsd-3-clause": "BSD-3-Clause",
         "bsd-2-clause": "BSD-2-Clause", "bsl-1.0": "BSL-1.0", "boost-1.0": "BSL-1.0", "libpng": "Libpng", "gpl-3+": "GPL-3.0-or-later",
@@ -73,6 +75,8 @@ def bill(program):
         packages[package_of(file)] = "DYNAMIC_LINK"
     for name in HEADERS:
         packages.setdefault(name, "STATIC_LINK")
+    if CHARTS[1] in program.read_bytes():
+        packages[CHARTS[0]] = "STATIC_LINK"
     entries, relations = [own], [{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": own["SPDXID"]}]
     for name, link in sorted(packages.items()):
         version = output("dpkg-query", "-W", "-f", "${Version}\n", name).split()[0]

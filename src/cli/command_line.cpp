@@ -166,8 +166,9 @@ int run_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.footer("bntrain COMMAND --help lists the flags of a command; so does bntrain help COMMAND.");
   // In the order of the help.
-  const std::vector<Run> runs = {add_train(app),     add_bench(app), add_eval(app),   add_predict(app),
-                                 add_reproduce(app), add_time(app),  add_export(app), add_info(app)};
+  const std::vector<Run> runs = {add_train(app), add_report(app),  add_bench(app),
+                                 add_eval(app),  add_predict(app), add_reproduce(app),
+                                 add_time(app),  add_export(app),  add_info(app)};
 
   const std::vector<std::string> names = command_names(app);
   Arguments arguments = with_command(names, argc, argv);

@@ -20,4 +20,7 @@ class FolderLock {
   int descriptor_ = -1;
 };
 
+/// Whether another owner holds that lock at this moment. False where the folder cannot be opened.
+bool is_locked(const std::filesystem::path& folder);
+
 }  // namespace bntrain

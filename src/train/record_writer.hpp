@@ -1,15 +1,39 @@
-// Writes the records of a training run, one JSON object a line.
+// Makes the records of a training run, and writes them, one JSON object a line.
 #pragma once
 
+#include <cstdint>
 #include <ostream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bntrain/train.hpp"
 #include "train/records.hpp"
 
 namespace bntrain {
 
-class RecordWriter : public TrainObserver {
+/// What is told becomes records.
+class RecordMaker : public TrainObserver {
+ public:
+  /// `steps`: a record for every step too.
+  explicit RecordMaker(bool steps) : steps_(steps) {}
+
+  void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
+  void on_evaluation(const Evaluation& evaluation) override;
+  void on_record(const StepRecord& record) override;
+  void on_epoch(const EpochResult& epoch) override;
+  /// Where the run diverged the record has the last steps too, which may be in no other.
+  virtual void on_end(const TrainResult& result);
+
+ protected:
+  virtual void take(const Json& record) = 0;
+
+ private:
+  bool steps_;
+  std::vector<std::pair<std::int64_t, StepMetrics>> last_steps_;  ///< by number
+};
+
+class RecordWriter : public RecordMaker {
  public:
   /// Writes `start` at once. `name` says in messages what is written; `steps`: a record for every step too.
   /// Here and later throws Error(runtime) when `out` takes no more.
@@ -17,18 +41,12 @@ class RecordWriter : public TrainObserver {
   /// Continues after the records that `out` has.
   RecordWriter(std::ostream& out, std::string name, bool steps);
 
-  void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
-  void on_evaluation(const Evaluation& evaluation) override;
-  void on_record(const StepRecord& record) override;
-  void on_epoch(const EpochResult& epoch) override;
-  void on_end(const TrainResult& result);
+ protected:
+  void take(const Json& record) override;
 
  private:
-  void write(const Json& record);
-
   std::ostream& out_;
   std::string name_;
-  bool steps_;
 };
 
 }  // namespace bntrain

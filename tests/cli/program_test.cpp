@@ -44,7 +44,8 @@ TEST(ProgramTest, HelpOfTrainListsFlagsAndDefaults) {
 TEST(ProgramTest, TheHelpOfACommandIsItsOwn) {
   const std::string program = run_bntrain({"--help"}).out;
   ASSERT_THAT(program, HasSubstr("COMMAND --help lists"));
-  for (const char* command : {"train", "bench", "eval", "predict", "reproduce", "time", "export", "info"}) {
+  for (const char* command :
+       {"train", "report", "bench", "eval", "predict", "reproduce", "time", "export", "info"}) {
     const ProgramResult result = run_bntrain({command, "--help"});
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_THAT(result.out, Not(HasSubstr("COMMAND --help lists"))) << command;

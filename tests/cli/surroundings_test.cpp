@@ -140,7 +140,7 @@ TEST(TerminalTest, NothingIsRedrawnOrColouredWhereNobodyCanSeeIt) {
 
 TEST(TerminalTest, HelpFitsIntoEightyColumnsAndIntoNarrowerTerminals) {
   for (const std::string command :
-       {"", "train", "bench", "eval", "predict", "reproduce", "time", "export", "info"}) {
+       {"", "train", "report", "bench", "eval", "predict", "reproduce", "time", "export", "info"}) {
     const std::string help = run_in_shell("\"$0\" " + command + " --help").out;
     EXPECT_LE(longest_line(help), 80U) << help;
     EXPECT_EQ(run_in_shell("\"$0\" help " + command).out, help);

@@ -33,9 +33,11 @@ SCENARIOS = {
     "eval": ["eval", "good.safetensors", "--threads", "2", "--device", "cpu", "--csv", "m.csv", "--bn-stats", "recomputed",
              "--save-recomputed", "m.safetensors"] + DATA,
     "export": ["export", "good.safetensors", "-o", "m.safetensors"],
+    "report": ["report", "old", "-o", "page.html"],
 }
 RESULTS = {"train": ["run/last.safetensors", "run/config.toml", "m.safetensors", "m.jsonl"],
-           "resume": ["old/last.safetensors", "m.safetensors"], "eval": ["m.csv", "m.safetensors"], "export": ["m.safetensors"]}
+           "resume": ["old/last.safetensors", "m.safetensors"], "eval": ["m.csv", "m.safetensors"], "export": ["m.safetensors"],
+           "report": ["page.html"]}
 # What is printed when training is over, and the steps of the model then.
 ENDS = {"train": ("Epoch 1.", 4), "resume": ("Epoch 2.", 6)}
 
@@ -70,6 +72,8 @@ def problems(folder, start, scenario, result, program, lasting):
             steps.append(steps_of(path))
             if steps[-1] is None:
                 yield f"{path.name} is not whole"
+        if path.suffix == ".html" and not path.read_text().endswith("</html>\n"):
+            yield f"{path.name} is not whole"
         if path.suffix == ".jsonl" and path.is_file():
             lines = path.read_text().split("\n")
             for line in lines[:-1]:

@@ -20,6 +20,8 @@ for name in ["libssl3", "libpng16-16", "zlib1g", "libjpeg62-turbo", "libcli11-de
     assert packages[name]["versionInfo"], name
     assert packages[name]["licenseDeclared"] != "NOASSERTION", name
 assert packages["zlib1g"]["licenseDeclared"] == "Zlib"
+assert ("libjs-chart.js" in packages) == (b"* Chart.js v" in open(sys.argv[2], "rb").read())
+assert packages.get("libjs-chart.js", {"licenseDeclared": "MIT"})["licenseDeclared"] == "MIT"
 ids = {package["SPDXID"] for package in bill["packages"]} | {"SPDXRef-DOCUMENT"}
 for relation in bill["relationships"]:
     assert {relation["spdxElementId"], relation["relatedSpdxElement"]} <= ids, relation

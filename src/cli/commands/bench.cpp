@@ -19,6 +19,7 @@
 #include "cli/reports/bench_report.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/report_script.hpp"
+#include "cli/reports/runs_page.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -72,6 +73,7 @@ void write_results(const bench::Results& results, const Dataset& dataset, const 
       bench::results_json(results, dataset).dump(2, ' ', false, Json::error_handler_t::replace);
   folder.write("results.json", json + "\n");
   folder.write("results.csv", bench::results_csv(results));
+  write_runs_page(folder.path());
   print_result(options.json ? json : bench_table(results));
 }
 

@@ -18,6 +18,7 @@ Run add_train(CLI::App& app);
 Run add_bench(CLI::App& app);
 Run add_eval(CLI::App& app);
 Run add_predict(CLI::App& app);
+Run add_report(CLI::App& app);
 Run add_reproduce(CLI::App& app);
 Run add_time(CLI::App& app);
 Run add_export(CLI::App& app);

@@ -26,6 +26,7 @@
 #include "cli/reports/output.hpp"
 #include "cli/reports/output_files.hpp"
 #include "cli/reports/reproduce_report.hpp"
+#include "cli/reports/runs_page.hpp"
 #include "cli/reports/tables.hpp"
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
@@ -188,6 +189,7 @@ int run(const ReproduceOptions& options) {
                               : reproduction_table(experiment, judgement));
     if (!judgement.passed) failed.push_back(experiment.name);
   }
+  if (!options.out.empty()) write_runs_page(options.out);
   if (failed.empty()) return 0;
   throw Error(ErrorKind::gate, "not reproduced: " + list_names(failed, "and"));
 }

@@ -21,12 +21,14 @@
 #include "cli/flags/resume.hpp"
 #include "cli/flags/values.hpp"
 #include "cli/flags/workload.hpp"
+#include "cli/reports/live_page.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"
 #include "cli/reports/tables.hpp"
 #include "cli/reports/train_report.hpp"
 #include "core/machine_limits.hpp"
 #include "network/batch_norm_convention.hpp"
+#include "report/run_words.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -141,10 +143,15 @@ void check_gate(const TrainOptions& options, const TrainResult& result) {
 
 /// Said before anybody closes the terminal: where the run is, or that its model is gone.
 void log_kept(const TrainOptions& options, const TrainResult& result) {
+  if (!options.out.empty() && !options.no_report && result.steps > 0)
+    spdlog::info("the report of the run: xdg-open {}", report::shell_word(options.out + "/" + page_name));
   if (result.end != TrainEnd::finished || result.steps == 0) return;
   if (!options.out.empty()) spdlog::info("the run is kept in {}", options.out);
   if (options.out.empty() && options.save.empty())
-    spdlog::info("the model is not kept; --out RUN keeps a run, and --save FILE.safetensors the model alone");
+    spdlog::info(
+        "the model is not kept; --out RUN keeps a run with a page that shows it, and --save FILE.safetensors "
+        "the "
+        "model alone");
 }
 
 int finish(const TrainOptions& options, const TrainResult& result, int signal) {

@@ -171,6 +171,8 @@ void add_run(CLI::App& app, TrainOptions& options) {
               "write a checkpoint every N steps too; 0: only after epochs");
   add_integer(app, "--keep", options.keep, {0, most_steps},
               "keep the last N checkpoints under numbered names too");
+  add_switch(app, "--no-report", options.no_report,
+             "do not write RUN/report.html, the page that shows the run");
 }
 
 void check_run_options(const TrainOptions& options, const Sources& sources) {

@@ -38,7 +38,7 @@ void add_record(CLI::App& app, RecordOptions& record, const std::string& where);
 /// --valid, --patience.
 void add_validation(CLI::App& app, TrainConfig& config);
 
-/// --out, --resume, --save-every, --keep.
+/// --out, --resume, --save-every, --keep, --no-report.
 void add_run(CLI::App& app, TrainOptions& options);
 
 /// Throws Error(usage) for one of these flags without the one that it needs. What only files and variables

@@ -37,6 +37,7 @@ struct TrainOptions {
   std::string tensorboard;             ///< the folder of its event files
   std::string out;                     ///< the run's folder
   std::int64_t keep = 0;               ///< numbered checkpoints that are kept beside the last
+  bool no_report = false;              ///< no page in the run's folder
 
   std::string resume;                    ///< folder of the run to continue; "" begins one
   std::optional<CheckpointFile> stored;  ///< its last checkpoint

@@ -133,6 +133,11 @@ std::size_t output_width() {
   return static_cast<std::size_t>(asked > 0 ? asked : usual_width);
 }
 
+bool prints_to_terminal() {
+  const char* term = std::getenv("TERM");
+  return isatty(STDOUT_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+}
+
 void print_result(const std::string& line) {
   if (std::fputs((printable(line) + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     if (errno == EPIPE) throw ClosedPipe();

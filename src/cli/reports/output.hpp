@@ -35,6 +35,9 @@ bool shows_progress(const LogOptions& options);
 /// Columns of what stdout goes to: the terminal's, else the environment's COLUMNS, else 80.
 std::size_t output_width();
 
+/// Whether stdout is a terminal that draws more than plain lines.
+bool prints_to_terminal();
+
 /// The reader of stdout is gone, as `head` goes when it has enough. Programs end silently then, as if by
 /// SIGPIPE.
 struct ClosedPipe : std::exception {

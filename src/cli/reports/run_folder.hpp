@@ -18,8 +18,8 @@ namespace bntrain::cli {
 using Metadata = std::map<std::string, std::string>;
 
 /// The names of a run's files, but for its numbered checkpoints.
-inline constexpr std::array<const char*, 5> run_files = {"last.safetensors", "best.safetensors",
-                                                         "config.toml", "metrics.jsonl", "evaluation.json"};
+inline constexpr std::array<const char*, 6> run_files = {
+    "last.safetensors", "best.safetensors", "config.toml", "metrics.jsonl", "evaluation.json", "report.html"};
 
 /// Throws Error(usage) of "out" where the folder holds any of them: asked before anything is read or trained.
 void expect_no_run(const std::string& folder);

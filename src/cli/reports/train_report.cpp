@@ -89,8 +89,10 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
   const TrainConfig& config = options.config;
   const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
   if (!options.metrics.empty()) metrics_.emplace_back("--metrics", options.metrics, config, start, resumed);
-  if (folder != nullptr) metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
   if (!options.tensorboard.empty()) events_.emplace(options, start);
+  if (folder == nullptr) return;
+  metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
+  if (!options.no_report) page_.emplace(options, start);
 }
 
 void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
@@ -98,17 +100,17 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   if (steps.empty()) return;
   progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
                    total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
-  record([&](RecordWriter& records) { records.on_steps(epoch, first_step, steps); });
+  record([&](RecordMaker& records) { records.on_steps(epoch, first_step, steps); });
   tell([&](EventLog& events) { events.on_steps(epoch, first_step, steps); });
 }
 
 void TrainReport::on_evaluation(const Evaluation& evaluation) {
-  record([&](RecordWriter& records) { records.on_evaluation(evaluation); });
+  record([&](RecordMaker& records) { records.on_evaluation(evaluation); });
   tell([&](EventLog& events) { events.on_evaluation(evaluation); });
 }
 
 void TrainReport::on_record(const StepRecord& step) {
-  record([&](RecordWriter& records) { records.on_record(step); });
+  record([&](RecordMaker& records) { records.on_record(step); });
   tell([&](EventLog& events) { events.on_record(step); });
 }
 
@@ -120,7 +122,7 @@ void TrainReport::on_answers(const Trainer& trainer, const EpochResult& epoch,
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
-  record([&](RecordWriter& records) { records.on_epoch(epoch); });
+  record([&](RecordMaker& records) { records.on_epoch(epoch); });
   tell([&](EventLog& events) { events.on_epoch(epoch); });
   progress_.clear();
   const std::string line =
@@ -140,7 +142,7 @@ void TrainReport::on_checkpoint(const Trainer& trainer) {
 }
 
 void TrainReport::on_end(const TrainResult& result) {
-  record([&](RecordWriter& records) { records.on_end(result); });
+  record([&](RecordMaker& records) { records.on_end(result); });
   tell([&](EventLog& events) { events.on_end(result); });
   progress_.clear();
   if (!interrupted_epoch_.empty()) print(interrupted_epoch_);
@@ -165,7 +167,7 @@ void TrainReport::print(const std::string& line) {
   }
 }
 
-void TrainReport::record(const std::function<void(RecordWriter&)>& write) {
+void TrainReport::record(const std::function<void(RecordMaker&)>& write) {
   metrics_.remove_if([&](RecordFile& file) {
     try {
       write(file.records());
@@ -177,6 +179,7 @@ void TrainReport::record(const std::function<void(RecordWriter&)>& write) {
       return true;
     }
   });
+  if (page_) write(*page_);
 }
 
 void TrainReport::tell(const std::function<void(EventLog&)>& write) {

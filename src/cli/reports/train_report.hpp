@@ -12,6 +12,7 @@
 #include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
 #include "cli/reports/event_log.hpp"
+#include "cli/reports/live_page.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"
 #include "train/record_writer.hpp"
@@ -60,7 +61,7 @@ class TrainReport : public TrainObserver {
 
  private:
   void print(const std::string& line);
-  void record(const std::function<void(RecordWriter&)>& write);
+  void record(const std::function<void(RecordMaker&)>& write);
   /// Tells it to TensorBoard's event file, where there is one.
   void tell(const std::function<void(EventLog&)>& write);
 
@@ -70,6 +71,7 @@ class TrainReport : public TrainObserver {
   RunFolder* folder_;
   std::list<RecordFile> metrics_;
   std::optional<EventLog> events_;
+  std::optional<LivePage> page_;
   Progress progress_;
   std::string interrupted_epoch_;  ///< is printed when the run's files are written
   std::exception_ptr unprinted_;

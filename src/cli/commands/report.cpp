@@ -1,0 +1,136 @@
+// bntrain report: what runs were like, from their records.
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bntrain/error.hpp"
+#include "cli/commands/commands.hpp"
+#include "cli/flags/paths.hpp"
+#include "cli/flags/train_options.hpp"
+#include "cli/flags/values.hpp"
+#include "cli/flags/workload.hpp"
+#include "cli/reports/live_page.hpp"
+#include "cli/reports/output.hpp"
+#include "cli/reports/runs_page.hpp"
+#include "core/write_file.hpp"
+#include "report/comparison.hpp"
+#include "report/page.hpp"
+#include "report/run_files.hpp"
+#include "report/run_page.hpp"
+#include "report/text_curves.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ReportOptions {
+  std::vector<std::string> runs;
+  std::string output;  ///< of the page; "" beside the records
+  bool text = false;   ///< curves on stdout instead of the page
+  bool csv = false;    ///< rows on stdout instead of the page
+  LogOptions log;
+};
+
+std::vector<report::RecordedRun> read_runs(const ReportOptions& options) {
+  std::vector<report::RecordedRun> runs;
+  std::vector<std::string> problems;
+  for (const std::string& named : options.runs) {
+    for (report::RecordedRun& run : report::find_runs(path_of("RUN", named), problems))
+      runs.push_back(std::move(run));
+  }
+  for (const std::string& problem : problems) spdlog::warn("{}", problem);
+  return runs;
+}
+
+/// Where the page goes that --output does not name: beside the records of one run; a bench has a report.html
+/// of its own.
+fs::path page_of(const ReportOptions& options, const std::vector<report::RecordedRun>& runs) {
+  if (!options.output.empty()) return options.output;
+  const fs::path named = path_of("RUN", options.runs.front());
+  if (options.runs.size() > 1) return page_name;
+  if (report::holds_many(named)) return named / runs_page_name;
+  return runs.front().folder.empty() ? fs::path(page_name) : runs.front().folder / page_name;
+}
+
+/// Without --output nobody's file is replaced but a page of this command.
+void expect_own(const fs::path& file) {
+  std::ifstream old(file, std::ios::binary);
+  std::string line;
+  if (!old || (std::getline(old, line) && line == report::page_mark)) return;
+  throw Error(
+      ErrorKind::usage, "output",
+      file.string() + " is there and is none of this command's pages; name another file with --output");
+}
+
+std::string title_of(const ReportOptions& options) {
+  return options.runs.size() == 1 ? fs::path(options.runs.front()).lexically_normal().string()
+                                  : std::to_string(options.runs.size()) + " runs";
+}
+
+void write_page(const ReportOptions& options, const std::vector<report::RecordedRun>& runs) {
+  const fs::path file = page_of(options, runs);
+  if (options.output.empty()) expect_own(file);
+  write_file(file, runs.size() == 1 ? report::run_page(runs.front(), settings_record({}))
+                                    : report::comparison_page(title_of(options), runs));
+  print_result(file.string());
+}
+
+/// Without its last line end, which print_result() writes.
+void print_text(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  print_result(text);
+}
+
+int run(const ReportOptions& options) {
+  adjust_logging(options.log);
+  if (static_cast<int>(options.text) + static_cast<int>(options.csv) +
+          static_cast<int>(!options.output.empty()) >
+      1)
+    throw Error(ErrorKind::usage, "--text, --csv and --output exclude each other: name one");
+  const std::vector<report::RecordedRun> runs = read_runs(options);
+  if (options.csv) {
+    print_text(report::csv(runs));
+  } else if (!options.text) {
+    write_page(options, runs);
+  } else if (prints_to_terminal()) {
+    print_text(report::text_report(runs, output_width()));
+  } else {
+    print_text(report::epoch_table(runs));
+  }
+  return 0;
+}
+
+void bind_flags(CLI::App& app, ReportOptions& options) {
+  CLI::App& command = add_command(app, "report", "show runs: curves, statistics and mistakes in a page");
+  add_argument(command, "RUN", options.runs,
+               "folders of train, bench or reproduce --out, and files of --metrics")
+      ->required();
+  in_group(command, "Output", [&] {
+    add_path(
+        command, "-o,--output", options.output, "FILE.html",
+        "the page; default: report.html in the folder of the run, runs.html in that of a bench, report.html "
+        "here for several");
+    add_switch(command, "--text", options.text,
+               "curves on stdout instead of a page; rows of numbers where it is no terminal");
+    add_switch(command, "--csv", options.csv,
+               "everything that was recorded by step and epoch as CSV on stdout");
+    add_log_options(command, options.log);
+  });
+  set_footer(
+      command,
+      {"The page is one file that needs no other and no network. train --out RUN keeps RUN/report.html up to",
+       "date by itself. What the records lack is said on the page and is no error.", sources_note(command)});
+}
+
+}  // namespace
+
+Run add_report(CLI::App& app) {
+  return command<ReportOptions>(app, bind_flags, run);
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,57 @@
+#include "cli/reports/live_page.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "bntrain/error.hpp"
+#include "core/write_file.hpp"
+#include "report/run_page.hpp"
+
+namespace bntrain::cli {
+namespace {
+
+constexpr int most_share = 100;  // a page is made for at most 1 / this of the time
+
+}  // namespace
+
+LivePage::LivePage(const TrainOptions& options, const Json& start)
+    : RecordMaker(options.config.log_every > 0),
+      run_{.history = {}, .folder = options.out, .state = report::RunState::going_on},
+      file_(run_.folder / page_name),
+      defaults_(settings_record({})) {
+  try {
+    run_ = report::find_runs(run_.folder, run_.history.missing).front();
+  } catch (const Error&) {  // the records could not be written
+    run_.history.add(start);
+  }
+  run_.state = report::RunState::going_on;
+  write();
+}
+
+void LivePage::take(const Json& record) {
+  run_.history.add(record);
+}
+
+void LivePage::on_epoch(const EpochResult& epoch) {
+  RecordMaker::on_epoch(epoch);
+  if (Clock::now() >= next_) write();
+}
+
+void LivePage::on_end(const TrainResult& result) {
+  RecordMaker::on_end(result);
+  run_.state = report::state_of(run_.history, true, false);
+  write();
+}
+
+void LivePage::write() {
+  const Clock::time_point start = Clock::now();
+  try {
+    write_file(file_, report::run_page(run_, defaults_));
+  } catch (const std::exception& error) {
+    if (!warned_) spdlog::warn("the report cannot be written: {}; the run goes on without it", error.what());
+    warned_ = true;
+  }
+  const Clock::time_point end = Clock::now();
+  next_ = end + most_share * (end - start);
+}
+
+}  // namespace bntrain::cli

@@ -1,0 +1,37 @@
+// Pieces of a page. Text from data goes through escaped(), whatever it is.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bntrain::report {
+
+/// As text between tags or in a quoted attribute; control characters become U+FFFD.
+std::string escaped(std::string_view text);
+
+/// JSON as it may stand in a script element: without a '<'.
+std::string script_json(std::string json);
+
+/// Base64 of the SHA-256 of the text, by which a content security policy knows a script.
+std::string script_digest(std::string_view text);
+
+/// Six digits; an en dash where it is not finite.
+std::string number_text(double value);
+/// 171128 -> "171,128"
+std::string grouped(std::int64_t number);
+/// "2.4 s", "3 min 12 s", "1 h 04 min"
+std::string duration_text(double seconds);
+
+struct HtmlTable {
+  std::string caption = {};  ///< escaped here, as are all cells
+  std::vector<std::string> heading = {};
+  std::vector<std::vector<std::string>> rows = {};
+  std::vector<std::string> marks = {};  ///< HTML before the first cell of each row
+  bool text = false;                    ///< of words: cells to the left, broken where they are long
+};
+
+/// In a frame that scrolls by itself where it is wider than the page.
+std::string html(const HtmlTable& table);
+
+}  // namespace bntrain::report

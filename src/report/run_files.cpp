@@ -1,0 +1,100 @@
+#include "report/run_files.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "bntrain/error.hpp"
+#include "core/folder_lock.hpp"
+
+namespace bntrain::report {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* records_name = "metrics.jsonl";
+
+/// The folder's own name, also of "runs/a/" and ".".
+std::string name_of(const fs::path& folder) {
+  std::error_code ignored;
+  fs::path path = fs::absolute(folder, ignored).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  return path.has_filename() ? path.filename().string() : folder.string();
+}
+
+RecordedRun run_in(const fs::path& folder) {
+  RecordedRun run{.history = read_history(folder / records_name, name_of(folder)), .folder = folder};
+  run.state = state_of(run.history, true, is_locked(folder));
+  return run;
+}
+
+RecordedRun run_of_file(const fs::path& file) {
+  RecordedRun run{.history = read_history(file, file.stem().string()), .folder = {}};
+  run.state = state_of(run.history, false, false);
+  return run;
+}
+
+/// The files of records of many runs, in the order of their names.
+std::vector<fs::path> files_of_many(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  const fs::path runs = folder / "runs";
+  for (const auto& entry : fs::directory_iterator(fs::is_directory(runs, ignored) ? runs : folder, ignored)) {
+    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::vector<RecordedRun> many_runs(const fs::path& folder, std::vector<std::string>& problems) {
+  std::vector<RecordedRun> runs;
+  for (const fs::path& file : files_of_many(folder)) {
+    try {
+      runs.push_back(run_of_file(file));
+    } catch (const Error& error) {
+      problems.push_back(error.message() + "; the run is left out");
+    }
+  }
+  return runs;
+}
+
+}  // namespace
+
+std::string to_string(RunState state) {
+  constexpr const char* names[] = {"goes on", "ended", "interrupted", "diverged", "killed", "not ended"};
+  return names[static_cast<std::size_t>(state)];
+}
+
+RunState state_of(const RunHistory& history, bool has_folder, bool locked) {
+  if (!history.end.is_object()) {
+    if (locked) return RunState::going_on;
+    return has_folder ? RunState::killed : RunState::unfinished;
+  }
+  const std::string status = text_in(history.end, "status");
+  if (status == "interrupted") return RunState::interrupted;
+  return status == "diverged" ? RunState::diverged : RunState::ended;
+}
+
+bool holds_many(const fs::path& folder) {
+  std::error_code ignored;
+  return !fs::exists(folder / records_name, ignored) &&
+         (fs::is_directory(folder / "runs", ignored) || !files_of_many(folder).empty());
+}
+
+std::vector<RecordedRun> find_runs(const fs::path& named, std::vector<std::string>& problems) {
+  std::error_code ignored;
+  if (fs::is_regular_file(named, ignored)) {
+    if (named.filename() == records_name && named.has_parent_path()) return {run_in(named.parent_path())};
+    return {run_of_file(named)};
+  }
+  if (holds_many(named)) {
+    std::vector<RecordedRun> runs = many_runs(named, problems);
+    if (!runs.empty()) return runs;
+    throw Error(ErrorKind::data, named.string() + ": it has no finished run");
+  }
+  if (fs::exists(named / records_name, ignored)) return {run_in(named)};
+  throw Error(ErrorKind::data,
+              named.string() +
+                  (fs::exists(named, ignored) ? ": there is no run here" : ": there is no such folder") +
+                  "; name a folder of train, bench or reproduce --out, or a file of --metrics");
+}
+
+}  // namespace bntrain::report

@@ -1,0 +1,248 @@
+#include "report/run_history.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <optional>
+
+#include "bntrain/error.hpp"
+
+namespace bntrain::report {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// In its place by its step, over what was there of the same one.
+template <class Point>
+void put(std::vector<Point>& points, const Point& point) {
+  const auto at = std::ranges::lower_bound(points, point.step, {}, &Point::step);
+  if (at != points.end() && at->step == point.step)
+    *at = point;
+  else
+    points.insert(at, point);
+}
+
+template <class Point>
+std::vector<Point>& points_of(std::vector<LayerHistory<Point>>& layers, const std::string& layer) {
+  const auto found = std::ranges::find(layers, layer, &LayerHistory<Point>::layer);
+  return found != layers.end() ? found->points : layers.emplace_back(LayerHistory<Point>{layer, {}}).points;
+}
+
+Percentiles percentiles_in(const Json& record, const char* name) {
+  const Json values = object_in(record, name);
+  Percentiles result{};
+  for (std::size_t i = 0; i < percents.size(); ++i)
+    result[i] = number_in(values, std::to_string(percents[i]).c_str());
+  return result;
+}
+
+Spread spread_of(const Json& channels, const char* name) {
+  std::vector<double> values;
+  for (const Json& channel : channels) {
+    if (const double value = number_in(channel, name); std::isfinite(value)) values.push_back(value);
+  }
+  if (values.empty()) return {nan, nan, nan};
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  const double upper = *middle;
+  const double lower = values.size() % 2 == 1 ? upper : *std::max_element(values.begin(), middle);
+  const auto [low, high] = std::ranges::minmax(values);
+  return {low, (lower + upper) / 2, high};
+}
+
+EpochPoint epoch_point(const Json& record, const std::string& evaluated) {
+  return {.step = count_in(record, "steps"),
+          .epoch = count_in(record, "epoch"),
+          .train_loss = number_in(record, "train_loss"),
+          .train_accuracy = number_in(record, "train_accuracy"),
+          .loss = number_in(record, (evaluated + "_loss").c_str()),
+          .accuracy = number_in(record, (evaluated + "_accuracy").c_str()),
+          .seconds = number_in(record, "seconds"),
+          .eval_seconds = number_in(record, "eval_seconds"),
+          .images_per_second = number_in(record, "images_per_second")};
+}
+
+NormPoint norm_point(const Json& record) {
+  const auto found = record.find("channels");
+  const Json channels = found != record.end() && found->is_array() ? *found : Json::array();
+  return {.step = count_in(record, "step"),
+          .input = percentiles_in(record, "input_percentiles"),
+          .batch_mean = spread_of(channels, "batch_mean"),
+          .batch_var = spread_of(channels, "batch_var"),
+          .running_mean = spread_of(channels, "running_mean"),
+          .running_var = spread_of(channels, "running_var"),
+          .gamma = spread_of(channels, "gamma"),
+          .beta = spread_of(channels, "beta"),
+          .gradient_output = number_in(record, "gradient_norm_output"),
+          .gradient_input = number_in(record, "gradient_norm_input")};
+}
+
+/// NaN and infinities as other programs write them, which JSON does not have, as null.
+std::string without_non_finite(const std::string& line) {
+  std::string result;
+  bool quoted = false;
+  for (std::size_t at = 0; at < line.size();) {
+    if (line[at] == '"' && (at == 0 || line[at - 1] != '\\')) quoted = !quoted;
+    std::size_t length = 0;
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+      if (!quoted && line.compare(at, word.size(), word) == 0) length = word.size();
+    }
+    result += length > 0 ? "null" : line.substr(at, 1);
+    at += std::max<std::size_t>(length, 1);
+  }
+  return result;
+}
+
+/// "3, 17 and 18", "3, 17, 18 and 5 more"
+std::string first_lines(const std::vector<std::int64_t>& lines) {
+  constexpr std::size_t most = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(lines.size(), most); ++i) {
+    const bool last = i + 1 == lines.size();
+    text += (i == 0 ? "" : last ? " and " : ", ") + std::to_string(lines[i]);
+  }
+  if (lines.size() > most) text += " and " + std::to_string(lines.size() - most) + " more";
+  return text;
+}
+
+void expect_complete(RunHistory& history) {
+  if (history.start.empty()) {
+    history.missing.emplace_back(
+        "The first record, with the settings, is missing: command, data, network and learning rate are not "
+        "known.");
+    return;
+  }
+  const std::string version = text_in(object_in(history.start, "versions"), "bntrain");
+  if (version != BNTRAIN_VERSION) {
+    history.missing.push_back(
+        "The run was recorded by " + (version.empty() ? "an unknown version" : "version " + version) +
+        " of bntrain, and this page is made by " BNTRAIN_VERSION "; what they call differently is left out.");
+  }
+}
+
+}  // namespace
+
+double number_in(const Json& record, const char* name) {
+  const auto found = record.find(name);
+  return found != record.end() && found->is_number() ? found->get<double>() : nan;
+}
+
+std::int64_t count_in(const Json& record, const char* name) {
+  const auto found = record.find(name);
+  if (found == record.end() || !found->is_number_integer()) return -1;
+  if (found->is_number_unsigned() &&
+      found->get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+    return -1;
+  return std::max<std::int64_t>(found->get<std::int64_t>(), -1);
+}
+
+std::string text_in(const Json& record, const char* name) {
+  const auto found = record.find(name);
+  return found != record.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+Json object_in(const Json& record, const char* name) {
+  const auto found = record.find(name);
+  return found != record.end() && found->is_object() ? *found : Json::object();
+}
+
+bool RunHistory::add(const Json& record) {
+  if (!record.is_object()) return false;
+  const std::string event = text_in(record, "event");
+  if (event == "start") {
+    start = record;
+    end = nullptr;
+    return true;
+  }
+  if (event == "end") {
+    end = record;
+    return true;
+  }
+  if (event.empty() || (event != "epoch" && count_in(record, "step") < 0)) return false;
+  if (event == "epoch" || event == "evaluation") {
+    if (record.contains("valid_loss")) evaluated = "valid";
+    end = nullptr;  // the run was resumed
+  }
+  const std::int64_t step = count_in(record, "step");
+  if (event == "step") {
+    put(steps,
+        StepPoint{step, number_in(record, "loss"), number_in(record, "accuracy"), number_in(record, "lr")});
+  } else if (event == "evaluation") {
+    put(evaluations, EvaluationPoint{step, number_in(record, (evaluated + "_loss").c_str()),
+                                     number_in(record, (evaluated + "_accuracy").c_str())});
+  } else if (event == "epoch") {
+    const EpochPoint point = epoch_point(record, evaluated);
+    if (point.step < 0 || point.epoch < 0) return false;
+    std::erase_if(epochs, [&](const EpochPoint& old) { return old.epoch == point.epoch; });
+    put(epochs, point);
+  } else if (event == "bn") {
+    put(points_of(norms, text_in(record, "layer")), norm_point(record));
+  } else if (event == "activation") {
+    put(points_of(activations, text_in(record, "layer")),
+        ActivationPoint{step, percentiles_in(record, "percentiles"),
+                        percentiles_in(record, "all_percentiles")});
+  }
+  return true;
+}
+
+std::string RunHistory::setting(const std::string& flag) const {
+  const Json config = object_in(start, "config");
+  const auto found = config.find(flag);
+  if (found == config.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : one_line(*found);
+}
+
+std::int64_t RunHistory::last_step() const {
+  std::int64_t last = std::max<std::int64_t>(count_in(end, "steps"), 0);
+  if (!steps.empty()) last = std::max(last, steps.back().step + 1);
+  if (!evaluations.empty()) last = std::max(last, evaluations.back().step);
+  if (!epochs.empty()) last = std::max(last, epochs.back().step);
+  return last;
+}
+
+std::int64_t RunHistory::total_steps() const {
+  return std::max<std::int64_t>(count_in(start, "total_steps"), 0);
+}
+
+RunHistory read_history(std::istream& lines, const std::string& name) {
+  RunHistory history;
+  history.name = name;
+  history.start = Json::object();
+  std::vector<std::int64_t> damaged;
+  bool cut_off = false;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    Json record = parse_record(line);
+    if (record.is_discarded()) record = parse_record(without_non_finite(line));
+    if (!record.is_discarded() && history.add(record)) continue;
+    if (lines.eof())
+      cut_off = true;
+    else
+      damaged.push_back(number);
+  }
+  if (!damaged.empty()) {
+    history.missing.push_back((damaged.size() == 1 ? "Line " : "Lines ") + first_lines(damaged) +
+                              " of the records cannot be read and " +
+                              (damaged.size() == 1 ? "is left out." : "are left out."));
+  }
+  if (cut_off) history.missing.emplace_back("The last line of the records is cut off and left out.");
+  if (lines.bad()) history.missing.emplace_back("The records could not be read to their end.");
+  expect_complete(history);
+  return history;
+}
+
+RunHistory read_history(const std::filesystem::path& path, const std::string& name) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path))
+    throw Error(ErrorKind::data, path.string() + ": the records cannot be read: " + std::strerror(errno));
+  RunHistory history = read_history(file, name);
+  if (history.start.empty() && history.last_step() == 0 && history.norms.empty())
+    throw Error(ErrorKind::data, path.string() + ": none of its lines is a record of a training run");
+  return history;
+}
+
+}  // namespace bntrain::report

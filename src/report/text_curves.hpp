@@ -1,0 +1,32 @@
+// Runs in a terminal, and as rows for other programs.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "report/run_files.hpp"
+
+namespace bntrain::report {
+
+/// A curve with its name and what is said below it.
+struct Panel {
+  std::string title;
+  std::vector<double> x, y;  ///< a y that is not finite is left out
+  std::string note;
+};
+
+/// The curves of the panels beside each other in lines of at most `width` columns, in Braille patterns, all
+/// on one scale of y, whose ends are named. Panels that have no room follow below.
+std::string draw_panels(const std::vector<Panel>& panels, std::size_t width);
+
+/// Loss and accuracy by epoch of the runs as curves, with best and last values: for people.
+std::string text_report(const std::vector<RecordedRun>& runs, std::size_t width);
+
+/// Their epochs as rows of numbers below a heading, in columns, however wide: for other programs.
+std::string epoch_table(const std::vector<RecordedRun>& runs);
+
+/// Everything that was recorded of losses, accuracies and learning rates as CSV (RFC 4180), a row a record.
+std::string csv(const std::vector<RecordedRun>& runs);
+
+}  // namespace bntrain::report

@@ -1,0 +1,103 @@
+// Runs in a terminal and as CSV.
+#include "report/text_curves.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <sstream>
+
+#include "report/sample_run.hpp"
+
+namespace bntrain::report::test {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::size_t columns(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char letter) { return (letter & 0xC0) != 0x80; }));
+}
+
+TEST(DrawPanels, DrawsOnOneScaleBesideEachOther) {
+  EXPECT_EQ(
+      draw_panels({{"down", {0, 1, 2}, {4, 2, 0}, "best 0"}, {"flat", {0, 1, 2}, {1, nan, 1}, "best 1"}}, 62),
+      R"(down                            flat
+4 ┤⠉⠒⠢⠤⣀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀  4 ┤⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀
+  │⠀⠀⠀⠀⠀⠉⠑⠒⠤⢄⣀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀    │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀
+  │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠉⠑⠢⢄⣀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀    │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀
+  │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠉⠑⠒⠤⢄⣀⠀⠀⠀⠀⠀    │⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤
+0 ┤⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠉⠒⠢⠤⣀  0 ┤⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀
+best 0                          best 1
+)");
+}
+
+TEST(DrawPanels, FitsIntoTheWidth) {
+  std::vector<Panel> panels;
+  for (int i = 0; i < 7; ++i)
+    panels.push_back({"a panel with a very long name, with an ü in it", {0, 1}, {0.123, 1e-7}, "note"});
+  for (const std::size_t width : {16U, 20U, 40U, 61U, 62U, 80U, 137U, 400U}) {
+    const std::string text = draw_panels(panels, width);
+    std::size_t widest = 0;
+    for (const std::string& line : split(text)) widest = std::max(widest, columns(line));
+    EXPECT_LE(widest, width) << width;
+    EXPECT_GT(widest, width / 2) << width;
+  }
+}
+
+TEST(DrawPanels, TakesOneValueAndNone) {
+  EXPECT_EQ(draw_panels({{"none", {0}, {nan}, ""}}, 40), "");
+  EXPECT_EQ(draw_panels({}, 40), "");
+  EXPECT_THAT(draw_panels({{"one", {0}, {0.5}, "note"}}, 40), HasSubstr("0.5 ┤"));
+}
+
+TEST(TextReport, NamesStateBestAndLastOfEveryRun) {
+  const std::string one = text_report({sample_run()}, 80);
+  EXPECT_THAT(one, HasSubstr("sample: Training ended after 60 steps.\n"));
+  EXPECT_THAT(one, HasSubstr("train loss"));
+  EXPECT_THAT(one, HasSubstr("test accuracy"));
+  EXPECT_THAT(one, HasSubstr("best 0.6667 (epoch 2), last 0.6667"));
+  EXPECT_THAT(one, HasSubstr("best 0.7333 (epoch 2), last 0.7333"));
+  const std::string two =
+      text_report({sample_run({}, "a"), sample_run({.epochs = 1, .ended = false}, "b")}, 80);
+  EXPECT_THAT(two, HasSubstr("b: Training was killed"));
+  EXPECT_THAT(two, HasSubstr("a: train loss"));
+  EXPECT_THAT(two, HasSubstr("b: test accuracy"));
+}
+
+TEST(EpochTable, HasARowForEveryEpoch) {
+  EXPECT_EQ(epoch_table({sample_run({.epochs = 2}, "a"), sample_run({.epochs = 1}, "longer")}),
+            "run     epoch  steps  train_loss  train_acc  test_loss  test_acc  images/s\n"
+            "a           0     20           2        0.5        2.1       0.4     30000\n"
+            "a           1     40           1       0.75        1.1      0.65     30000\n"
+            "longer      0     20           2        0.5        2.1       0.4     30000\n");
+}
+
+TEST(Csv, HasEveryRecordWithAsManyFields) {
+  RecordedRun run = sample_run({.epochs = 1, .steps_per_epoch = 2, .steps = true}, "a, \"b\"");
+  run.history.add({{"event", "evaluation"}, {"step", 1}, {"test_loss", nullptr}, {"test_accuracy", 0.25}});
+  run.history.add({{"event", "end"}, {"steps", 2}, {"test_loss", 0.5}, {"test_accuracy", 0.75}});
+  const std::vector<std::string> lines = split(csv({run}));
+  EXPECT_THAT(
+      lines, ::testing::ElementsAre(
+                 "run,event,epoch,step,lr,train_loss,train_accuracy,test_loss,test_accuracy,valid_loss,"
+                 "valid_accuracy,seconds,images_per_second",
+                 R"("a, ""b""",step,,0,0.2,3,0.5,,,,,,)", HasSubstr(",step,,1,0.2,2.54"),
+                 R"("a, ""b""",evaluation,,1,,,,,0.25,,,,)",
+                 R"("a, ""b""",epoch,0,2,,2,0.5,2.1,0.4,,,2,30000)", R"("a, ""b""",end,,2,,,,0.5,0.75,,,,)"));
+  for (const std::string& line : lines)
+    EXPECT_EQ(std::ranges::count(line, ','), &line == &lines[0] ? 12 : 13);
+}
+
+}  // namespace
+}  // namespace bntrain::report::test
