@@ -11,10 +11,10 @@ here=${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}
 root=$(cd "${here:-.}/.." && pwd -P)
 
 packages=(cmake ninja-build g++ libcli11-dev libtomlplusplus-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev
-          libpng-dev libjpeg62-turbo-dev libonnx-dev libprotobuf-dev libjs-chart.js dataset-fashion-mnist)
+          libpng-dev libjpeg62-turbo-dev libonnx-dev libprotobuf-dev protobuf-compiler libjs-chart.js dataset-fashion-mnist)
 # What the program is built and trains without, and what is missing then.
-declare -A optional=([libonnx-dev]='no ONNX files' [libprotobuf-dev]='no ONNX files'
-  [libjs-chart.js]='reports of tables without charts'
+declare -A optional=([libonnx-dev]='no ONNX files' [libprotobuf-dev]='no ONNX files, no --tensorboard'
+  [protobuf-compiler]='no --tensorboard' [libjs-chart.js]='reports of tables without charts'
   [dataset-fashion-mnist]='scripts/fetch_data.sh fashion-mnist fetches the data set')
 cuda=no tests=no
 while [[ ${1-} == --* ]]; do

@@ -21,6 +21,7 @@ namespace bntrain {
 struct RecordOptions {
   bool norms = false;        ///< batch norms: inputs, statistics, gradients
   bool activations = false;  ///< the inputs of the activation layers
+  bool histograms = false;   ///< of those inputs, too
 
   bool any() const { return norms || activations; }
 };
@@ -109,6 +110,12 @@ class TrainObserver {
   virtual void on_evaluation(const Evaluation&) {}
   /// Of a step that config.record asks for, once all earlier steps were reported.
   virtual void on_record(const StepRecord&) {}
+  /// Whether on_answers() is of any use.
+  virtual bool wants_answers() const { return false; }
+  /// Before on_epoch(): what the evaluation of that epoch answered, logits [image][class] of
+  /// trainer.data().test.
+  virtual void on_answers(const Trainer& /*trainer*/, const EpochResult&,
+                          const std::vector<float>& /*logits*/) {}
   virtual void on_epoch(const EpochResult&) {}
   /// With validation: this epoch is the best so far, and this its model.
   virtual void on_best(const EpochResult&, const ModelState&) {}
@@ -178,7 +185,8 @@ class Trainer {
   bool drain(std::int64_t epoch, TrainObserver& observer);
   /// With the first layer that is not finite on that batch of the epoch.
   Divergence divergence(std::int64_t batch);
-  AverageMetrics evaluate();
+  /// `logits`, where it is not null, receives those of every image.
+  AverageMetrics evaluate(std::vector<float>* logits = nullptr);
   void evaluate_within(std::int64_t epoch, TrainingClock& clock, TrainObserver& observer);
   AverageMetrics test_best_epoch();
 

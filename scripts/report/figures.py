@@ -1,6 +1,8 @@
 """The figures of the comparison: one for each initialisation, and the overview."""
 import math
 
+from matplotlib.ticker import MaxNLocator
+
 from .arms import accuracy_points, count, curve, loss_points
 from .style import LIGHT, new_figure, norm_looks, norm_name, number, ticks
 
@@ -8,6 +10,7 @@ PERCENT = [0, 20, 40, 60, 80, 100]
 # In a symmetric logarithmic axis, percentage points up to here are drawn to scale.
 LINEAR_POINTS = 2
 MOST_LABELS = 8  # of learning rates along an axis
+LEAST_LOSS = 1e-12  # that a logarithmic scale shows
 CROSS = {"marker": "X", "markersize": 7, "markeredgecolor": LIGHT["paper"], "markeredgewidth": 0.6}
 
 
@@ -25,9 +28,9 @@ def grid_height(panels):
 
 
 def panel_grid(figure, titles, xlabel):
-    """Panels of equal scale, one a title; returns them as a list, and those of the first column."""
+    """Panels with a vertical scale of their own, one a title; returns them as a list, and those of the first column."""
     rows, columns = grid_shape(len(titles))
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
     axes = list(grid.flat)
     for axis in axes[len(titles):]:
         axis.remove()
@@ -41,13 +44,17 @@ def panel_grid(figure, titles, xlabel):
 
 
 def draw_over_epochs(figure, bench, init, points, floor):
-    """Mean and min..max of the seeds in each panel; a cross where a run diverged, on the curve's last mean or `floor`."""
+    """Mean and min..max of the seeds in each panel; a cross where a run diverged, on the curve's last mean or `floor`.
+    Returns the panels, each with the least and the largest value that it shows, and those of the first column."""
     axes, left = panel_grid(figure, [f"learning rate {number(lr)}" for lr in bench.lrs], "epochs trained")
     steps_per_epoch = bench.results["steps_per_epoch"]
+    ranges = []
     for axis, lr in zip(axes, bench.lrs):
+        shown = []
         for norm, look in norm_looks(bench.norms).items():
             runs = bench.runs(norm, init, lr)
             x, mean, low, high = curve(runs, points)
+            shown += [*low, *high]
             if len(x) > 1:
                 axis.fill_between(x, low, high, color=look["color"], alpha=0.2, linewidth=0)
             axis.plot(x, mean, **{**look, "marker": ""})
@@ -56,38 +63,55 @@ def draw_over_epochs(figure, bench, init, points, floor):
             for run in runs:
                 if run["divergence"]:
                     own = [value for _, value in points(run) if value is not None]
-                    axis.plot(run["divergence"]["step"] / steps_per_epoch, own[-1] if own else floor, color=look["color"],
-                              zorder=5, clip_on=False, **CROSS)
+                    shown.append(own[-1] if own else floor)
+                    axis.plot(run["divergence"]["step"] / steps_per_epoch, shown[-1], color=look["color"], zorder=5,
+                              clip_on=False, **CROSS)
         axis.set_xlim(0, bench.epochs * 1.02)
         step = max(1, math.ceil(bench.epochs / 6))
         ticks(axis.xaxis, list(range(0, bench.epochs + 1, step)))
-    return left
+        ranges.append((min(shown, default=floor), max(shown, default=floor)))
+    return list(zip(axes, ranges)), left
 
 
 def accuracy_over_epochs(bench, init):
     figure = new_figure(f"Test accuracy over epochs, init {init}", norm_entries(bench), grid_height(len(bench.lrs)))
     steps_per_epoch, chance = bench.results["steps_per_epoch"], 1 / bench.results["dataset"]["classes"]
-    left = draw_over_epochs(figure, bench, init, lambda run: accuracy_points(run, steps_per_epoch), chance)
+    panels, left = draw_over_epochs(figure, bench, init, lambda run: accuracy_points(run, steps_per_epoch), chance)
+    for axis, (low, high) in panels:
+        room = 0.06 * (high - low) + 0.005
+        axis.set_ylim(max(low - room, 0), min(high + room, 1))
+        few_ticks(axis.yaxis, *axis.get_ylim(), lambda value: number(100 * value))
     for axis in left:
-        axis.set_ylim(0, 1)
-        ticks(axis.yaxis, [value / 100 for value in PERCENT], [str(value) for value in PERCENT])
         axis.set_ylabel("accuracy, %")
     return figure
 
 
 def loss_over_epochs(bench, init):
     figure = new_figure(f"Train loss over epochs, init {init}", norm_entries(bench), grid_height(len(bench.lrs)))
-    left = draw_over_epochs(figure, bench, init, loss_points, math.log(bench.results["dataset"]["classes"]))
-    losses = [value for arm in bench.results["arms"] for run in arm["runs"] for _, value in loss_points(run)
-              if value is not None and value > 0]
+    panels, left = draw_over_epochs(figure, bench, init, loss_points, math.log(bench.results["dataset"]["classes"]))
+    for axis, (low, high) in panels:
+        log_scale(axis, max(low, LEAST_LOSS), max(high, LEAST_LOSS))
     for axis in left:
-        axis.set_yscale("log")
-        if losses:
-            axis.set_ylim(min(losses) / 1.2, max(losses + [math.log(bench.results["dataset"]["classes"])]) * 1.3)
-        bottom, top = axis.get_ylim()
-        ticks(axis.yaxis, log_ticks(bottom, top))
         axis.set_ylabel("loss, nats")
     return figure
+
+
+def few_ticks(axis, low, high, text=number):
+    """Round values between low and high; the text of a value is rounded like the value."""
+    values = [round(value, 12) for value in MaxNLocator(nbins=4).tick_values(low, high) if low <= value <= high]
+    ticks(axis, values, [text(value) for value in values])
+
+
+def log_scale(axis, low, high):
+    """With the ticks of a logarithmic scale, and where those are fewer than three, with those of a linear one."""
+    axis.set_yscale("log")
+    bottom, top = low / 1.15, high * 1.15
+    axis.set_ylim(bottom, top)
+    values = log_ticks(bottom, top)
+    if len(values) > 2:
+        ticks(axis.yaxis, values)
+    else:
+        few_ticks(axis.yaxis, bottom, top)
 
 
 def log_ticks(bottom, top):

@@ -2,8 +2,8 @@
 import math
 import statistics
 
-from .figures import grid_height, log_ticks, panel_grid
-from .style import LIGHT, LOOKS, new_figure, norm_looks, norm_name, ticks
+from .figures import grid_height, log_scale, panel_grid
+from .style import LIGHT, LOOKS, new_figure, norm_looks, norm_name
 
 PERCENTILES = ("5", "15", "50", "85", "95")
 MOST_PANELS = 6
@@ -58,15 +58,11 @@ def line_look(look):
 
 
 def logarithmic(axes, floor=1e-12):
-    """Where all that is drawn is positive."""
-    values = [y for axis in axes for line in axis.lines for y in line.get_ydata() if y > 0]
-    if not values:
-        return
-    low, high = max(min(values), floor), max(values)
+    """Those on which something positive is drawn."""
     for axis in axes:
-        axis.set_yscale("log")
-        axis.set_ylim(low / 1.3, high * 1.3)
-        ticks(axis.yaxis, log_ticks(low / 1.3, high * 1.3))
+        values = [y for line in axis.lines for y in line.get_ydata() if y > 0]
+        if values:
+            log_scale(axis, max(min(values), floor), max(*values, floor))
 
 
 def layer_figure(title, entries, layers, ylabel, draw):

@@ -3,7 +3,7 @@ import shlex
 from html import escape
 from pathlib import Path
 
-from .findings import caveat, findings, listed, plural, points, spread
+from .findings import best_setting, caveat, findings, listed, plural, points, spread
 from .sections import comparison_sections, inside_sections
 from .style import DARK, LIGHT, inline, norm_name, number, svg_text, write_picture
 from .figures import overview
@@ -20,9 +20,10 @@ def title(bench):
 def lead(bench):
     results = bench.results
     dataset = results["dataset"]
-    return (f"{plural(len(bench.lrs), 'learning rate')} from {number(bench.lrs[0])} to {number(bench.lrs[-1])}, "
+    rates = f"{len(bench.lrs)} learning rates from {number(bench.lrs[0])} to {number(bench.lrs[-1])}"
+    return (f"{rates if len(bench.lrs) > 1 else f'Learning rate {number(bench.lrs[0])}'}, "
             f"init {listed(bench.inits)}, {plural(len(results['config']['seeds']), 'seed')}, {plural(bench.epochs, 'epoch')} "
-            f"of {plural(results['steps_per_epoch'], 'step')}: {sum(len(arm['runs']) for arm in results['arms'])} runs on "
+            f"of {plural(results['steps_per_epoch'], 'step')}: {plural(sum(len(arm['runs']) for arm in results['arms']), 'run')} on "
             f"{dataset['train']:,} training images, tested on {dataset['test']:,}.")
 
 
@@ -111,7 +112,7 @@ def findings_html(bench):
     cards = "\n".join(
         f'<div class="card"><h3>Init {escape(init)}</h3><ul>'
         + "".join(f"<li>{escape(sentence)}</li>" for sentence in findings(bench, init)) + "</ul></div>" for init in bench.inits)
-    return (f'<section id="findings"><h2>What these runs show</h2><div class="pair">{cards}</div>'
+    return (f'<section id="findings"><h2>What these runs show</h2><p>{escape(best_setting(bench))}</p><div class="pair">{cards}</div>'
             f'<p class="note">{escape(caveat(bench))}</p></section>')
 
 

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 
 from . import figures, inside_figures
-from .findings import difference_sentence, limit_sentence, listed, percent, points
+from .findings import difference_sentences, limit_sentence, listed, percent, points
 from .results import read_records, runs_by_arm
 from .style import norm_name, number
 
@@ -69,8 +69,8 @@ def comparison_sections(bench):
                 lambda init: limit_sentence(bench, init),
                 lambda init: summary_of(bench, init, "best_test_accuracy"), percent),
         section("accuracy-over-epochs", "Test accuracy over epochs",
-                "One panel a learning rate: the mean over the seeds, and a band from the smallest to the largest. A cross is "
-                "where a run diverged; from there on the mean is over those that remain.",
+                "One panel a learning rate, each with a scale of its own: the mean over the seeds, and a band from the smallest "
+                "to the largest. A cross is where a run diverged; from there on the mean is over those that remain.",
                 figures.accuracy_over_epochs,
                 lambda init: extreme(bench, summary_of(bench, init, "test_accuracy"), max, percent,
                                      "Highest mean after the last epoch"),
@@ -94,8 +94,7 @@ def comparison_sections(bench):
 
 def difference_section(bench):
     def seen(init):
-        last = difference_sentence(bench, init, bench.epochs - 1, "the last epoch")
-        return f"{difference_sentence(bench, init, 0, 'the first epoch')} {last}" if bench.epochs > 1 else last
+        return " ".join(difference_sentences(bench, init))
 
     def means(init, epoch):
         return ", ".join(f"{number(lr)}: {points(stat['mean']) if (stat := bench.difference(init, lr, epoch)) else 'none'}"

@@ -115,6 +115,17 @@ double chance_accuracy(std::int64_t classes) {
   return 1.5 / static_cast<double>(classes);
 }
 
+const Arm* best_arm(const Results& results) {
+  const Arm* best = nullptr;
+  for (const Arm& arm : results.arms) {
+    const auto& accuracy = arm.summary.best_test_accuracy;
+    const auto runs = static_cast<std::int64_t>(arm.runs.size());
+    if (runs < results.config.seeds || arm.summary.diverged > 0 || !accuracy) continue;
+    if (best == nullptr || accuracy->mean > best->summary.best_test_accuracy->mean) best = &arm;
+  }
+  return best;
+}
+
 Results summarise(const BenchConfig& config, std::int64_t classes,
                   const std::vector<std::optional<RunRecord>>& records) {
   const std::vector<TrainConfig> runs = runs_of(config);

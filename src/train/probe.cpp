@@ -73,8 +73,9 @@ StepRecord Probe::look(std::int64_t step, const ModelState& state, BatchRange ra
     if (record_.norms && op.has_norm()) record.norms.push_back(norm_record(op, state, range.count, finite));
     if (record_.activations && op.has_activation()) {
       const std::vector<float> values = input(op, range.count);
-      record.activations.push_back(
-          {op.name, percentiles(channel_0(values, range.count, op.in.channels)), percentiles(values)});
+      record.activations.push_back({op.name, percentiles(channel_0(values, range.count, op.in.channels)),
+                                    percentiles(values),
+                                    record_.histograms ? histogram(values) : Histogram()});
     }
   }
   return record;
@@ -109,6 +110,7 @@ NormRecord Probe::norm_record(const PlanOp& op, const ModelState& state, std::in
     record.channels.push_back(channel);
   }
   record.input = percentiles(x);
+  if (record_.histograms) record.histogram = histogram(x);
   record.gradient_norm_output = finite ? gradient_norm(op.output, images) : not_a_number;
   record.gradient_norm_input = finite && op.input() != 0 ? gradient_norm(op.input(), images) : not_a_number;
   return record;

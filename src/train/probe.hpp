@@ -15,6 +15,7 @@
 #include "bntrain/network.hpp"
 #include "bntrain/tensor.hpp"
 #include "bntrain/train.hpp"
+#include "core/histogram.hpp"
 
 namespace bntrain {
 
@@ -38,15 +39,17 @@ struct NormChannel {
 struct NormRecord {
   std::string layer;    ///< "1 bn"
   Percentiles input{};  ///< over all channels, positions and images
+  Histogram histogram;  ///< of the input, where RecordOptions asks for it
   std::vector<NormChannel> channels;
   double gradient_norm_output = 0, gradient_norm_input = 0;
 };
 
 /// What an activation layer reads.
 struct ActivationRecord {
-  std::string layer;   ///< "2 relu"
-  Percentiles unit{};  ///< of unit or channel 0: over its positions and all images
-  Percentiles all{};   ///< over all units
+  std::string layer;    ///< "2 relu"
+  Percentiles unit{};   ///< of unit or channel 0: over its positions and all images
+  Percentiles all{};    ///< over all units
+  Histogram histogram;  ///< of all units, where RecordOptions asks for it
 };
 
 /// One step, seen before its update: the state that it starts from, with its batch. Gradient norms are NaN

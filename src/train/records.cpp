@@ -13,12 +13,11 @@ double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-/// How the fields of an evaluation begin.
-std::string prefix(EvaluatedSet evaluated) {
+}  // namespace
+
+std::string to_string(EvaluatedSet evaluated) {
   return evaluated == EvaluatedSet::test ? "test" : "valid";
 }
-
-}  // namespace
 
 std::string to_string(Norm norm) {
   return name_of(norm, norm_names);
@@ -79,7 +78,7 @@ Json step_record(std::int64_t epoch, std::int64_t step, const StepMetrics& metri
 }
 
 Json evaluation_record(const Evaluation& evaluation) {
-  const std::string set = prefix(evaluation.evaluated);
+  const std::string set = to_string(evaluation.evaluated);
   return {{"event", "evaluation"},
           {"epoch", evaluation.epoch},
           {"step", evaluation.steps},
@@ -90,7 +89,7 @@ Json evaluation_record(const Evaluation& evaluation) {
 }
 
 Json epoch_record(const EpochResult& epoch) {
-  const std::string set = prefix(epoch.evaluated);
+  const std::string set = to_string(epoch.evaluated);
   const bool tested = epoch.test.count > 0;
   const auto test = [&](double value) { return tested ? Json(value) : Json(nullptr); };
   return {{"event", "epoch"},
@@ -114,7 +113,8 @@ Json end_record(const TrainResult& result) {
   const char* status = result.end == TrainEnd::finished      ? "finished"
                        : result.end == TrainEnd::interrupted ? "interrupted"
                                                              : "diverged";
-  const std::string set = prefix(result.history.last ? result.history.last->evaluated : EvaluatedSet::test);
+  const std::string set =
+      to_string(result.history.last ? result.history.last->evaluated : EvaluatedSet::test);
   Json record = {{"event", "end"},
                  {"status", status},
                  {"steps", result.steps},

@@ -52,6 +52,9 @@ inline constexpr Named<Init> init_names[] = {{"tutorial", Init::tutorial},
 std::string to_string(Norm norm);
 std::string to_string(Init init);
 
+/// "test" or "valid": how the fields of an evaluation begin.
+std::string to_string(EvaluatedSet evaluated);
+
 /// Rounded to 9 significant digits, all that a float32 has.
 double nine_digits(double value);
 

@@ -101,7 +101,11 @@ TrainEnd Trainer::run_epochs(TrainResult& result, TrainObserver& observer, const
     const bool whole = static_cast<std::int64_t>(progress_.measured.size()) == steps_per_epoch();
     if (interrupted || !whole) observer.on_checkpoint(*this);
     if (!interrupted) {
-      epoch.eval_seconds = TrainingClock().pause_for([&] { epoch.test = evaluate(); });
+      std::vector<float> logits;
+      const bool wanted = observer.wants_answers();
+      epoch.eval_seconds =
+          TrainingClock().pause_for([&] { epoch.test = evaluate(wanted ? &logits : nullptr); });
+      if (wanted) observer.on_answers(*this, epoch, logits);
     }
     result.epochs.push_back(epoch);
     result.history.add(epoch);
@@ -211,8 +215,13 @@ Divergence Trainer::divergence(std::int64_t batch) {
           executable_->diagnostics().first_non_finite(range)};
 }
 
-AverageMetrics Trainer::evaluate() {
-  return evaluate_batches(*executable_, data().test.count, config_.batch_size);
+AverageMetrics Trainer::evaluate(std::vector<float>* logits) {
+  return evaluate_batches(*executable_, data().test.count, config_.batch_size, [&](BatchRange range) {
+    executable_->eval_step(range);
+    if (logits == nullptr) return;
+    const std::vector<float> answers = executable_->logits();
+    logits->insert(logits->end(), answers.begin(), answers.end());
+  });
 }
 
 void Trainer::evaluate_within(std::int64_t epoch, TrainingClock& clock, TrainObserver& observer) {

@@ -96,6 +96,23 @@ class ResultsTest : public ::testing::Test {
   Results results;
 };
 
+TEST_F(ResultsTest, TheBestArmHasTheHighestMeanWithoutARunThatDiverged) {
+  const Arm* best = best_arm(results);
+  ASSERT_NE(best, nullptr);
+  EXPECT_EQ(best->norm, Norm::batch);
+  EXPECT_EQ(best->lr, 1);  // 0.90 on average, against 0.86 at 0.1
+  records[6] = run({0.99}, true);
+  const Results diverged = summarise(config, classes, records);
+  ASSERT_NE(best_arm(diverged), nullptr);
+  EXPECT_EQ(best_arm(diverged)->lr, 0.1);
+  EXPECT_EQ(best_arm(diverged)->norm, Norm::batch);
+}
+
+TEST_F(ResultsTest, WhereEveryArmLacksARunThereIsNoBest) {
+  for (std::size_t i = 8; i < records.size(); ++i) records[i].reset();
+  EXPECT_EQ(best_arm(summarise(config, classes, records)), nullptr);
+}
+
 TEST_F(ResultsTest, CountsOutcomesOfAnArm) {
   ASSERT_EQ(results.arms.size(), 4U);
   EXPECT_EQ(results.runs_planned, 12);

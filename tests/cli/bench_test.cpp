@@ -79,7 +79,9 @@ TEST_F(BenchTest, PrintsATableAndWritesResults) {
       result.out,
       AllOf(HasSubstr("init he: test accuracy, mean ± standard deviation over 2 seeds; steps to 0.5"),
             HasSubstr("batch: epoch 0"), HasSubstr("none: epoch 1"), HasSubstr("2 diverged"),
-            HasSubstr("largest lr at which all seeds train: norm batch: "), HasSubstr("batch minus none")));
+            HasSubstr("largest lr at which all seeds train: norm batch: "), HasSubstr("batch minus none"),
+            ContainsRegex(
+                "best setting: norm (batch|none), init he, lr 0.2: best test accuracy 0\\.[0-9]+ ± ")));
   EXPECT_THAT(result.err,
               AllOf(HasSubstr("[8/8]"), HasSubstr("lr 1e+30 seed 1: diverged in epoch 0 at step 1"),
                     Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));

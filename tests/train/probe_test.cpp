@@ -186,6 +186,28 @@ TEST_P(ProbeTest, RecordsOnlyWhatIsAskedFor) {
   EXPECT_THAT(records(), IsEmpty());
 }
 
+TEST_P(ProbeTest, HistogramsAreOfTheSameInputs) {
+  config.steps = 1;
+  for (const bool asked : {false, true}) {
+    config.record.histograms = asked;
+    const auto steps = records();
+    ASSERT_EQ(steps.size(), 1U);
+    const NormRecord& norm = steps[0].norms.at(0);
+    const ActivationRecord& activation = steps[0].activations.at(0);
+    ASSERT_EQ(norm.histogram.count > 0, asked);
+    ASSERT_EQ(activation.histogram.count > 0, asked);
+    if (!asked) continue;
+    double mean = 0;
+    for (const NormChannel& channel : norm.channels)
+      mean += channel.batch_mean / static_cast<double>(norm.channels.size());
+    EXPECT_NEAR(norm.histogram.sum / static_cast<double>(norm.histogram.count), mean, 1e-6);
+    EXPECT_LE(norm.histogram.min, norm.input.front());
+    EXPECT_GE(norm.histogram.max, norm.input.back());
+    EXPECT_LE(activation.histogram.min, activation.all.front());
+    EXPECT_GE(activation.histogram.max, activation.all.back());
+  }
+}
+
 TEST_P(ProbeTest, WithoutAnIntervalLooksEvery50Steps) {
   config.log_every = 0;
   config.steps = 101;

@@ -204,6 +204,10 @@ void add_files(CLI::App& app, TrainOptions& options) {
   add_path(app, "--save-gradients", options.save_gradients, "FILE.safetensors",
            "write the gradients of the last step");
   add_path(app, "--metrics", options.metrics, "FILE.jsonl", "write configuration, versions and every epoch");
+  add_path(
+      app, "--tensorboard", options.tensorboard, "DIR",
+      "write event files for TensorBoard into the folder, which is created; tensorboard --logdir DIR shows "
+      "them");
   add_log_every(app, config,
                 "write the loss of every step to --metrics, N steps at a time; 0: do not write them");
   add_eval_every(
@@ -226,6 +230,7 @@ int run(TrainOptions& options, const Sources& sources) {
   adjust_logging(options.log);
   check_run_options(options, sources);
   check_output_files(options);
+  options.config.record.histograms = !options.tensorboard.empty();
   std::string note;
   // A GPU takes tenths of a second to start: beside reading the images, where another thread is to be had.
   std::future<std::unique_ptr<Backend>> starting;

@@ -9,6 +9,7 @@
 
 #include "bntrain/error.hpp"
 #include "bntrain/model_file.hpp"
+#include "cli/reports/event_log.hpp"
 #include "cli/reports/output_files.hpp"
 #include "cli/reports/run_folder.hpp"
 #include "core/rescue.hpp"
@@ -27,12 +28,14 @@ fs::path diverged_name(const fs::path& path) {
 }  // namespace
 
 void check_output_files(const TrainOptions& options) {
-  if (options.config.record.any() && options.metrics.empty() && options.out.empty()) {
+  if (options.config.record.any() && options.metrics.empty() && options.out.empty() &&
+      options.tensorboard.empty()) {
     throw Error(ErrorKind::usage, "record",
-                "it needs --metrics FILE.jsonl or --out RUN: that is where it is written");
+                "it needs --metrics FILE.jsonl, --out RUN or --tensorboard DIR: that is where it is written");
   }
   if (!options.out.empty() && !options.stored) expect_no_run(options.out);
-  const MissingFolder folder("out", options.out);
+  expect_event_folder(options);
+  const MissingFolder folder("out", options.out), events("tensorboard", options.tensorboard);
   std::vector<TakenFile> taken = {{options.init_from, "what --init-from reads", "save"}};
   if (!options.out.empty()) {
     for (const char* name : run_files)
@@ -46,7 +49,9 @@ void check_output_files(const TrainOptions& options) {
   }
   expect_outputs({{"save", options.save, OutputKind::safetensors},
                   {"save-gradients", options.save_gradients, OutputKind::safetensors},
-                  {"metrics", options.metrics, OutputKind::appended}},
+                  {"metrics", options.metrics, OutputKind::appended},
+                  {"tensorboard", options.tensorboard.empty() ? "" : options.tensorboard + "/events.tmp",
+                   OutputKind::appended}},
                  taken);
 }
 

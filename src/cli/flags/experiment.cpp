@@ -184,13 +184,14 @@ void check_run_options(const TrainOptions& options, const Sources& sources) {
     spdlog::info("{} {} has no effect without --out RUN, where checkpoints go{}", flag, value,
                  sources.note(flag));
   }
-  const bool has_records = !options.out.empty() || !options.metrics.empty();
+  const bool has_records = !options.out.empty() || !options.metrics.empty() || !options.tensorboard.empty();
   for (const auto& [flag, value] :
        {std::pair("log-every", config.log_every), {"eval-every", config.eval_every}}) {
     if (value == 0 || has_records) continue;
     spdlog::log(sources.of(flag) == Source::command_line ? spdlog::level::warn : spdlog::level::info,
-                "{} {} has no effect without --metrics FILE.jsonl or --out RUN, where its records go{}", flag,
-                value, sources.note(flag));
+                "{} {} has no effect without --metrics FILE.jsonl, --out RUN or --tensorboard DIR, where its "
+                "records go{}",
+                flag, value, sources.note(flag));
   }
   const OptimizerOptions& optimizer = config.optimizer;
   const bool sgd = optimizer.kind == OptimizerKind::sgd;

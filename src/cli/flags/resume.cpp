@@ -22,9 +22,10 @@ constexpr const char* last_name = "last.safetensors";
 
 // When the run ends, where it runs, where its images are (they must be the same), and what is written: none
 // of these changes what a step does.
-constexpr std::array<std::string_view, 16> may_differ = {
-    "epochs", "steps",          "patience", "device", "threads",   "cpu-isa",    "conv",       "data",
-    "save",   "save-gradients", "metrics",  "record", "log-every", "eval-every", "save-every", "keep"};
+constexpr std::array<std::string_view, 17> may_differ = {
+    "epochs", "steps",     "patience",   "device",         "threads", "cpu-isa",
+    "conv",   "data",      "save",       "save-gradients", "metrics", "tensorboard",
+    "record", "log-every", "eval-every", "save-every",     "keep"};
 // A schedule that is given again replaces the run's.
 constexpr std::array<std::string_view, 3> schedule_keys = {"schedule", "warmup", "schedule-steps"};
 
@@ -123,7 +124,7 @@ void enter_start_folder(TrainOptions& options, const std::string& stored_data) {
   fs::current_path(folder, error);
   if (error) return;
   for (std::string* path : {&options.resume, &options.data, &options.init_from, &options.save,
-                            &options.save_gradients, &options.metrics})
+                            &options.save_gradients, &options.metrics, &options.tensorboard})
     if (is_file_name(*path)) *path = (here / *path).lexically_normal().string();
   spdlog::info("relative names begin at {}, where the run began", folder.string());
 }

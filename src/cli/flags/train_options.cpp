@@ -63,6 +63,7 @@ Json settings_record(const TrainOptions& options) {
           {"save", path_text(options.save)},
           {"save-gradients", path_text(options.save_gradients)},
           {"metrics", path_text(options.metrics)},
+          {"tensorboard", path_text(options.tensorboard)},
           {"log-every", config.log_every},
           {"eval-every", config.eval_every},
           {"record", to_string(config.record)},

@@ -34,6 +34,7 @@ struct TrainOptions {
   std::string save;                    ///< the model at the end
   std::string save_gradients;          ///< of the last step
   std::string metrics;                 ///< the records of the run
+  std::string tensorboard;             ///< the folder of its event files
   std::string out;                     ///< the run's folder
   std::int64_t keep = 0;               ///< numbered checkpoints that are kept beside the last
   bool no_report = false;              ///< no page in the run's folder

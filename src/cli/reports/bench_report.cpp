@@ -115,6 +115,14 @@ std::string difference_table(const Results& results, Init init) {
   return "batch minus none, test accuracy of equal seeds:\n" + text_table(rows);
 }
 
+std::string best_line(const Results& results) {
+  const Arm* best = bench::best_arm(results);
+  if (best == nullptr) return "best setting: none; in every one a run diverged or is missing\n";
+  return fmt::format("best setting: norm {}, init {}, lr {}: best test accuracy {}\n", to_string(best->norm),
+                     to_string(best->init), shortest_text(best->lr),
+                     mean_and_sd(best->summary.best_test_accuracy));
+}
+
 std::string run_text(const TrainConfig& run) {
   return fmt::format("{} {} lr {} seed {}", to_string(run.norm), to_string(run.init),
                      shortest_text(run.optimizer.lr), run.seed);
@@ -142,6 +150,7 @@ std::string bench_table(const Results& results) {
     if (!results.differences.empty()) text += difference_table(results, init);
     text += "\n";
   }
+  text += wrapped(best_line(results));
   text.resize(text.find_last_not_of('\n') + 1);
   return text;
 }

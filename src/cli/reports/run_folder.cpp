@@ -16,6 +16,7 @@
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
+#include "train/mistakes.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr const char* last_name = "last.safetensors";
 constexpr const char* best_name = "best.safetensors";
 constexpr const char* config_name = "config.toml";
+constexpr const char* evaluation_name = "evaluation.json";
 
 /// Records are flushed to the system line by line, which a killed process cannot undo; a lost machine can.
 void sync(const std::string& path) {
@@ -114,6 +116,7 @@ void RunFolder::begin(const Trainer& trainer) {
   write_best(start.checkpoint);
   Json config = settings_record(options_);
   config.erase("out");
+  config.erase("tensorboard");  // as well a folder of this run alone
   // A resumed run has the number of steps that its schedule began with; where that is the run's, no one said
   // it.
   if (options_.stored && options_.config.schedule.text != "constant" &&
@@ -166,6 +169,21 @@ void RunFolder::save_best(std::int64_t steps, const ModelState& state) {
     save_model(path_ / best_name, model_after(steps, state));
     best_is_due_ = false;
   });
+}
+
+void RunFolder::save_evaluation(const Trainer& trainer, const EpochResult& epoch,
+                                const std::vector<float>& logits) {
+  std::string failure;
+  try {
+    write_file(path_ / evaluation_name, one_line(evaluation_details(epoch, trainer.data(), logits)) + "\n");
+  } catch (const Error& error) {
+    failure = error.what();
+  } catch (const std::bad_alloc&) {
+    failure = (path_ / evaluation_name).string() + ": there is not enough memory for it";
+  }
+  if (!failure.empty() && !evaluation_failed_)
+    spdlog::warn("{}; the run goes on without the details of its evaluations", failure);
+  evaluation_failed_ = evaluation_failed_ || !failure.empty();
 }
 
 std::string RunFolder::rescue(const Trainer& trainer) {

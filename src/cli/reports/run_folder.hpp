@@ -18,8 +18,8 @@ namespace bntrain::cli {
 using Metadata = std::map<std::string, std::string>;
 
 /// The names of a run's files, but for its numbered checkpoints.
-inline constexpr std::array<const char*, 5> run_files = {"last.safetensors", "best.safetensors",
-                                                         "config.toml", "metrics.jsonl", "report.html"};
+inline constexpr std::array<const char*, 6> run_files = {
+    "last.safetensors", "best.safetensors", "config.toml", "metrics.jsonl", "evaluation.json", "report.html"};
 
 /// Throws Error(usage) of "out" where the folder holds any of them: asked before anything is read or trained.
 void expect_no_run(const std::string& folder);
@@ -42,6 +42,8 @@ class RunFolder {
   void save(const Trainer& trainer);
   /// Likewise; what could not be written comes with the next checkpoint.
   void save_best(std::int64_t steps, const ModelState& state);
+  /// Writes evaluation.json; what cannot be written is a warning, once.
+  void save_evaluation(const Trainer& trainer, const EpochResult& epoch, const std::vector<float>& logits);
   /// At the end: "", or why the last checkpoint could not be written and where it is now.
   std::string rescue(const Trainer& trainer);
 
@@ -60,6 +62,7 @@ class RunFolder {
   FolderLock lock_;
   std::string failure_;       ///< of the last attempt to write; "" where it was none
   bool best_is_due_ = false;  ///< it could not be written
+  bool evaluation_failed_ = false;
 };
 
 /// Whether the name is that of a numbered checkpoint.

@@ -89,6 +89,7 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
   const TrainConfig& config = options.config;
   const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
   if (!options.metrics.empty()) metrics_.emplace_back("--metrics", options.metrics, config, start, resumed);
+  if (!options.tensorboard.empty()) events_.emplace(options, start);
   if (folder == nullptr) return;
   metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
   if (!options.no_report) page_.emplace(options, start);
@@ -100,18 +101,29 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
                    total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
   record([&](RecordMaker& records) { records.on_steps(epoch, first_step, steps); });
+  tell([&](EventLog& events) { events.on_steps(epoch, first_step, steps); });
 }
 
 void TrainReport::on_evaluation(const Evaluation& evaluation) {
   record([&](RecordMaker& records) { records.on_evaluation(evaluation); });
+  tell([&](EventLog& events) { events.on_evaluation(evaluation); });
 }
 
 void TrainReport::on_record(const StepRecord& step) {
   record([&](RecordMaker& records) { records.on_record(step); });
+  tell([&](EventLog& events) { events.on_record(step); });
+}
+
+void TrainReport::on_answers(const Trainer& trainer, const EpochResult& epoch,
+                             const std::vector<float>& logits) {
+  progress_.clear();
+  if (folder_ != nullptr) folder_->save_evaluation(trainer, epoch, logits);
+  tell([&](EventLog& events) { events.on_answers(trainer, epoch, logits); });
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
   record([&](RecordMaker& records) { records.on_epoch(epoch); });
+  tell([&](EventLog& events) { events.on_epoch(epoch); });
   progress_.clear();
   const std::string line =
       options_.json ? one_line(epoch_record(epoch)) : epoch_line(epoch, steps_per_epoch_);
@@ -131,6 +143,7 @@ void TrainReport::on_checkpoint(const Trainer& trainer) {
 
 void TrainReport::on_end(const TrainResult& result) {
   record([&](RecordMaker& records) { records.on_end(result); });
+  tell([&](EventLog& events) { events.on_end(result); });
   progress_.clear();
   if (!interrupted_epoch_.empty()) print(interrupted_epoch_);
   if (options_.json) {
@@ -149,7 +162,7 @@ void TrainReport::print(const std::string& line) {
   try {
     print_result(line);
   } catch (const std::exception&) {
-    if (options_.save.empty() && options_.save_gradients.empty() && metrics_.empty()) throw;
+    if (options_.save.empty() && options_.save_gradients.empty() && metrics_.empty() && !events_) throw;
     unprinted_ = std::current_exception();
   }
 }
@@ -167,6 +180,17 @@ void TrainReport::record(const std::function<void(RecordMaker&)>& write) {
     }
   });
   if (page_) write(*page_);
+}
+
+void TrainReport::tell(const std::function<void(EventLog&)>& write) {
+  if (!events_) return;
+  try {
+    write(*events_);
+  } catch (const std::exception& error) {  // std::bad_alloc is one more
+    progress_.clear();
+    spdlog::warn("--tensorboard: {}; the run goes on without its events", error.what());
+    events_.reset();
+  }
 }
 
 RecordFile::RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config,

@@ -11,6 +11,7 @@
 
 #include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
+#include "cli/reports/event_log.hpp"
 #include "cli/reports/live_page.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"
@@ -48,6 +49,9 @@ class TrainReport : public TrainObserver {
   void on_steps(std::int64_t epoch, std::int64_t first_step, const std::vector<StepMetrics>& steps) override;
   void on_evaluation(const Evaluation& evaluation) override;
   void on_record(const StepRecord& record) override;
+  bool wants_answers() const override { return folder_ != nullptr || events_; }
+  void on_answers(const Trainer& trainer, const EpochResult& epoch,
+                  const std::vector<float>& logits) override;
   void on_epoch(const EpochResult& epoch) override;
   void on_best(const EpochResult& epoch, const ModelState& model) override;
   void on_checkpoint(const Trainer& trainer) override;
@@ -58,12 +62,15 @@ class TrainReport : public TrainObserver {
  private:
   void print(const std::string& line);
   void record(const std::function<void(RecordMaker&)>& write);
+  /// Tells it to TensorBoard's event file, where there is one.
+  void tell(const std::function<void(EventLog&)>& write);
 
   const TrainOptions& options_;
   std::int64_t steps_per_epoch_;
   std::int64_t total_steps_;
   RunFolder* folder_;
   std::list<RecordFile> metrics_;
+  std::optional<EventLog> events_;
   std::optional<LivePage> page_;
   Progress progress_;
   std::string interrupted_epoch_;  ///< is printed when the run's files are written
