@@ -77,7 +77,8 @@ TEST_F(ReportTest, TheCommandMakesTheSamePage) {
   EXPECT_EQ(result.out, run() + "/report.html\n");
   EXPECT_EQ(result.err, "");
   EXPECT_EQ(page(), trained);
-  EXPECT_THAT(trained, HasSubstr("Layer 1 bn"));
+  EXPECT_THAT(trained, AllOf(HasSubstr("Layer 1 bn"), HasSubstr("70 test images after epoch 2 (21 steps)"),
+                             HasSubstr("data:image/png;base64,"), Not(HasSubstr("What is missing"))));
   EXPECT_FALSE(series_of(trained, "loss-by-step").is_null());
 }
 

@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cstddef>
+#include <vector>
+
 #include "bntrain/error.hpp"
 #include "core/write_file.hpp"
 #include "report/run_page.hpp"
@@ -10,6 +13,8 @@ namespace bntrain::cli {
 namespace {
 
 constexpr int most_share = 100;  // a page is made for at most 1 / this of the time
+// Points that are kept of steps, hundreds for each that is drawn: a run may have billions.
+constexpr std::size_t most_steps = 1'000'000;
 
 }  // namespace
 
@@ -28,7 +33,11 @@ LivePage::LivePage(const TrainOptions& options, const Json& start)
 }
 
 void LivePage::take(const Json& record) {
+  std::vector<report::StepPoint>& steps = run_.history.steps;
   run_.history.add(record);
+  if (steps.size() <= most_steps) return;
+  for (std::size_t i = 0; 2 * i < steps.size(); ++i) steps[i] = steps[2 * i];
+  steps.resize((steps.size() + 1) / 2);
 }
 
 void LivePage::on_epoch(const EpochResult& epoch) {

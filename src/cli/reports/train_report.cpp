@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <new>
 
 #include "bntrain/error.hpp"
 #include "cli/reports/output.hpp"
@@ -92,7 +93,12 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
   if (!options.tensorboard.empty()) events_.emplace(options, start);
   if (folder == nullptr) return;
   metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
-  if (!options.no_report) page_.emplace(options, start);
+  if (options.no_report) return;
+  try {
+    page_.emplace(options, start);
+  } catch (const std::bad_alloc&) {
+    spdlog::warn("there is not enough memory for the report; the run goes on without it");
+  }
 }
 
 void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
@@ -179,7 +185,13 @@ void TrainReport::record(const std::function<void(RecordMaker&)>& write) {
       return true;
     }
   });
-  if (page_) write(*page_);
+  try {
+    if (page_) write(*page_);
+  } catch (const std::bad_alloc&) {
+    progress_.clear();
+    spdlog::warn("there is not enough memory for the report; the run goes on without it");
+    page_.reset();
+  }
 }
 
 void TrainReport::tell(const std::function<void(EventLog&)>& write) {
