@@ -125,7 +125,7 @@ std::string mistake_list(const EvaluationDetails& details) {
 std::string html(const EvaluationDetails& details) {
   const std::string which =
       fmt::format("{} {} images after epoch {} ({} steps)", grouped(details.count),
-                  details.images == "valid" ? "validation" : "test", details.epoch, details.step);
+                  details.images == "valid" ? "validation" : "test", details.epoch, grouped(details.step));
   std::int64_t decided = 0;
   for (std::size_t i = 0; i < details.classes.size(); ++i) decided += details.support(i);
   std::string text = "<section><h2 id=\"mistakes\">Mistakes</h2>\n<p class=\"note\">" + which + ".";

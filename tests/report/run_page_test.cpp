@@ -131,7 +131,8 @@ TEST(RunPage, AHundredEpochsFitInTwoMegabytes) {
 }
 
 TEST(RunPage, SoDoManyLayers) {
-  const std::string page = page_of(sample_run({.epochs = 4, .steps_per_epoch = 235, .norms = 110, .channels = 1}));
+  const std::string page =
+      page_of(sample_run({.epochs = 4, .steps_per_epoch = 235, .norms = 110, .channels = 1}));
   EXPECT_LT(page.size(), most_bytes);
   EXPECT_THAT(page, HasSubstr("Of 110 layers 24 are shown"));
   EXPECT_THAT(page, AllOf(HasSubstr("Layer 0 bn"), HasSubstr("Layer 109 bn")));
