@@ -100,31 +100,61 @@ void ConvOp::forward(const Pass& pass) {
   });
 }
 
-void ConvOp::backward(const Pass& pass) {
-  const std::int64_t sums = algorithm_.partial_floats(shape_);
-  const std::int64_t slices = std::min(slices_, pass.groups);
-  w_.team.for_each(slices, [&](std::int64_t slice, int thread) {
-    float* dweights = partials_.data() + slice * partial_floats_;
-    std::fill_n(dweights, partial_floats_, 0.0f);
-    float* dout = dout_.data() + thread * shape_.out_channels * layout_.channel * w_.kernels.lanes;
-    const std::int64_t end = pass.groups * (slice + 1) / slices;
-    for (std::int64_t group = pass.groups * slice / slices; group < end; ++group) {
-      const float* in = padded_input(group, thread);
-      if (op_.gradient_rebuilt)
-        block_->backward_input(pass, group, layout_, dout);
-      else
-        w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width, output_gradient(group),
-                            layout_, dout);
-      algorithm_.backward_weights(shape_, in, dout, layout_, dweights,
-                                  op_.bias >= 0 && !op_.bias_absorbed ? dweights + sums : nullptr,
-                                  scratch(thread));
-      if (has_input_gradient())
-        with_input_gradient(group, thread, [&](float* din) {
-          algorithm_.backward_input(shape_, op_.padding, dout, layout_, backward_packed_.data(), din,
-                                    scratch(thread));
-        });
-    }
+float* ConvOp::dout(std::int64_t place) {
+  return dout_.data() + place * shape_.out_channels * layout_.channel * w_.kernels.lanes;
+}
+
+void ConvOp::lay_out_gradient(const Pass& pass, std::int64_t group, float* to) {
+  if (op_.gradient_rebuilt)
+    block_->backward_input(pass, group, layout_, to);
+  else
+    w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width, output_gradient(group),
+                        layout_, to);
+}
+
+float* ConvOp::cleared_partials(std::int64_t slice) {
+  float* partials = partials_.data() + slice * partial_floats_;
+  std::fill_n(partials, partial_floats_, 0.0f);
+  return partials;
+}
+
+void ConvOp::add_weight_gradient(std::int64_t group, const float* dout, float* partials, int thread) {
+  float* dbias = op_.bias >= 0 && !op_.bias_absorbed ? partials + algorithm_.partial_floats(shape_) : nullptr;
+  algorithm_.backward_weights(shape_, padded_input(group, thread), dout, layout_, partials, dbias,
+                              scratch(thread));
+}
+
+void ConvOp::input_gradient(std::int64_t group, const float* dout, int thread) {
+  with_input_gradient(group, thread, [&](float* din) {
+    algorithm_.backward_input(shape_, op_.padding, dout, layout_, backward_packed_.data(), din,
+                              scratch(thread));
   });
+}
+
+void ConvOp::backward(const Pass& pass) {
+  const std::int64_t slices = std::min(slices_, pass.groups);
+  const auto first_group = [&](std::int64_t slice) { return pass.groups * slice / slices; };
+  if (pass.groups < w_.team.size() && has_input_gradient()) {
+    // The two gradients of a group go to different threads: with one image a step of the reference network
+    // takes 0.8 times as long.
+    w_.team.for_each(pass.groups,
+                     [&](std::int64_t group, int) { lay_out_gradient(pass, group, dout(group)); });
+    w_.team.for_each(slices + pass.groups, [&](std::int64_t task, int thread) {
+      if (task >= slices) return input_gradient(task - slices, dout(task - slices), thread);
+      float* partials = cleared_partials(task);
+      for (std::int64_t group = first_group(task); group < first_group(task + 1); ++group)
+        add_weight_gradient(group, dout(group), partials, thread);
+    });
+  } else {
+    w_.team.for_each(slices, [&](std::int64_t slice, int thread) {
+      float* partials = cleared_partials(slice);
+      for (std::int64_t group = first_group(slice); group < first_group(slice + 1); ++group) {
+        lay_out_gradient(pass, group, dout(thread));
+        add_weight_gradient(group, dout(thread), partials, thread);
+        if (has_input_gradient()) input_gradient(group, dout(thread), thread);
+      }
+    });
+  }
   w_.team.for_each((shape_.out_channels + kMergedChannels - 1) / kMergedChannels, [&](std::int64_t task,
                                                                                       int) {
     const std::int64_t first = task * kMergedChannels;
@@ -132,8 +162,8 @@ void ConvOp::backward(const Pass& pass) {
                      std::min(first + kMergedChannels, shape_.out_channels), parameter_gradient(op_.weight));
   });
   if (op_.bias < 0) return;
-  w_.kernels.merge(partials_.data() + sums, slices, partial_floats_, shape_.out_channels,
-                   parameter_gradient(op_.bias));
+  w_.kernels.merge(partials_.data() + algorithm_.partial_floats(shape_), slices, partial_floats_,
+                   shape_.out_channels, parameter_gradient(op_.bias));
 }
 
 }  // namespace bntrain::cpu

@@ -21,6 +21,12 @@ class ConvOp : public Op {
   /// The group's input with its border; `thread` owns the copy.
   const float* padded_input(std::int64_t group, int thread);
   float* scratch(int thread) { return scratch_.data() + thread * scratch_floats_; }
+  float* dout(std::int64_t place);
+  /// Puts the output's gradient of a group into `layout_`.
+  void lay_out_gradient(const Pass& pass, std::int64_t group, float* to);
+  float* cleared_partials(std::int64_t slice);
+  void add_weight_gradient(std::int64_t group, const float* dout, float* partials, int thread);
+  void input_gradient(std::int64_t group, const float* dout, int thread);
 
   ConvShape shape_{};
   const ConvAlgorithm& algorithm_;
@@ -32,7 +38,7 @@ class ConvOp : public Op {
   std::int64_t partial_floats_ = 0;
   FloatBuffer partials_;  ///< [slice][the algorithm's sums, biases]
   FloatBuffer padded_;    ///< [thread][in_channels][in_height][in_width][lane], border zero
-  FloatBuffer dout_;      ///< [thread] output gradient in `layout_`, zeros between the elements
+  FloatBuffer dout_;      ///< [thread, or group if fewer] output gradient in `layout_`, zeros between
   std::int64_t scratch_floats_;
   FloatBuffer scratch_;  ///< [thread]
 };
