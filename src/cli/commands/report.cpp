@@ -121,10 +121,9 @@ void bind_flags(CLI::App& app, ReportOptions& options) {
                "everything that was recorded by step and epoch as CSV on stdout");
     add_log_options(command, options.log);
   });
-  set_footer(
-      command,
-      {"The page is one file that needs no other and no network. train --out RUN keeps RUN/report.html up to",
-       "date by itself. What the records lack is said on the page and is no error.", sources_note(command)});
+  set_footer(command, {"The page is one file that needs no other and no network; train --out RUN",
+                       "keeps RUN/report.html up to date. What the records lack is said on the page",
+                       "and is no error.", sources_note(command)});
 }
 
 }  // namespace
