@@ -15,6 +15,7 @@ struct SampleRun {
   std::int64_t epochs = 3, steps_per_epoch = 20;
   bool steps = false;           ///< a record for every step
   int norms = 0, channels = 4;  ///< layers that are recorded, every 10 steps
+  bool activations = false;     ///< an activation layer with each of them
   bool ended = true;
   Json settings = Json::object();  ///< over those below
 };
@@ -79,13 +80,23 @@ inline Json sample_norm(std::int64_t step, int layer, int channels) {
           {"gradient_norm_input", 0.3}};
 }
 
+inline Json sample_activation(const Json& norm) {
+  return {{"event", "activation"},
+          {"step", norm["step"]},
+          {"layer", norm["layer"]},
+          {"percentiles", norm["input_percentiles"]},
+          {"all_percentiles", norm["input_percentiles"]}};
+}
+
 inline std::vector<Json> sample_records(const SampleRun& sample) {
   std::vector<Json> records{sample_start(sample)};
   for (std::int64_t epoch = 0; epoch < sample.epochs; ++epoch) {
     for (std::int64_t i = 0; i < sample.steps_per_epoch; ++i) {
       const std::int64_t step = epoch * sample.steps_per_epoch + i;
-      for (int layer = 0; layer < sample.norms && step % 10 == 0; ++layer)
+      for (int layer = 0; layer < sample.norms && step % 10 == 0; ++layer) {
         records.push_back(sample_norm(step, layer, sample.channels));
+        if (sample.activations) records.push_back(sample_activation(records.back()));
+      }
       if (sample.steps)
         records.push_back({{"event", "step"},
                            {"epoch", epoch},
