@@ -90,7 +90,7 @@ class RoundTrips:
 
     def run_onnx(self, path, batch, images):
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
+        options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return np.concatenate([session.run(["logits"], {"input": images[first:first + batch]})[0]
                                for first in range(0, len(images), batch)])
@@ -153,7 +153,7 @@ def main():
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--lr", type=float, default=0.1)
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         RoundTrips(arguments, folder).run()
 

@@ -150,5 +150,5 @@ class FreeCheck(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     unittest.main()
