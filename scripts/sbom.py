@@ -29,7 +29,7 @@ def output(*command):
 def loaded_files(program):
     """The libraries that the program loads, those of Debian."""
     for line in output("ldd", str(program)).splitlines():
-        found = re.search(r"(/\S+) \(0x", line)
+        found = re.search(r"(?:^\s*|=> )(/.+) \(0x", line)
         if found and not found[1].startswith(str(program.parent)):
             yield Path(found[1])
 

@@ -71,7 +71,7 @@ class Executable {
   /// Sets them, after other parameters were written; steps that a loss had halted are made again.
   virtual void restart(std::int64_t updates) = 0;
 
-  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes), arithmetic 3".
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes), arithmetic 4".
   virtual std::string variant() const = 0;
   /// One line for people about the steps so far; "" when there is nothing to say.
   virtual std::string report() const { return ""; }

@@ -96,7 +96,8 @@ def problems(folder, start, scenario, result, program, lasting):
 
 class Faults:
     def __init__(self, program, library, work):
-        self.program, self.library, self.work = program, library, work
+        self.program, self.work = program, work
+        self.library = shutil.copy(library, work)  # LD_PRELOAD takes no name with a space
         self.start = work / "start"
         (self.start / "tmp").mkdir(parents=True)
         for seed, name in enumerate(("good", "m")):

@@ -159,6 +159,11 @@ TEST(BatchNormMaxPool, AgreesWithTheReferenceWhereChannelsAreTooLarge) {
     }
 }
 
+TEST(BatchNormMaxPool, TheWorkspaceHoldsAsManySumsAsThereCanBe) {
+  simt_host::Executor executor(kBlocks);
+  expect_right_training(make_problem({1, 1, 513, 511, 1}, kRelu, true), executor.stream());
+}
+
 TEST(BatchNormMaxPool, EachTrainingPassIsOneLaunch) {
   struct Case {
     PoolShape shape;
