@@ -93,6 +93,39 @@ TEST_F(TensorBoardTest, AResumedRunGoesOnInAFileOfItsOwnInTheSameFolder) {
   EXPECT_EQ(resume("run", {"--epochs", "4", "--tensorboard", folder.file("new")}).exit_code, 0);
 }
 
+TEST_F(TensorBoardTest, ACopyWritesIntoItselfAndNeverIntoTheOriginal) {
+  ASSERT_EQ(run({"--epochs", "1", "--out", run_folder(), "--tensorboard", run_folder(), "--save",
+                 run_folder() + "/model.safetensors"})
+                .exit_code,
+            0);
+  ASSERT_EQ(run({"--epochs", "1", "--out", folder.file("apart"), "--tensorboard", events}).exit_code, 0);
+  for (const char* name : {"run", "apart"})
+    std::filesystem::copy(folder.file(name), folder.file(std::string(name) + " copied"));
+  const std::string model = read_text(file("run", "model.safetensors"));
+  const ProgramResult copy = resume("run copied", {"--epochs", "2"});
+  EXPECT_EQ(copy.exit_code, 0) << copy.err;
+  EXPECT_EQ(event_files(run_folder()).size(), 1U);
+  EXPECT_EQ(event_files(folder.file("run copied")).size(), 2U);
+  EXPECT_EQ(read_text(file("run", "model.safetensors")), model);
+  EXPECT_NE(read_text(file("run copied", "model.safetensors")), model);
+  // Events that are no part of the folder are the original's.
+  const ProgramResult apart = resume("apart copied", {"--epochs", "2"});
+  EXPECT_EQ(apart.exit_code, 2);
+  EXPECT_THAT(apart.err, AllOf(HasSubstr("--tensorboard"), HasSubstr("apart copied is a copy of the run"),
+                               HasSubstr("name another folder")));
+  EXPECT_EQ(resume("apart copied", {"--epochs", "2", "--tensorboard", folder.file("new")}).exit_code, 0);
+}
+
+TEST_F(TensorBoardTest, AMovedRunGoesOnWhereItIs) {
+  ASSERT_EQ(
+      run({"--epochs", "1", "--out", run_folder(), "--tensorboard", run_folder() + "/events"}).exit_code, 0);
+  std::filesystem::rename(run_folder(), folder.file("moved"));
+  const ProgramResult more = resume("moved", {"--epochs", "2"});
+  EXPECT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_EQ(event_files(folder.file("moved") + "/events").size(), 2U);
+  EXPECT_FALSE(std::filesystem::exists(run_folder()));
+}
+
 TEST_F(TensorBoardTest, AFullDiskIsOneWarningAndTheFileStaysWhole) {
   const ProgramResult result = run_in_shell(
       "trap '' XFSZ; ulimit -f 8; exec \"$0\" --data synthetic:shape=1x8x8,train=200,test=70 --network fc10 "

@@ -170,6 +170,42 @@ Json stored_changes(const CheckpointFile& file) {
   return changes.is_array() ? changes : Json::array();
 }
 
+/// The file that a setting of the run names; "" for none.
+fs::path stored_path(const Json& stored, const std::string& key) {
+  try {
+    return path_of("--" + key, stored.value(key, ""));
+  } catch (const BadValue& bad) {
+    throw Error(ErrorKind::data, "resume", std::string("a setting of the run: ") + bad.what());
+  }
+}
+
+/// From the folder to what is the folder or below it; else "".
+fs::path below(const fs::path& folder, const fs::path& path) {
+  if (folder.empty() || path.empty()) return {};
+  const fs::path way =
+      path.lexically_normal().lexically_relative((folder / ".").lexically_normal().parent_path());
+  return way.empty() || *way.begin() == ".." ? fs::path() : way;
+}
+
+/// What the run writes below its folder it goes on writing there, wherever the folder is now: a copy never
+/// writes into the original. Throws Error of "tensorboard" where the copy's events would go on in the
+/// original's folder.
+void keep_outputs_with_the_run(Json& stored, const TrainOptions& options) {
+  const fs::path began = stored_path(stored, "out");
+  const auto move = [&](const char* key) {
+    const fs::path way = below(began, stored_path(stored, key));
+    if (!way.empty()) stored[key] = path_text(way == "." ? options.resume : (options.resume / way).string());
+    return !way.empty();
+  };
+  for (const char* key : {"save", "save-gradients", "metrics"}) move(key);
+  if (move("tensorboard") || stored.value("tensorboard", "").empty() || !options.tensorboard.empty()) return;
+  std::error_code ignored;
+  if (fs::exists(began / last_name, ignored) && !fs::equivalent(began, options.resume, ignored))
+    throw Error(ErrorKind::usage, "tensorboard",
+                options.resume + " is a copy of the run " + began.string() + ", whose events are in " +
+                    stored.value("tensorboard", "") + "; name another folder for the copy's");
+}
+
 }  // namespace
 
 void resume_options(CLI::App& train, TrainOptions& options, const Sources& sources) {
@@ -180,6 +216,8 @@ void resume_options(CLI::App& train, TrainOptions& options, const Sources& sourc
   Json stored = stored_config(*options.stored, options.resume);
   enter_start_folder(options, stored.value("data", ""));
   options.changes = stored_changes(*options.stored);
+  keep_outputs_with_the_run(stored, options);
+  options.stored_events = stored_path(stored, "tensorboard").string();
   stored.erase("out");
   // --epochs alone says when the run ends, whatever --steps was.
   if (train.get_option("--epochs")->count() > 0) stored.erase("steps");

@@ -41,6 +41,7 @@ struct TrainOptions {
 
   std::string resume;                    ///< folder of the run to continue; "" begins one
   std::optional<CheckpointFile> stored;  ///< its last checkpoint
+  std::string stored_events;             ///< the folder of its event files, where the run is now
   Json changes = Json::array();          ///< what resuming it changed: step, setting, from, to
 
   std::optional<double> assert_accuracy;  ///< the last test accuracy must reach this

@@ -26,11 +26,7 @@ using Values = std::vector<EventValue>;
 
 /// Whether it is the folder of the run that is resumed.
 bool continues(const TrainOptions& options) {
-  if (!options.stored) return false;
-  const auto found = options.stored->metadata.find("bntrain.config");
-  if (found == options.stored->metadata.end()) return false;
-  const std::string stored = parse_record(found->second).value("tensorboard", "");
-  return !stored.empty() && same_file(path_of("--tensorboard", stored), options.tensorboard);
+  return !options.stored_events.empty() && same_file(options.stored_events, options.tensorboard);
 }
 
 /// Makes the folder and takes it for this process, if the run's folder, which is taken, is another one.
