@@ -114,6 +114,20 @@ TEST_F(ResumeProgramTest, TheGateLooksAtTheTestSet) {
   EXPECT_THAT(result.err, HasSubstr(accuracy.substr(accuracy.find("acc ") + 4, 8)));
 }
 
+TEST_F(ResumeProgramTest, NoFlagOfAnotherRunTakesTheFilesOfThisOne) {
+  ASSERT_EQ(run_bntrain(small_run({"--out", run_folder(), "--epochs", "1"})).exit_code, 0);
+  for (const auto& [flag, name] : {std::pair("--metrics", "metrics.jsonl"),
+                                   {"--save", "last.safetensors"},
+                                   {"--save", "best.safetensors"},
+                                   {"--save-gradients", "last.safetensors"}}) {
+    const ProgramResult result = run_bntrain(small_run({flag, file("run", name)}));
+    EXPECT_EQ(result.exit_code, 2) << flag << " " << name;
+    EXPECT_THAT(result.err, AllOf(HasSubstr(flag), HasSubstr("belongs to the run in " + run_folder())));
+  }
+  EXPECT_EQ(run_bntrain(small_run({"--epochs", "1", "--save", file("run", "another.safetensors")})).exit_code,
+            0);
+}
+
 TEST_F(ResumeProgramTest, WithoutValidationThereIsNoBestModelAndItSaysSo) {
   const ProgramResult result = run_bntrain(small_run({"--out", run_folder(), "--epochs", "1"}));
   EXPECT_EQ(result.exit_code, 0) << result.err;

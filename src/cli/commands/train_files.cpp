@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <utility>
@@ -23,6 +24,19 @@ namespace {
 /// m.diverged.safetensors beside m.safetensors, which may be a good model of another run.
 fs::path diverged_name(const fs::path& path) {
   return path.parent_path() / (path.stem().string() + ".diverged" + path.extension().string());
+}
+
+/// Throws Error where the file is one that another run keeps in its folder.
+void expect_no_file_of_a_run(const std::string& flag, const std::string& path, const std::string& out) {
+  if (path.empty()) return;
+  const fs::path file = followed(path);
+  const fs::path folder = file.parent_path();
+  std::error_code ignored;
+  if (std::ranges::find(run_files, file.filename().string()) == run_files.end() || same_file(folder, out) ||
+      !fs::exists(folder / run_files.front(), ignored))
+    return;
+  throw Error(ErrorKind::usage, flag,
+              path + " belongs to the run in " + folder.string() + "; name another file");
 }
 
 }  // namespace
@@ -47,6 +61,10 @@ void check_output_files(const TrainOptions& options) {
     if (is_numbered(file) && same_file(file.parent_path(), options.out))
       throw Error(ErrorKind::usage, flag, path + " has the name of a checkpoint of --out; name another file");
   }
+  for (const auto& [flag, path] : {std::pair("save", options.save),
+                                   {"save-gradients", options.save_gradients},
+                                   {"metrics", options.metrics}})
+    expect_no_file_of_a_run(flag, path, options.out);
   expect_outputs({{"save", options.save, OutputKind::safetensors},
                   {"save-gradients", options.save_gradients, OutputKind::safetensors},
                   {"metrics", options.metrics, OutputKind::appended},
