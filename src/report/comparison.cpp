@@ -196,8 +196,9 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
   return table;
 }
 
-std::string missing_note(const std::vector<RecordedRun>& runs) {
+std::string missing_note(const std::vector<RecordedRun>& runs, const std::vector<std::string>& problems) {
   std::string text;
+  for (const std::string& problem : problems) text += "<li>" + escaped(problem) + ".";
   for (const RecordedRun& run : runs)
     for (const std::string& sentence : run.history.missing)
       text += "<li>" + escaped(run.history.name + ": " + sentence);
@@ -245,7 +246,8 @@ std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
   return groups;
 }
 
-std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs) {
+std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs,
+                            const std::vector<std::string>& problems) {
   const std::vector<std::string> differing = differing_settings(runs);
   std::vector<RunGroup> groups = groups_of(runs, differing);
   rank(groups);
@@ -253,7 +255,7 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
   // 2 MB hold so many points of six charts.
   const ChartLimits limits{.points = std::clamp<std::size_t>(12'000 / groups.size(), 30, 1500),
                            .rows = std::clamp<std::size_t>(1'500 / groups.size(), 10, 100)};
-  std::string lead = fmt::format("{} runs", runs.size());
+  std::string lead = fmt::format("{} run{}", runs.size(), runs.size() == 1 ? "" : "s");
   if (groups.size() < runs.size())
     lead += fmt::format(
         ", those that differ in nothing but their seed as one curve: their mean, with a band from the "
@@ -263,7 +265,8 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
                         groups.size(), most_shown);
   const std::string body =
       "<header><h1>" + escaped(title) + "</h1>\n<p class=\"lead\">" + escaped(lead) + ".</p>\n" +
-      missing_note(runs) + "</header>\n<main>\n<section><h2 id=\"runs\">Runs and where they differ</h2>\n" +
+      missing_note(runs, problems) +
+      "</header>\n<main>\n<section><h2 id=\"runs\">Runs and where they differ</h2>\n" +
       html(run_table(groups, differing)) + "</section>\n<section><h2 id=\"curves\">Curves</h2>\n" +
       charts.add(charts_of(groups), limits) +
       "</section>\n</main>\n<footer class=\"note\">Made by bntrain " BNTRAIN_VERSION

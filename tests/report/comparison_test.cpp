@@ -155,6 +155,11 @@ TEST(Comparison, AThousandRunsFitInTwoMegabytes) {
   EXPECT_LT(comparison_page("many", runs).size(), 2'000'000U);
 }
 
+TEST(Comparison, NamesTheRunsThatAreLeftOut) {
+  EXPECT_THAT(comparison_page("few", {sample_run()}, {"c<.jsonl: damaged"}),
+              AllOf(HasSubstr("What is missing</b><ul><li>c&lt;.jsonl: damaged."), HasSubstr(">1 run.<")));
+}
+
 TEST(Comparison, TakesRunsThatSayNothing) {
   RecordedRun empty{.history = history_of("{\"event\":\"step\",\"step\":1}\n"), .folder = {}};
   EXPECT_THAT(comparison_page("odd", {empty, sample_run()}), HasSubstr("The first record"));
