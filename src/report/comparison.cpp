@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -159,12 +160,25 @@ std::string legend_mark(int number) {
       number, number < most_shown ? " checked" : "", number % hues, dashes_of(number));
 }
 
+/// "test", "validation", "test, validation": what the accuracies of the group are of; "–" where it has none.
+std::string evaluated_by(const RunGroup& group) {
+  std::set<std::string> sets;
+  for (const RecordedRun* run : group.runs)
+    if (best_epoch(run->history) != nullptr)
+      sets.insert(run->history.evaluated == "valid" ? "validation" : "test");
+  return sets.empty() ? "–" : fmt::format("{}", fmt::join(sets, ", "));
+}
+
 HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
   HtmlTable table{.heading = {"run"}};
   for (const std::string& setting : differing) table.heading.push_back(setting);
-  for (const char* name :
-       {"state", "runs", "best accuracy", "last accuracy", "last train loss", "epochs", "images a second"})
-    table.heading.emplace_back(name);
+  std::set<std::string> sets;
+  for (const RunGroup& group : groups)
+    if (const std::string set = evaluated_by(group); set != "–") sets.insert(set);
+  table.heading.insert(table.heading.end(), {"state", "runs"});
+  if (sets.size() > 1) table.heading.emplace_back("evaluated on");
+  table.heading.insert(table.heading.end(),
+                       {"best accuracy", "last accuracy", "last train loss", "epochs", "images a second"});
   for (const RunGroup& group : groups) {
     std::vector<std::string> row{group.name};
     for (const std::string& setting : differing) {
@@ -180,6 +194,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
     }
     row.push_back(states_of(group));
     row.push_back(std::to_string(group.runs.size()));
+    if (sets.size() > 1) row.push_back(evaluated_by(group));
     row.push_back(text_of(over_runs(group, best_accuracy)));
     row.push_back(text_of(
         over_runs(group, [](const RunHistory& run) { return last_value(run, &EpochPoint::accuracy); })));
