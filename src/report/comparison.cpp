@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -159,12 +160,25 @@ std::string legend_mark(int number) {
       number, number < most_shown ? " checked" : "", number % hues, dashes_of(number));
 }
 
+/// "test", "validation", "test, validation": what the accuracies of the group are of; "–" where it has none.
+std::string evaluated_by(const RunGroup& group) {
+  std::set<std::string> sets;
+  for (const RecordedRun* run : group.runs)
+    if (best_epoch(run->history) != nullptr)
+      sets.insert(run->history.evaluated == "valid" ? "validation" : "test");
+  return sets.empty() ? "–" : fmt::format("{}", fmt::join(sets, ", "));
+}
+
 HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
   HtmlTable table{.heading = {"run"}};
   for (const std::string& setting : differing) table.heading.push_back(setting);
-  for (const char* name :
-       {"state", "runs", "best accuracy", "last accuracy", "last train loss", "epochs", "images a second"})
-    table.heading.emplace_back(name);
+  std::set<std::string> sets;
+  for (const RunGroup& group : groups)
+    if (const std::string set = evaluated_by(group); set != "–") sets.insert(set);
+  table.heading.insert(table.heading.end(), {"state", "runs"});
+  if (sets.size() > 1) table.heading.emplace_back("evaluated on");
+  table.heading.insert(table.heading.end(),
+                       {"best accuracy", "last accuracy", "last train loss", "epochs", "images a second"});
   for (const RunGroup& group : groups) {
     std::vector<std::string> row{group.name};
     for (const std::string& setting : differing) {
@@ -180,6 +194,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
     }
     row.push_back(states_of(group));
     row.push_back(std::to_string(group.runs.size()));
+    if (sets.size() > 1) row.push_back(evaluated_by(group));
     row.push_back(text_of(over_runs(group, best_accuracy)));
     row.push_back(text_of(
         over_runs(group, [](const RunHistory& run) { return last_value(run, &EpochPoint::accuracy); })));
@@ -196,8 +211,9 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
   return table;
 }
 
-std::string missing_note(const std::vector<RecordedRun>& runs) {
+std::string missing_note(const std::vector<RecordedRun>& runs, const std::vector<std::string>& problems) {
   std::string text;
+  for (const std::string& problem : problems) text += "<li>" + escaped(problem) + ".";
   for (const RecordedRun& run : runs)
     for (const std::string& sentence : run.history.missing)
       text += "<li>" + escaped(run.history.name + ": " + sentence);
@@ -245,7 +261,8 @@ std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
   return groups;
 }
 
-std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs) {
+std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs,
+                            const std::vector<std::string>& problems) {
   const std::vector<std::string> differing = differing_settings(runs);
   std::vector<RunGroup> groups = groups_of(runs, differing);
   rank(groups);
@@ -253,7 +270,7 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
   // 2 MB hold so many points of six charts.
   const ChartLimits limits{.points = std::clamp<std::size_t>(12'000 / groups.size(), 30, 1500),
                            .rows = std::clamp<std::size_t>(1'500 / groups.size(), 10, 100)};
-  std::string lead = fmt::format("{} runs", runs.size());
+  std::string lead = fmt::format("{} run{}", runs.size(), runs.size() == 1 ? "" : "s");
   if (groups.size() < runs.size())
     lead += fmt::format(
         ", those that differ in nothing but their seed as one curve: their mean, with a band from the "
@@ -263,7 +280,8 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
                         groups.size(), most_shown);
   const std::string body =
       "<header><h1>" + escaped(title) + "</h1>\n<p class=\"lead\">" + escaped(lead) + ".</p>\n" +
-      missing_note(runs) + "</header>\n<main>\n<section><h2 id=\"runs\">Runs and where they differ</h2>\n" +
+      missing_note(runs, problems) +
+      "</header>\n<main>\n<section><h2 id=\"runs\">Runs and where they differ</h2>\n" +
       html(run_table(groups, differing)) + "</section>\n<section><h2 id=\"curves\">Curves</h2>\n" +
       charts.add(charts_of(groups), limits) +
       "</section>\n</main>\n<footer class=\"note\">Made by bntrain " BNTRAIN_VERSION

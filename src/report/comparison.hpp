@@ -22,7 +22,8 @@ std::vector<std::string> differing_settings(const std::vector<RecordedRun>& runs
 std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
                                 const std::vector<std::string>& differing);
 
-/// The page of several runs, the whole file.
-std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs);
+/// The page of several runs, the whole file. `problems`: a sentence for each run that is left out.
+std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs,
+                            const std::vector<std::string>& problems = {});
 
 }  // namespace bntrain::report

@@ -82,7 +82,8 @@ bool holds_many(const fs::path& folder) {
 std::vector<RecordedRun> find_runs(const fs::path& named, std::vector<std::string>& problems) {
   std::error_code ignored;
   if (fs::is_regular_file(named, ignored)) {
-    if (named.filename() == records_name && named.has_parent_path()) return {run_in(named.parent_path())};
+    if (named.filename() == records_name)
+      return {run_in(named.has_parent_path() ? named.parent_path() : fs::path("."))};
     return {run_of_file(named)};
   }
   if (holds_many(named)) {

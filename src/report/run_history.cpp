@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <optional>
+#include <system_error>
+#include <utility>
 
 #include "bntrain/error.hpp"
 
@@ -25,10 +29,27 @@ void put(std::vector<Point>& points, const Point& point) {
     points.insert(at, point);
 }
 
+/// Doubles the stride until few enough are left. Steps, not their number, say which: a resumed run makes the
+/// same ones again.
 template <class Point>
-std::vector<Point>& points_of(std::vector<LayerHistory<Point>>& layers, const std::string& layer) {
-  const auto found = std::ranges::find(layers, layer, &LayerHistory<Point>::layer);
-  return found != layers.end() ? found->points : layers.emplace_back(LayerHistory<Point>{layer, {}}).points;
+void put(std::vector<LayerHistory<Point>>& layers, const std::string& name, const Point& point) {
+  const auto found = std::ranges::find(layers, name, &LayerHistory<Point>::layer);
+  LayerHistory<Point>& layer =
+      found != layers.end() ? *found : layers.emplace_back(LayerHistory<Point>{.layer = name});
+  std::vector<Point>& points = layer.points;
+  if (layer.first < 0) layer.first = point.step;
+  if (!points.empty() && !layer.keeps(points.back().step)) points.pop_back();
+  put(points, point);
+  while (points.size() > most_layer_points && layer.keeps(point.step)) {
+    layer.stride *= 2;
+    std::erase_if(points, [&](const Point& old) { return !layer.keeps(old.step) && old.step != point.step; });
+  }
+}
+
+template <class Point>
+bool passes_over(const std::vector<LayerHistory<Point>>& layers, const LayerRecord& record) {
+  const auto found = std::ranges::find(layers, record.layer, &LayerHistory<Point>::layer);
+  return found != layers.end() && !found->keeps(record.step);
 }
 
 Percentiles percentiles_in(const Json& record, const char* name) {
@@ -66,8 +87,9 @@ EpochPoint epoch_point(const Json& record, const std::string& evaluated) {
 }
 
 NormPoint norm_point(const Json& record) {
+  static const Json none = Json::array();
   const auto found = record.find("channels");
-  const Json channels = found != record.end() && found->is_array() ? *found : Json::array();
+  const Json& channels = found != record.end() && found->is_array() ? *found : none;
   return {.step = count_in(record, "step"),
           .input = percentiles_in(record, "input_percentiles"),
           .batch_mean = spread_of(channels, "batch_mean"),
@@ -149,6 +171,25 @@ Json object_in(const Json& record, const char* name) {
   return found != record.end() && found->is_object() ? *found : Json::object();
 }
 
+std::optional<LayerRecord> layer_record(std::string_view line) {
+  LayerRecord record;
+  const auto take = [&](std::string_view text) {
+    const bool is_next = line.starts_with(text);
+    if (is_next) line.remove_prefix(text.size());
+    return is_next;
+  };
+  if (!line.ends_with('}')) return std::nullopt;
+  record.norm = take(R"({"event":"bn","step":)");
+  if (!record.norm && !take(R"({"event":"activation","step":)")) return std::nullopt;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), record.step);
+  if (error != std::errc{} || record.step < 0) return std::nullopt;
+  line.remove_prefix(static_cast<std::size_t>(end - line.data()));
+  if (!take(R"(,"layer":")")) return std::nullopt;
+  record.layer = line.substr(0, line.find('"'));
+  if (record.layer.find('\\') != std::string_view::npos) return std::nullopt;
+  return record;
+}
+
 bool RunHistory::add(const Json& record) {
   if (!record.is_object()) return false;
   const std::string event = text_in(record, "event");
@@ -179,13 +220,17 @@ bool RunHistory::add(const Json& record) {
     std::erase_if(epochs, [&](const EpochPoint& old) { return old.epoch == point.epoch; });
     put(epochs, point);
   } else if (event == "bn") {
-    put(points_of(norms, text_in(record, "layer")), norm_point(record));
+    put(norms, text_in(record, "layer"), norm_point(record));
   } else if (event == "activation") {
-    put(points_of(activations, text_in(record, "layer")),
+    put(activations, text_in(record, "layer"),
         ActivationPoint{step, percentiles_in(record, "percentiles"),
                         percentiles_in(record, "all_percentiles")});
   }
   return true;
+}
+
+bool RunHistory::passes_over(const LayerRecord& record) const {
+  return record.norm ? report::passes_over(norms, record) : report::passes_over(activations, record);
 }
 
 std::string RunHistory::setting(const std::string& flag) const {
@@ -212,10 +257,17 @@ RunHistory read_history(std::istream& lines, const std::string& name) {
   history.name = name;
   history.start = Json::object();
   std::vector<std::int64_t> damaged;
+  std::map<std::pair<bool, std::string>, std::string> last;  // of the layers, where they were passed over
   bool cut_off = false;
   std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
+    if (const auto of_layer = layer_record(line); of_layer && !lines.eof()) {
+      std::string& kept = last[{of_layer->norm, std::string(of_layer->layer)}];
+      const bool passed_over = history.passes_over(*of_layer);
+      kept = passed_over ? line : "";
+      if (passed_over) continue;
+    }
     Json record = parse_record(line);
     if (record.is_discarded()) record = parse_record(without_non_finite(line));
     if (!record.is_discarded() && history.add(record)) continue;
@@ -224,6 +276,8 @@ RunHistory read_history(std::istream& lines, const std::string& name) {
     else
       damaged.push_back(number);
   }
+  for (const auto& [layer, line] : last)
+    if (!line.empty()) history.add(parse_record(line));
   if (!damaged.empty()) {
     history.missing.push_back((damaged.size() == 1 ? "Line " : "Lines ") + first_lines(damaged) +
                               " of the records cannot be read and " +

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <istream>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "train/probe.hpp"
@@ -56,11 +58,30 @@ struct ActivationPoint {
   Percentiles all{};
 };
 
+/// How many points of a layer are kept, more than are drawn: a run may have millions.
+inline constexpr std::size_t most_layer_points = 2000;
+
+/// The points of one layer: all, or of very many those whose steps are `stride` apart, and the last one.
 template <class Point>
 struct LayerHistory {
   std::string layer;
-  std::vector<Point> points;
+  std::vector<Point> points = {};
+  std::int64_t first = -1;  ///< the step that the others are counted from
+  std::int64_t stride = 1;
+
+  bool keeps(std::int64_t step) const { return first < 0 || (step - first) % stride == 0; }
 };
+
+/// What a record inside the network is of, by its line.
+struct LayerRecord {
+  bool norm = false;  ///< else of an activation layer
+  std::int64_t step = 0;
+  std::string_view layer = {};
+};
+
+/// Read without parsing the rest, which takes ten times as long. Nothing for any other line, and one that is
+/// not as this program writes it.
+std::optional<LayerRecord> layer_record(std::string_view line);
 
 struct RunHistory {
   std::string name;  ///< for people
@@ -79,6 +100,8 @@ struct RunHistory {
   /// Takes up one record; false when it is none of a training run. Records of other kinds than those above
   /// are passed over.
   bool add(const Json& record);
+  /// Whether add() would keep the record only until the next one of its layer comes.
+  bool passes_over(const LayerRecord& record) const;
 
   /// A setting by its flag's name, as text; "" where the run does not say.
   std::string setting(const std::string& flag) const;

@@ -87,10 +87,10 @@ std::string values_around(const RunHistory& run, const Json& divergence) {
   HtmlTable layers{.caption = "What the batch norms read last",
                    .heading = {"layer", "step", "5%", "median", "95%", "batch variance, median channel",
                                "gradient norm of its input"}};
-  for (const auto& [layer, points] : run.norms) {
-    if (points.empty()) continue;
-    const NormPoint& last = points.back();
-    layers.rows.push_back({layer, std::to_string(last.step), number_text(last.input[0]),
+  for (const LayerHistory<NormPoint>& layer : run.norms) {
+    if (layer.points.empty()) continue;
+    const NormPoint& last = layer.points.back();
+    layers.rows.push_back({layer.layer, std::to_string(last.step), number_text(last.input[0]),
                            number_text(last.input[2]), number_text(last.input[4]),
                            number_text(last.batch_var.median), number_text(last.gradient_input)});
   }
@@ -139,6 +139,12 @@ ChartLimits limits_inside(const RunHistory& run) {
 std::string inside_sections(const RunHistory& run, PageCharts& charts) {
   const ChartLimits limits = limits_inside(run);
   const std::string norms = layer_parts(run.norms, "norm", charts, limits, norm_charts);
+  const auto is_thinned = [](const auto& layer) { return layer.stride > 1; };
+  const std::string note =
+      std::ranges::any_of(run.norms, is_thinned) || std::ranges::any_of(run.activations, is_thinned)
+          ? fmt::format(" Of layers with more than {} records those at equally distant steps were taken up.",
+                        grouped(most_layer_points))
+          : "";
   const std::string activations =
       layer_parts(run.activations, "activation", charts, limits, activation_charts);
   if (norms.empty() && activations.empty()) {
@@ -152,9 +158,11 @@ std::string inside_sections(const RunHistory& run, PageCharts& charts) {
                      ? ""
                      : "<p class=\"note\">The state that a recorded step starts from, with its batch. Bands "
                        "reach from the smallest to the largest channel, or between percentiles of all "
-                       "values.</p>\n" +
-                           norms) +
-         section("activations", "Inputs of the activations", activations);
+                       "values." +
+                           note + "</p>\n" + norms) +
+         section("activations", "Inputs of the activations",
+                 note.empty() || activations.empty() ? activations
+                                                     : "<p class=\"note\">" + note + "</p>\n" + activations);
 }
 
 /// (1, 28, 28), as the record of the data set has it.

@@ -201,22 +201,26 @@ std::string text_report(const std::vector<RecordedRun>& runs, std::size_t width)
 }
 
 std::string epoch_table(const std::vector<RecordedRun>& runs) {
-  std::vector<std::array<std::string, 8>> rows{
+  std::vector<std::vector<std::string>> rows{
       {"run", "epoch", "steps", "train_loss", "train_acc", "eval_loss", "eval_acc", "images/s"}};
   const bool one_set = std::ranges::all_of(
       runs, [&](const RecordedRun& run) { return run.history.evaluated == runs.front().history.evaluated; });
   if (one_set) {
     rows[0][5] = runs.front().history.evaluated + "_loss";
     rows[0][6] = runs.front().history.evaluated + "_acc";
+  } else {
+    rows[0].emplace_back("eval_set");
   }
   for (const RecordedRun& run : runs) {
-    for (const EpochPoint& epoch : run.history.epochs)
+    for (const EpochPoint& epoch : run.history.epochs) {
       rows.push_back(
           {run.history.name, std::to_string(epoch.epoch), std::to_string(epoch.step), cell(epoch.train_loss),
            cell(epoch.train_accuracy), cell(epoch.loss), cell(epoch.accuracy),
            std::isfinite(epoch.images_per_second) ? fmt::format("{:.0f}", epoch.images_per_second) : "-"});
+      if (!one_set) rows.back().push_back(run.history.evaluated);
+    }
   }
-  std::array<std::size_t, 8> widths{};
+  std::vector<std::size_t> widths(rows[0].size(), 0);
   for (const auto& row : rows)
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   std::string text;

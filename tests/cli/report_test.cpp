@@ -237,6 +237,35 @@ TEST_F(ReportTest, DamagedRecordsAreNamedOnThePage) {
                             HasSubstr("The last line of the records is cut off")));
 }
 
+TEST_F(ReportTest, OneBrokenRunLeavesOutNoOther) {
+  ASSERT_EQ(train({"--epochs", "1"}, {}, "a").exit_code, 0);
+  ASSERT_EQ(train({"--epochs", "1"}, {}, "b").exit_code, 0);
+  std::filesystem::create_directories(run("broken"));
+  write_text(run("broken") + "/metrics.jsonl", "");
+  const std::string file = folder.file("all.html"),
+                    reason = "broken/metrics.jsonl: none of its lines is a record";
+  const ProgramResult result =
+      run_bntrain({"report", run("a"), run("broken"), run("b"), run("gone"), "-o", file});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, AllOf(HasSubstr(reason), HasSubstr("gone: there is no such folder")));
+  EXPECT_THAT(between(read_text(file), "What is missing", "</aside>"),
+              AllOf(HasSubstr(reason), HasSubstr("gone: there is no such folder")));
+  EXPECT_EQ(series_of(read_text(file), "train-loss").size(), 2U);
+  const ProgramResult none =
+      run_bntrain({"report", run("broken"), run("gone"), "-o", folder.file("no.html")});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_THAT(none.err, AllOf(HasSubstr(reason), HasSubstr("none of the runs can be shown")));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("no.html")));
+}
+
+TEST_F(ReportTest, TheRecordsWithoutAPathAreThoseOfTheirFolder) {
+  ASSERT_EQ(train({"--epochs", "1"}).exit_code, 0);
+  ASSERT_EQ(run_bntrain({"report", run() + "/metrics.jsonl", "-o", folder.file("whole.html")}).exit_code, 0);
+  ASSERT_EQ(run_in_shell("cd " + run() + " && \"$0\" report metrics.jsonl").exit_code, 0);
+  EXPECT_EQ(lead(), "Training ended after 7 steps.");
+  EXPECT_THAT(page(), AllOf(HasSubstr("data:image/png;base64,"), HasSubstr("<h1>run ")));
+}
+
 TEST_F(ReportTest, WhatCannotBeShownIsAnError) {
   EXPECT_EQ(run_bntrain({"report"}).exit_code, 2);
   const ProgramResult none = run_bntrain({"report", folder.file("none")});

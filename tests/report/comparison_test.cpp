@@ -155,6 +155,22 @@ TEST(Comparison, AThousandRunsFitInTwoMegabytes) {
   EXPECT_LT(comparison_page("many", runs).size(), 2'000'000U);
 }
 
+TEST(Comparison, SaysOfWhichImagesAnAccuracyIs) {
+  std::vector<RecordedRun> runs{sample_run({}, "a"), sample_run({}, "b")};
+  EXPECT_THAT(comparison_page("same", runs), Not(HasSubstr("evaluated on")));
+  runs[1].history.evaluated = "valid";
+  EXPECT_THAT(
+      comparison_page("two", runs),
+      AllOf(HasSubstr("<th scope=\"col\">runs<th scope=\"col\">evaluated on<th scope=\"col\">best accuracy"),
+            HasSubstr("a<td>ended<td>1<td>test<td>0.7333"),
+            HasSubstr("b<td>ended<td>1<td>validation<td>0.7333")));
+}
+
+TEST(Comparison, NamesTheRunsThatAreLeftOut) {
+  EXPECT_THAT(comparison_page("few", {sample_run()}, {"c<.jsonl: damaged"}),
+              AllOf(HasSubstr("What is missing</b><ul><li>c&lt;.jsonl: damaged."), HasSubstr(">1 run.<")));
+}
+
 TEST(Comparison, TakesRunsThatSayNothing) {
   RecordedRun empty{.history = history_of("{\"event\":\"step\",\"step\":1}\n"), .folder = {}};
   EXPECT_THAT(comparison_page("odd", {empty, sample_run()}), HasSubstr("The first record"));

@@ -132,6 +132,35 @@ TEST(RunHistory, OfAStepMadeTwiceTheLaterCounts) {
   EXPECT_TRUE(history.end.is_null()) << "the run went on after its end";
 }
 
+TEST(RunHistory, OfVeryManyRecordsOfALayerEquallyDistantOnesAreKept) {
+  const std::int64_t steps = 5 * static_cast<std::int64_t>(most_layer_points) + 2;
+  RunHistory told;  // while it trains
+  std::string lines;
+  for (std::int64_t step = 3; step < steps; ++step) {
+    for (int layer = 0; layer < 2; ++layer) {
+      const Json norm = sample_norm(step, layer, 1);
+      for (const Json& record : {norm, sample_activation(norm)}) {
+        told.add(record);
+        lines += one_line(record) + "\n";
+      }
+    }
+  }
+  const RunHistory history = history_of(lines);
+  ASSERT_EQ(history.norms.size(), 2U);
+  ASSERT_EQ(history.activations.size(), 2U);
+  const std::vector<NormPoint>& points = history.norms[1].points;
+  EXPECT_LE(points.size(), most_layer_points + 1);
+  EXPECT_GE(points.size(), most_layer_points / 2);
+  EXPECT_EQ(history.norms[1].stride, 8);
+  for (std::size_t i = 0; i + 1 < points.size(); ++i)
+    ASSERT_EQ(points[i].step, 3 + 8 * static_cast<std::int64_t>(i));
+  EXPECT_EQ(points.back().step, steps - 1) << "the last one is always kept";
+  EXPECT_EQ(points.back().input[2], std::sin(static_cast<double>(steps - 1)));
+  ASSERT_EQ(told.norms[1].points.size(), points.size());
+  for (std::size_t i = 0; i < points.size(); ++i) EXPECT_EQ(told.norms[1].points[i].step, points[i].step);
+  EXPECT_EQ(told.activations[0].points.back().step, history.activations[0].points.back().step);
+}
+
 TEST(RunHistory, SaysWhatOlderRecordsLack) {
   std::vector<Json> records = sample_records({});
   records[0]["versions"]["bntrain"] = "0.0.3";

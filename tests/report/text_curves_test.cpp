@@ -84,6 +84,15 @@ TEST(EpochTable, HasARowForEveryEpoch) {
             "longer      0     20           2        0.5        2.1       0.4     30000\n");
 }
 
+TEST(EpochTable, SaysOfWhichImagesAnEpochsValuesAre) {
+  std::vector<RecordedRun> runs{sample_run({.epochs = 1}, "a"), sample_run({.epochs = 1}, "b")};
+  runs[1].history.evaluated = "valid";
+  EXPECT_EQ(epoch_table(runs),
+            "run  epoch  steps  train_loss  train_acc  eval_loss  eval_acc  images/s  eval_set\n"
+            "a        0     20           2        0.5        2.1       0.4     30000      test\n"
+            "b        0     20           2        0.5        2.1       0.4     30000     valid\n");
+}
+
 TEST(Csv, HasEveryRecordWithAsManyFields) {
   RecordedRun run = sample_run({.epochs = 1, .steps_per_epoch = 2, .steps = true}, "a, \"b\"");
   run.history.add({{"event", "evaluation"}, {"step", 1}, {"test_loss", nullptr}, {"test_accuracy", 0.25}});

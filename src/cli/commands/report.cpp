@@ -36,15 +36,27 @@ struct ReportOptions {
   LogOptions log;
 };
 
-std::vector<report::RecordedRun> read_runs(const ReportOptions& options) {
+/// What is shown, and a sentence for each run that is not.
+struct Found {
   std::vector<report::RecordedRun> runs;
   std::vector<std::string> problems;
+};
+
+/// One that cannot be read leaves out no other.
+Found read_runs(const ReportOptions& options) {
+  Found found;
   for (const std::string& named : options.runs) {
-    for (report::RecordedRun& run : report::find_runs(path_of("RUN", named), problems))
-      runs.push_back(std::move(run));
+    try {
+      for (report::RecordedRun& run : report::find_runs(path_of("RUN", named), found.problems))
+        found.runs.push_back(std::move(run));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data || options.runs.size() == 1) throw;
+      found.problems.push_back(error.message() + "; it is left out");
+    }
   }
-  for (const std::string& problem : problems) spdlog::warn("{}", problem);
-  return runs;
+  for (const std::string& problem : found.problems) spdlog::warn("{}", problem);
+  if (found.runs.empty()) throw Error(ErrorKind::data, "none of the runs can be shown");
+  return found;
 }
 
 /// Where the page goes that --output does not name: beside the records of one run; a bench has a report.html
@@ -72,11 +84,13 @@ std::string title_of(const ReportOptions& options) {
                                   : std::to_string(options.runs.size()) + " runs";
 }
 
-void write_page(const ReportOptions& options, const std::vector<report::RecordedRun>& runs) {
+void write_page(const ReportOptions& options, const Found& found) {
+  const auto& [runs, problems] = found;
   const fs::path file = page_of(options, runs);
   if (options.output.empty()) expect_own(file);
-  write_file(file, runs.size() == 1 ? report::run_page(runs.front(), settings_record({}))
-                                    : report::comparison_page(title_of(options), runs));
+  write_file(file, runs.size() == 1 && problems.empty()
+                       ? report::run_page(runs.front(), settings_record({}))
+                       : report::comparison_page(title_of(options), runs, problems));
   print_result(file.string());
 }
 
@@ -92,15 +106,15 @@ int run(const ReportOptions& options) {
           static_cast<int>(!options.output.empty()) >
       1)
     throw Error(ErrorKind::usage, "--text, --csv and --output exclude each other: name one");
-  const std::vector<report::RecordedRun> runs = read_runs(options);
+  const Found found = read_runs(options);
   if (options.csv) {
-    print_text(report::csv(runs));
+    print_text(report::csv(found.runs));
   } else if (!options.text) {
-    write_page(options, runs);
+    write_page(options, found);
   } else if (prints_to_terminal()) {
-    print_text(report::text_report(runs, output_width()));
+    print_text(report::text_report(found.runs, output_width()));
   } else {
-    print_text(report::epoch_table(runs));
+    print_text(report::epoch_table(found.runs));
   }
   return 0;
 }

@@ -17,7 +17,7 @@ void write_runs_page(const std::filesystem::path& folder) {
   try {
     std::vector<std::string> problems;
     const std::vector<report::RecordedRun> runs = report::find_runs(folder, problems);
-    write_file(file, report::comparison_page(folder.string(), runs));
+    write_file(file, report::comparison_page(folder.string(), runs, problems));
     spdlog::info("the curves of all runs: xdg-open {}", report::shell_word(file.string()));
   } catch (const std::exception& error) {
     spdlog::warn("the page of the runs cannot be written: {}", error.what());

@@ -10,6 +10,7 @@
 #include "bntrain/error.hpp"
 #include "cli/reports/output.hpp"
 #include "core/write_file.hpp"
+#include "report/run_history.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -34,6 +35,11 @@ KeptRecords read_records(const std::string& path, const TrainProgress& checkpoin
   for (int number = 1; std::getline(file, line); ++number) {
     const bool cut_off = file.eof();  // the process was killed in the middle of a line
     try {
+      // Most of the bytes of dense records: checked, but not kept in memory.
+      if (const auto of_layer = report::layer_record(line); of_layer && Json::accept(line)) {
+        if (of_layer->step < checkpoint.steps) kept.text += line + "\n";
+        continue;
+      }
       const Json record = Json::parse(line);
       if (!is_before(record, checkpoint)) continue;
       if (record.at("event") == "epoch") ++kept.epochs;
