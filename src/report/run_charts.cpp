@@ -9,6 +9,7 @@
 
 #include "bntrain/error.hpp"
 #include "bntrain/optimizer.hpp"
+#include "report/run_words.hpp"
 
 namespace bntrain::report {
 namespace {
@@ -23,23 +24,11 @@ std::vector<double> values(const std::vector<Point>& points, const Get& get) {
   return result;
 }
 
-/// (step, setting) of what resuming the run changed.
-std::vector<std::pair<std::int64_t, std::string>> changes_of(const RunHistory& run) {
-  std::vector<std::pair<std::int64_t, std::string>> changes;
-  const auto found = run.start.find("changes");
-  if (found == run.start.end() || !found->is_array()) return changes;
-  for (const Json& change : *found) {
-    if (change.is_object() && count_in(change, "step") >= 0)
-      changes.emplace_back(count_in(change, "step"), text_in(change, "setting"));
-  }
-  return changes;
-}
-
 /// Where settings were changed and where the run diverged.
 std::vector<Mark> step_marks(const RunHistory& run) {
   std::vector<Mark> marks;
-  for (const auto& [step, setting] : changes_of(run))
-    marks.push_back({static_cast<double>(step), setting + " changed"});
+  for (const SettingChange& change : changes_of(run))
+    marks.push_back({static_cast<double>(change.step), change.setting + " changed"});
   if (const Json divergence = object_in(run.end, "divergence"); count_in(divergence, "step") >= 0)
     marks.push_back({number_in(divergence, "step"), "diverged"});
   return marks;
@@ -175,7 +164,7 @@ Series learning_rates(const RunHistory& run, std::vector<std::string>& missing) 
   const std::int64_t steps = limited(run.last_step()), total = limited(run.total_steps());
   const std::int64_t per_epoch = limited(count_in(run.start, "steps_per_epoch"));
   std::int64_t known_from = 0;
-  for (const auto& [step, setting] : changes_of(run)) known_from = std::max(known_from, limited(step));
+  for (const SettingChange& change : changes_of(run)) known_from = std::max(known_from, limited(change.step));
   const double lr = number_in(config, "lr");
   try {
     if (total == 0 || per_epoch == 0 || !std::isfinite(lr)) throw Error(ErrorKind::data, "");

@@ -177,7 +177,12 @@ std::string draw_panels(const std::vector<Panel>& panels, std::size_t width) {
 
 std::string text_report(const std::vector<RecordedRun>& runs, std::size_t width) {
   std::string text;
-  for (const RecordedRun& run : runs) text += run.history.name + ": " + state_sentence(run) + "\n";
+  for (const RecordedRun& run : runs) {
+    text += run.history.name + ": " + state_sentence(run) + "\n";
+    for (const SettingChange& change : changes_of(run.history))
+      text += fmt::format("  changed at step {}: {} from {} to {}\n", change.step, change.setting,
+                          change.from, change.to);
+  }
   for (const auto& [what, train, evaluated] :
        {std::tuple<std::string, Value, Value>{"loss", &EpochPoint::train_loss, &EpochPoint::loss},
         {"accuracy", &EpochPoint::train_accuracy, &EpochPoint::accuracy}}) {
