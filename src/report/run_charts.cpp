@@ -15,6 +15,7 @@ namespace bntrain::report {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double two_decades = 100;
 
 template <class Point, class Get>
 std::vector<double> values(const std::vector<Point>& points, const Get& get) {
@@ -125,14 +126,6 @@ void add_spread(Chart& chart, const std::vector<NormPoint>& points, Spread NormP
                           .look = color == 0 ? Look::line : Look::dashed});
 }
 
-/// Logarithmic where all that is drawn is positive.
-void scale(Chart& chart) {
-  chart.logarithmic = std::ranges::all_of(chart.series, [](const Series& series) {
-    const auto positive = [](double value) { return !(value <= 0); };
-    return std::ranges::all_of(series.y, positive) && std::ranges::all_of(series.low, positive);
-  });
-}
-
 }  // namespace
 
 std::vector<double> smoothed(const std::vector<double>& input, double span) {
@@ -230,7 +223,7 @@ std::vector<Chart> norm_charts(const LayerHistory<NormPoint>& layer, const std::
   Chart& variance = chart("var", "Variance: batch and running", "variance");
   add_spread(variance, points, &NormPoint::batch_var, "batch", 0);
   add_spread(variance, points, &NormPoint::running_var, "running", 1);
-  scale(variance);
+  scale_by_span(variance, two_decades);
   Chart& affine = chart("affine", "gamma and beta", "value");
   add_spread(affine, points, &NormPoint::gamma, "gamma", 0);
   add_spread(affine, points, &NormPoint::beta, "beta", 1);
@@ -242,7 +235,7 @@ std::vector<Chart> norm_charts(const LayerHistory<NormPoint>& layer, const std::
                        .y = values(points, &NormPoint::gradient_input),
                        .color = 1,
                        .look = Look::dashed}};
-  scale(gradients);
+  scale_by_span(gradients, two_decades);
   return charts;
 }
 
