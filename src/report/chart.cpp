@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "report/html.hpp"
@@ -18,12 +19,13 @@ std::string quoted(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// Those of the values, short; 12 digits hold every step.
-std::string numbers(const std::vector<double>& values, const std::vector<std::size_t>& kept, int digits) {
+/// Those of the values that can be drawn, short; 12 digits hold every step.
+std::string numbers(const std::vector<double>& values, const std::vector<std::size_t>& kept, int digits,
+                    bool above_zero = false) {
   std::string text = "[";
   for (const std::size_t i : kept) {
     if (text.size() > 1) text += ',';
-    if (i < values.size() && std::isfinite(values[i]))
+    if (i < values.size() && std::isfinite(values[i]) && (values[i] > 0 || !above_zero))
       fmt::format_to(std::back_inserter(text), "{:.{}g}", values[i], digits);
     else
       text += "null";
@@ -107,6 +109,22 @@ std::vector<std::size_t> thinned(const std::vector<double>& values, std::size_t 
   return kept;
 }
 
+void scale_by_span(Chart& chart, double factor) {
+  double least = std::numeric_limits<double>::infinity(), most = 0;
+  for (const Series& series : chart.series) {
+    for (const auto& values : {series.y, series.low}) {
+      for (const double value : values) {
+        if (value < 0) return;
+        if (!std::isfinite(value) || value == 0) continue;
+        least = std::min(least, value);
+        most = std::max(most, value);
+      }
+    }
+  }
+  chart.logarithmic = most / factor > least;
+  if (chart.logarithmic) chart.from_zero = false;
+}
+
 bool has_values(const Chart& chart) {
   return std::ranges::any_of(chart.series, [](const Series& series) {
     return std::ranges::any_of(series.y, [](double value) { return std::isfinite(value); });
@@ -140,11 +158,11 @@ std::string chart_json(const Chart& chart, const ChartLimits& limits) {
     text += fmt::format(R"({}{{"name":{},"color":{},"look":"{}","x":{},"y":{})",
                         &series == &chart.series[0] ? "" : ",", quoted(series.name), series.color % hues,
                         look_names[static_cast<std::size_t>(series.look)], x == before ? "null" : x,
-                        numbers(series.y, kept, 5));
+                        numbers(series.y, kept, 5, chart.logarithmic));
     if (series.look == Look::line) text += R"(,"dash":[)" + dashes_of(series.color) + "]";
     if (series.hidden) text += R"(,"hidden":true)";
     if (series.group >= 0) text += fmt::format(R"(,"group":{})", series.group);
-    if (series.look == Look::band) text += R"(,"low":)" + numbers(series.low, kept, 5);
+    if (series.look == Look::band) text += R"(,"low":)" + numbers(series.low, kept, 5, chart.logarithmic);
     text += '}';
     before = std::move(x);
   }

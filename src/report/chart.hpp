@@ -64,6 +64,10 @@ std::string chart_html(const Chart& chart, const ChartLimits& limits);
 /// What the script reads of it: an object of JSON.
 std::string chart_json(const Chart& chart, const ChartLimits& limits);
 
+/// Makes the axis of y logarithmic where no value is negative and the largest is more than `factor` times the
+/// smallest above 0. Zeros are gaps on such an axis.
+void scale_by_span(Chart& chart, double factor);
+
 /// Whether any value can be drawn.
 bool has_values(const Chart& chart);
 

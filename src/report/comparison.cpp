@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t most_single = 8;  // runs that each have a curve of their own
 constexpr int most_shown = hues;        // curves at first, each with a hue of its own
+constexpr double three_decades = 1000;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // Where files are and go, and how long a schedule is, which follows from the others.
@@ -144,20 +145,26 @@ std::vector<Chart> charts_of(const std::vector<RunGroup>& groups) {
     rates.series.push_back(std::move(series));
   }
   charts.push_back(std::move(rates));
+  // A run that explodes would flatten all others.
+  for (Chart& chart : charts)
+    if (chart.y_label == "loss" || chart.id == "learning-rate") scale_by_span(chart, three_decades);
   charts.push_back(
       epoch_chart(groups, "speed", "Training speed", "images a second", &EpochPoint::images_per_second));
   charts.back().from_zero = true;
   return charts;
 }
 
-/// A switch for the curves of the group, and how they are drawn.
-std::string legend_mark(int number) {
+/// A switch for the curves of the group, how they are drawn, and whether any of its runs diverged.
+std::string legend_mark(const RunGroup& group, int number) {
+  const bool diverged = std::ranges::any_of(
+      group.runs, [](const RecordedRun* run) { return run->state == RunState::diverged; });
   return fmt::format(
       "<input type=\"checkbox\" data-group=\"{0}\" aria-label=\"draw\"{1}> <svg class=\"swatch\" viewBox=\"0 "
       "0 28 8\" "
       "aria-hidden=\"true\"><line x1=\"0\" y1=\"4\" x2=\"28\" y2=\"4\" stroke=\"var(--c{2})\" "
-      "stroke-dasharray=\"{3}\"/></svg>",
-      number, number < most_shown ? " checked" : "", number % hues, dashes_of(number));
+      "stroke-dasharray=\"{3}\"/></svg>{4}",
+      number, number < most_shown ? " checked" : "", number % hues, dashes_of(number),
+      diverged ? "<span class=\"badge bad\">diverged</span> " : "");
 }
 
 /// "test", "validation", "test, validation": what the accuracies of the group are of; "–" where it has none.
@@ -206,7 +213,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
                                            : fmt::format("{:.0f}", epochs.low));
     row.push_back(rounded_text(over_runs(group, median_speed).mean));
     table.rows.push_back(std::move(row));
-    table.marks.push_back(legend_mark(static_cast<int>(table.marks.size())));
+    table.marks.push_back(legend_mark(group, static_cast<int>(table.marks.size())));
   }
   return table;
 }

@@ -9,11 +9,13 @@
 
 #include "bntrain/error.hpp"
 #include "bntrain/optimizer.hpp"
+#include "report/run_words.hpp"
 
 namespace bntrain::report {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double two_decades = 100;
 
 template <class Point, class Get>
 std::vector<double> values(const std::vector<Point>& points, const Get& get) {
@@ -23,23 +25,11 @@ std::vector<double> values(const std::vector<Point>& points, const Get& get) {
   return result;
 }
 
-/// (step, setting) of what resuming the run changed.
-std::vector<std::pair<std::int64_t, std::string>> changes_of(const RunHistory& run) {
-  std::vector<std::pair<std::int64_t, std::string>> changes;
-  const auto found = run.start.find("changes");
-  if (found == run.start.end() || !found->is_array()) return changes;
-  for (const Json& change : *found) {
-    if (change.is_object() && count_in(change, "step") >= 0)
-      changes.emplace_back(count_in(change, "step"), text_in(change, "setting"));
-  }
-  return changes;
-}
-
 /// Where settings were changed and where the run diverged.
 std::vector<Mark> step_marks(const RunHistory& run) {
   std::vector<Mark> marks;
-  for (const auto& [step, setting] : changes_of(run))
-    marks.push_back({static_cast<double>(step), setting + " changed"});
+  for (const SettingChange& change : changes_of(run))
+    marks.push_back({static_cast<double>(change.step), change.setting + " changed"});
   if (const Json divergence = object_in(run.end, "divergence"); count_in(divergence, "step") >= 0)
     marks.push_back({number_in(divergence, "step"), "diverged"});
   return marks;
@@ -136,14 +126,6 @@ void add_spread(Chart& chart, const std::vector<NormPoint>& points, Spread NormP
                           .look = color == 0 ? Look::line : Look::dashed});
 }
 
-/// Logarithmic where all that is drawn is positive.
-void scale(Chart& chart) {
-  chart.logarithmic = std::ranges::all_of(chart.series, [](const Series& series) {
-    const auto positive = [](double value) { return !(value <= 0); };
-    return std::ranges::all_of(series.y, positive) && std::ranges::all_of(series.low, positive);
-  });
-}
-
 }  // namespace
 
 std::vector<double> smoothed(const std::vector<double>& input, double span) {
@@ -175,7 +157,7 @@ Series learning_rates(const RunHistory& run, std::vector<std::string>& missing) 
   const std::int64_t steps = limited(run.last_step()), total = limited(run.total_steps());
   const std::int64_t per_epoch = limited(count_in(run.start, "steps_per_epoch"));
   std::int64_t known_from = 0;
-  for (const auto& [step, setting] : changes_of(run)) known_from = std::max(known_from, limited(step));
+  for (const SettingChange& change : changes_of(run)) known_from = std::max(known_from, limited(change.step));
   const double lr = number_in(config, "lr");
   try {
     if (total == 0 || per_epoch == 0 || !std::isfinite(lr)) throw Error(ErrorKind::data, "");
@@ -241,7 +223,7 @@ std::vector<Chart> norm_charts(const LayerHistory<NormPoint>& layer, const std::
   Chart& variance = chart("var", "Variance: batch and running", "variance");
   add_spread(variance, points, &NormPoint::batch_var, "batch", 0);
   add_spread(variance, points, &NormPoint::running_var, "running", 1);
-  scale(variance);
+  scale_by_span(variance, two_decades);
   Chart& affine = chart("affine", "gamma and beta", "value");
   add_spread(affine, points, &NormPoint::gamma, "gamma", 0);
   add_spread(affine, points, &NormPoint::beta, "beta", 1);
@@ -253,7 +235,7 @@ std::vector<Chart> norm_charts(const LayerHistory<NormPoint>& layer, const std::
                        .y = values(points, &NormPoint::gradient_input),
                        .color = 1,
                        .look = Look::dashed}};
-  scale(gradients);
+  scale_by_span(gradients, two_decades);
   return charts;
 }
 

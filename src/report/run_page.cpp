@@ -210,8 +210,13 @@ std::string network_section(const RunHistory& run) {
 std::string made_section(const RecordedRun& run, const Json& defaults) {
   const RunHistory& history = run.history;
   std::string text;
+  HtmlTable changes{.heading = {"step", "setting", "from", "to"}, .text = true};
+  for (const SettingChange& change : changes_of(history))
+    changes.rows.push_back({grouped(change.step), change.setting, change.from, change.to});
+  if (!changes.rows.empty()) text += "<h3>Changed while it ran</h3>\n" + html(changes);
   if (const std::string command = command_of(history, defaults); !command.empty())
-    text += "<h3>Command</h3>\n<pre>" + escaped(command) + "</pre>\n";
+    text += std::string("<h3>Command") + (changes.rows.empty() ? "" : ", with the last settings") +
+            "</h3>\n<pre>" + escaped(command) + "</pre>\n";
   for (const auto& [what, command] : next_commands(run))
     text += "<h3>" + what + "</h3>\n<pre>" + escaped(command) + "</pre>\n";
   if (history.start.empty()) return section("made", "How it was made", text);

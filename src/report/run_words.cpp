@@ -46,6 +46,18 @@ std::string command_of(const RunHistory& run, const Json& defaults) {
   return command;
 }
 
+std::vector<SettingChange> changes_of(const RunHistory& run) {
+  std::vector<SettingChange> changes;
+  const auto found = run.start.find("changes");
+  if (found == run.start.end() || !found->is_array()) return changes;
+  for (const Json& change : *found) {
+    if (change.is_object() && count_in(change, "step") >= 0)
+      changes.push_back({count_in(change, "step"), text_in(change, "setting"),
+                         text_of(change.value("from", Json())), text_of(change.value("to", Json()))});
+  }
+  return changes;
+}
+
 std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun& run) {
   std::vector<std::pair<std::string, std::string>> commands;
   if (run.folder.empty()) return commands;
@@ -62,7 +74,9 @@ std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun
   }
   if (std::filesystem::exists(run.folder / "config.toml", ignored))
     commands.emplace_back(
-        "Repeat the run in another folder",
+        changes_of(run.history).empty()
+            ? "Repeat the run in another folder"
+            : "Repeat the run in another folder, with its last settings throughout",
         "bntrain --config " + shell_word((run.folder / "config.toml").string()) + " --out ANOTHER");
   return commands;
 }

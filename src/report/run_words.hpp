@@ -1,7 +1,9 @@
 // What a page says of a run in words.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report/run_files.hpp"
@@ -11,6 +13,15 @@ namespace bntrain::report {
 /// The command with the settings in which the run differs from `defaults`, those of the program by the names
 /// of their flags. "" where the run does not say its settings.
 std::string command_of(const RunHistory& run, const Json& defaults);
+
+/// A setting that resuming the run changed.
+struct SettingChange {
+  std::int64_t step = 0;
+  std::string setting, from, to;
+};
+
+/// In their order; none where the run was never changed.
+std::vector<SettingChange> changes_of(const RunHistory& run);
 
 /// What a person may want to do next: (what, command).
 std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun& run);

@@ -18,15 +18,62 @@ constexpr std::size_t height = 5;        // of a panel's curve
 constexpr std::size_t least_width = 30;  // of a panel
 constexpr std::size_t gap = 2;           // between panels
 
+/// Of the terminal, where some letters take two.
+std::size_t columns_of(const std::string& text) {
+  const std::size_t most = 2 * text.size();
+  return most - (fmt::formatted_size("{:{}}", text, most) - text.size());
+}
+
+/// The bytes of the text's letter that begins there.
+std::size_t letter_size(const std::string& text, std::size_t at) {
+  std::size_t size = 1;
+  while (at + size < text.size() && (text[at + size] & 0xC0) == 0x80) ++size;
+  return size;
+}
+
+/// As many whole letters of the text as fit.
+std::string beginning(const std::string& text, std::size_t columns) {
+  std::string result;
+  for (std::size_t at = 0; at < text.size(); at += letter_size(text, at)) {
+    const std::string longer = text.substr(0, at + letter_size(text, at));
+    if (columns_of(longer) > columns) break;
+    result = longer;
+  }
+  return result;
+}
+
+std::string ending(const std::string& text, std::size_t columns) {
+  std::size_t at = 0;
+  while (columns_of(text.substr(at)) > columns) at += letter_size(text, at);
+  return text.substr(at);
+}
+
+/// Without its middle where it is longer: names of runs differ at both ends.
+std::string shortened(const std::string& text, std::size_t columns) {
+  if (columns_of(text) <= columns) return text;
+  if (columns == 0) return "";
+  return beginning(text, columns / 2) + "…" + ending(text, (columns - 1) / 2);
+}
+
 /// Cut off or filled up to so many columns.
 std::string fitted(const std::string& text, std::size_t columns) {
-  std::string result;
-  std::size_t taken = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if ((text[i] & 0xC0) != 0x80 && ++taken > columns) break;
-    result += text[i];
+  const std::string kept = beginning(text, columns);
+  return kept + std::string(columns - columns_of(kept), ' ');
+}
+
+/// The name of a run as one line that changes nothing in a terminal.
+std::string plain(const std::string& name) {
+  std::string text;
+  for (std::size_t at = 0; at < name.size(); ++at) {
+    const auto code = static_cast<unsigned char>(name[at]);
+    const bool second_set =
+        code == 0xC2 && at + 1 < name.size() && static_cast<unsigned char>(name[at + 1]) < 0xA0;
+    if (code < 0x20 || code == 0x7F || second_set)
+      text += fmt::format("\\x{:02x}", second_set ? static_cast<unsigned char>(name[++at]) : code);
+    else
+      text += name[at];
   }
-  return result + std::string(columns - std::min(taken, columns), ' ');
+  return text;
 }
 
 struct Scale {
@@ -108,10 +155,17 @@ std::string short_text(double value) {
 std::vector<std::string> lines_of(const Panel& panel, std::size_t width, const Scale& scale) {
   const std::string high = short_text(scale.high), low = short_text(scale.low);
   const std::size_t margin = std::max(high.size(), low.size());
-  std::vector<std::string> lines{fitted(panel.title, width)};
+  std::string title = panel.title;
+  if (!panel.name.empty())
+    title += ": " + shortened(panel.name, width - std::min(width, columns_of(title) + 2));
+  std::vector<std::string> lines{fitted(title, width)};
   const Dots dots = dots_of(panel, width - margin - 2, scale);
   for (std::size_t row = 0; row < height; ++row) {
-    const std::string& label = row == 0 ? high : row + 1 == height ? low : "";
+    std::string label;
+    if (high == low)
+      label = row == height / 2 ? high : "";
+    else
+      label = row == 0 ? high : row + 1 == height ? low : "";
     lines.push_back(std::string(margin - label.size(), ' ') + label + (label.empty() ? " │" : " ┤") +
                     dots.row(row));
   }
@@ -121,8 +175,18 @@ std::vector<std::string> lines_of(const Panel& panel, std::size_t width, const S
 
 using Value = double EpochPoint::*;
 
+/// Why the run has none; "" where it has.
+std::string no_curves(const RunHistory& run) {
+  if (run.epochs.empty()) return " No epoch has ended, so there are no curves of it.";
+  const bool any = std::ranges::any_of(run.epochs, [](const EpochPoint& epoch) {
+    return std::ranges::any_of(std::array{epoch.train_loss, epoch.train_accuracy, epoch.loss, epoch.accuracy},
+                               [](double value) { return std::isfinite(value); });
+  });
+  return any ? "" : " None of its losses and accuracies is finite, so there are no curves of it.";
+}
+
 Panel panel_of(const RunHistory& run, const std::string& title, Value member, bool smallest_is_best) {
-  Panel panel{.title = title, .x = {}, .y = {}, .note = "nothing recorded"};
+  Panel panel{.title = title, .x = {}, .y = {}, .note = "nothing recorded", .name = plain(run.name)};
   const EpochPoint* best = nullptr;
   for (const EpochPoint& epoch : run.epochs) {
     const double value = epoch.*member;
@@ -177,18 +241,24 @@ std::string draw_panels(const std::vector<Panel>& panels, std::size_t width) {
 
 std::string text_report(const std::vector<RecordedRun>& runs, std::size_t width) {
   std::string text;
-  for (const RecordedRun& run : runs) text += run.history.name + ": " + state_sentence(run) + "\n";
+  for (const RecordedRun& run : runs) {
+    text += plain(run.history.name) + ": " + state_sentence(run) + no_curves(run.history) + "\n";
+    for (const SettingChange& change : changes_of(run.history))
+      text += fmt::format("  changed at step {}: {} from {} to {}\n", change.step, change.setting,
+                          change.from, change.to);
+  }
   for (const auto& [what, train, evaluated] :
        {std::tuple<std::string, Value, Value>{"loss", &EpochPoint::train_loss, &EpochPoint::loss},
         {"accuracy", &EpochPoint::train_accuracy, &EpochPoint::accuracy}}) {
     std::vector<Panel> train_panels, evaluated_panels;
     for (const RecordedRun& run : runs) {
-      const std::string name = runs.size() > 1 ? run.history.name + ": " : "";
-      train_panels.push_back(panel_of(run.history, name + "train " + what, train, what == "loss"));
+      train_panels.push_back(panel_of(run.history, "train " + what, train, what == "loss"));
       evaluated_panels.push_back(
-          panel_of(run.history, name + run.history.evaluated + " " + what, evaluated, what == "loss"));
+          panel_of(run.history, run.history.evaluated + " " + what, evaluated, what == "loss"));
     }
     if (runs.size() == 1) {
+      train_panels.front().name.clear();
+      evaluated_panels.front().name.clear();
       train_panels.push_back(evaluated_panels.front());
       evaluated_panels.clear();
     }
@@ -214,15 +284,15 @@ std::string epoch_table(const std::vector<RecordedRun>& runs) {
   for (const RecordedRun& run : runs) {
     for (const EpochPoint& epoch : run.history.epochs) {
       rows.push_back(
-          {run.history.name, std::to_string(epoch.epoch), std::to_string(epoch.step), cell(epoch.train_loss),
-           cell(epoch.train_accuracy), cell(epoch.loss), cell(epoch.accuracy),
+          {plain(run.history.name), std::to_string(epoch.epoch), std::to_string(epoch.step),
+           cell(epoch.train_loss), cell(epoch.train_accuracy), cell(epoch.loss), cell(epoch.accuracy),
            std::isfinite(epoch.images_per_second) ? fmt::format("{:.0f}", epoch.images_per_second) : "-"});
       if (!one_set) rows.back().push_back(run.history.evaluated);
     }
   }
   std::vector<std::size_t> widths(rows[0].size(), 0);
   for (const auto& row : rows)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
   std::string text;
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i)

@@ -14,6 +14,7 @@ struct Panel {
   std::string title;
   std::vector<double> x, y;  ///< a y that is not finite is left out
   std::string note;
+  std::string name = {};  ///< behind the title; shortened in its middle where it is long
 };
 
 /// The curves of the panels beside each other in lines of at most `width` columns, in Braille patterns, all

@@ -89,7 +89,9 @@ TEST_F(ReportTest, AResumedRunGoesOnInItsCurves) {
   EXPECT_EQ(loss.at(0).at("x"), nlohmann::json({0, 1, 2, 3}));
   EXPECT_EQ(series_of(page(), "loss-by-step").at(0).at("x").size(), 28U);
   EXPECT_EQ(series_of(page(), "learning-rate").at(0).at("y").at(14), 0.1);
-  EXPECT_THAT(page(), HasSubstr("lr changed"));
+  EXPECT_THAT(page(),
+              AllOf(HasSubstr("lr changed"), HasSubstr("<th scope=\"row\">14<td>lr<td>0.2<td>0.1"),
+                    HasSubstr("Repeat the run in another folder, with its last settings throughout")));
 }
 
 TEST_F(ReportTest, ThereIsNoneWithNoReport) {

@@ -118,6 +118,28 @@ TEST(ChartHtml, SeriesOfOtherPlacesShareATable) {
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">1<td>6<td>9\n"));
 }
 
+TEST(ScaleBySpan, LeavesOutZerosWhichAreGapsOfALogarithmicAxis) {
+  Chart chart = sample_chart();
+  chart.series[0].y = {0, 0.01, nan};
+  chart.from_zero = true;
+  scale_by_span(chart, 1000);
+  EXPECT_FALSE(chart.logarithmic);
+  EXPECT_TRUE(chart.from_zero);
+  scale_by_span(chart, 100);
+  EXPECT_TRUE(chart.logarithmic);
+  EXPECT_FALSE(chart.from_zero);
+  EXPECT_EQ(Json::parse(chart_json(chart, {}))["series"][0]["y"], Json({nullptr, 0.01, nullptr}));
+  EXPECT_THAT(chart_html(chart, {}), HasSubstr("<th scope=\"row\">0<td>0<td>1 to 3")) << "the table has them";
+  chart.series[1].low[2] = -1;
+  chart.logarithmic = false;
+  scale_by_span(chart, 100);
+  EXPECT_FALSE(chart.logarithmic);
+  Chart zeros = sample_chart();
+  zeros.series = {{.name = "zeros", .x = {0}, .y = {0}}};
+  scale_by_span(zeros, 100);
+  EXPECT_FALSE(zeros.logarithmic);
+}
+
 TEST(HasValues, IsFalseWhereNothingCanBeDrawn) {
   EXPECT_FALSE(has_values({.id = "a",
                            .title = "",

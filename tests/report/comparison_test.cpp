@@ -149,6 +149,24 @@ TEST(Comparison, ShowsTheBestOfManyCurvesFirst) {
   {}
 }
 
+TEST(Comparison, ARunThatExplodesDoesNotFlattenTheOthers) {
+  std::vector<RecordedRun> runs{with({}, "good"), with({{"lr", 1}}, "bad")};
+  const auto is_logarithmic = [&](std::size_t number) {
+    const std::string page = comparison_page("two", runs), begin = "id=\"charts\">";
+    const std::size_t at = page.find(begin) + begin.size();
+    return Json::parse(page.substr(at, page.find("</script>", at) - at)).at(number).at("log");
+  };
+  EXPECT_EQ(is_logarithmic(2), false);
+  EXPECT_THAT(comparison_page("two", runs), Not(HasSubstr("badge bad")));
+  runs[1].history.epochs[0].train_loss = 1e30;
+  runs[1].state = RunState::diverged;
+  EXPECT_EQ(is_logarithmic(2), true) << "train loss";
+  EXPECT_EQ(is_logarithmic(1), false) << "evaluated loss";
+  EXPECT_EQ(is_logarithmic(3), false) << "accuracy";
+  EXPECT_EQ(is_logarithmic(4), false) << "learning rates";
+  EXPECT_THAT(comparison_page("two", runs), HasSubstr("<span class=\"badge bad\">diverged</span> bad"));
+}
+
 TEST(Comparison, AThousandRunsFitInTwoMegabytes) {
   std::vector<RecordedRun> runs;
   for (int i = 0; i < 1000; ++i) runs.push_back(with({{"lr", 0.001 * i}}, "run"));

@@ -9,6 +9,7 @@
 
 #include "report/page_files.hpp"
 #include "report/sample_run.hpp"
+#include "report/text_curves.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace bntrain::report::test {
@@ -164,6 +165,18 @@ TEST(RunPage, OnlyARunThatGoesOnHasATime) {
                                       "Reload it for the present state. Written 2026-01-02 03:04:05 UTC."));
   run.state = RunState::killed;
   EXPECT_THAT(page_of(run), AllOf(HasSubstr("killed"), Not(HasSubstr("2026-01-02"))));
+}
+
+TEST(RunPage, ListsWhatWasChangedWhileItRan) {
+  std::vector<Json> records = sample_records({});
+  records[0]["changes"] =
+      Json::array({{{"step", 40}, {"setting", "lr"}, {"from", 0.2}, {"to", 0.05}}, {{"step", "damaged"}}, 7});
+  RecordedRun run{.history = history_of(lines_of(records)), .folder = {}};
+  EXPECT_THAT(page_of(run), AllOf(HasSubstr("Changed while it ran"),
+                                  HasSubstr("<th scope=\"row\">40<td>lr<td>0.2<td>0.05\n"),
+                                  HasSubstr("<h3>Command, with the last settings</h3>")));
+  EXPECT_THAT(page_of(sample_run()), AllOf(Not(HasSubstr("Changed while")), HasSubstr("<h3>Command</h3>")));
+  EXPECT_THAT(text_report({run}, 80), HasSubstr("\n  changed at step 40: lr from 0.2 to 0.05\n"));
 }
 
 TEST(RunPage, OfARunWithoutAnyEpochIsThere) {

@@ -72,8 +72,44 @@ TEST(TextReport, NamesStateBestAndLastOfEveryRun) {
   const std::string two =
       text_report({sample_run({}, "a"), sample_run({.epochs = 1, .ended = false}, "b")}, 80);
   EXPECT_THAT(two, HasSubstr("b: Training was killed"));
-  EXPECT_THAT(two, HasSubstr("a: train loss"));
-  EXPECT_THAT(two, HasSubstr("b: test accuracy"));
+  EXPECT_THAT(two, HasSubstr("train loss: a"));
+  EXPECT_THAT(two, HasSubstr("test accuracy: b"));
+}
+
+TEST(TextReport, KeepsTheQuantityAndBothEndsOfALongName) {
+  const std::string text = text_report(
+      {sample_run({}, "resnet-lr0.1-batch256-he-seed0"), sample_run({}, "resnet-lr0.1-batch256-he-seed1")},
+      62);
+  EXPECT_THAT(text, HasSubstr("\ntrain loss: resnet-lr…he-seed0  train loss: resnet-lr…he-seed1\n"));
+  EXPECT_THAT(text, HasSubstr("\ntest accuracy: resnet-…e-seed0  test accuracy: resnet-…e-seed1\n"));
+}
+
+TEST(TextReport, SaysWhyARunHasNoCurves) {
+  EXPECT_THAT(text_report({sample_run({.epochs = 0})}, 80), HasSubstr("No epoch has ended"));
+  RecordedRun run = sample_run({.epochs = 1});
+  EpochPoint& epoch = run.history.epochs[0];
+  epoch.train_loss = epoch.train_accuracy = epoch.loss = epoch.accuracy = nan;
+  EXPECT_THAT(text_report({run}, 80), HasSubstr("None of its losses and accuracies is finite"));
+}
+
+TEST(TextReport, NamesChangeNothingInATerminal) {
+  const RecordedRun odd = sample_run({.epochs = 1}, "a\n\x1b[31m\xc2\x9b\x7f");
+  for (const std::string& text : {text_report({odd, odd}, 80), epoch_table({odd})}) {
+    EXPECT_THAT(text, HasSubstr(R"(a\x0a\x1b[31m\x9b\x7f)"));
+    EXPECT_EQ(text.find_first_of("\x1b\x7f\xc2"), std::string::npos);
+  }
+}
+
+TEST(DrawPanels, CountTheColumnsOfWideLetters) {
+  const std::string name = "运行运行运行运行运行运行运行运行运行";
+  const std::vector<std::string> lines = split(draw_panels({{"loss", {0, 1}, {0, 1}, "", name}}, 30));
+  EXPECT_EQ(lines.at(0), "loss: 运行运行运行…行运行运行");
+}
+
+TEST(DrawPanels, NameAConstantOnce) {
+  const std::vector<std::string> lines = split(draw_panels({{"flat", {0, 1}, {0.5, 0.5}, "note"}}, 40));
+  EXPECT_EQ(std::ranges::count_if(lines, [](const auto& line) { return line.starts_with("0.5 ┤"); }), 1);
+  EXPECT_THAT(lines.at(3), HasSubstr("0.5 ┤⠤"));
 }
 
 TEST(EpochTable, HasARowForEveryEpoch) {
