@@ -43,6 +43,7 @@ std::vector<report::RecordedRun> read_runs(const ReportOptions& options) {
     for (report::RecordedRun& run : report::find_runs(path_of("RUN", named), problems))
       runs.push_back(std::move(run));
   }
+  report::name_apart(runs);
   for (const std::string& problem : problems) spdlog::warn("{}", problem);
   return runs;
 }
