@@ -277,7 +277,7 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
   // 2 MB hold so many points of six charts.
   const ChartLimits limits{.points = std::clamp<std::size_t>(12'000 / groups.size(), 30, 1500),
                            .rows = std::clamp<std::size_t>(1'500 / groups.size(), 10, 100)};
-  std::string lead = fmt::format("{} run{}", runs.size(), runs.size() == 1 ? "" : "s");
+  std::string lead = counted(static_cast<std::int64_t>(runs.size()), "run");
   if (groups.size() < runs.size())
     lead += fmt::format(
         ", those that differ in nothing but their seed as one curve: their mean, with a band from the "

@@ -72,6 +72,10 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
+std::string counted(std::int64_t number, const std::string& thing) {
+  return grouped(number) + " " + thing + (number == 1 ? "" : "s");
+}
+
 std::string duration_text(double seconds) {
   if (!(std::abs(seconds) < most_whole)) return number_text(seconds);
   if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);

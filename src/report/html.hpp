@@ -1,6 +1,7 @@
 // Pieces of a page. Text from data goes through escaped(), whatever it is.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ std::string number_text(double value);
 std::string rounded_text(double value);
 /// 171128 -> "171,128"
 std::string grouped(std::int64_t number);
+/// 1 -> "1 step", 171128 -> "171,128 steps"
+std::string counted(std::int64_t number, const std::string& thing);
 /// "2.4 s", "3 min 12 s", "1 h 04 min"
 std::string duration_text(double seconds);
 

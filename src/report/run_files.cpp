@@ -1,6 +1,8 @@
 #include "report/run_files.hpp"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "bntrain/error.hpp"
@@ -12,23 +14,39 @@ namespace {
 
 constexpr const char* records_name = "metrics.jsonl";
 
-/// The folder's own name, also of "runs/a/" and ".".
-std::string name_of(const fs::path& folder) {
+/// Without what is no name at its end, as in "runs/a/" and ".".
+fs::path place_of(const fs::path& named) {
   std::error_code ignored;
-  fs::path path = fs::absolute(folder, ignored).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  return path.has_filename() ? path.filename().string() : folder.string();
+  const fs::path path = fs::absolute(named, ignored).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+std::string name_of(const fs::path& folder) {
+  const fs::path place = place_of(folder);
+  return place.has_filename() ? place.filename().string() : folder.string();
+}
+
+/// The last parts of the path, so many.
+std::string end_of(const fs::path& path, std::size_t parts) {
+  fs::path end = path.filename();
+  for (fs::path rest = path.parent_path(); parts > 1 && rest.has_filename(); rest = rest.parent_path()) {
+    end = rest.filename() / end;
+    --parts;
+  }
+  return end.string();
 }
 
 RecordedRun run_in(const fs::path& folder) {
   RecordedRun run{.history = read_history(folder / records_name, name_of(folder)), .folder = folder};
   run.state = state_of(run.history, true, is_locked(folder));
+  run.place = place_of(folder);
   return run;
 }
 
 RecordedRun run_of_file(const fs::path& file) {
   RecordedRun run{.history = read_history(file, file.stem().string()), .folder = {}};
   run.state = state_of(run.history, false, false);
+  run.place = place_of(file).replace_extension();
   return run;
 }
 
@@ -57,6 +75,24 @@ std::vector<RecordedRun> many_runs(const fs::path& folder, std::vector<std::stri
 }
 
 }  // namespace
+
+void name_apart(std::vector<RecordedRun>& runs) {
+  std::map<std::string, std::vector<RecordedRun*>> by_name;
+  for (RecordedRun& run : runs) by_name[run.history.name].push_back(&run);
+  for (const auto& [name, same] : by_name) {
+    std::set<fs::path> places;
+    for (const RecordedRun* run : same) places.insert(run->place);
+    if (places.size() < 2) continue;  // one run, however often
+    const auto names = [&](std::size_t parts) {
+      std::set<std::string> ends;
+      for (const fs::path& place : places) ends.insert(end_of(place, parts));
+      return ends.size();
+    };
+    std::size_t parts = 1;
+    while (names(parts) < places.size()) ++parts;
+    for (RecordedRun* run : same) run->history.name = end_of(run->place, parts);
+  }
+}
 
 std::string to_string(RunState state) {
   constexpr const char* names[] = {"goes on", "ended", "interrupted", "diverged", "killed", "not ended"};

@@ -26,7 +26,11 @@ struct RecordedRun {
   RunHistory history;
   std::filesystem::path folder;  ///< of train --out; "" for records alone
   RunState state = RunState::unfinished;
+  std::filesystem::path place = {};  ///< absolute, of the folder or the file without its extension
 };
+
+/// Names runs of the same name by the shortest ends of their paths that differ: x/run, y/run.
+void name_apart(std::vector<RecordedRun>& runs);
 
 /// The runs that an argument names: the folder of a run, one of many runs, or a file of records. Of many
 /// those that are damaged are left out, and `problems` receives a sentence for each. Throws Error(data) that

@@ -16,8 +16,7 @@ std::string text_of(const Json& value) {
 
 std::string steps_of(const RunHistory& run) {
   const std::int64_t last = run.last_step(), total = run.total_steps();
-  return total > 0 && total != last ? grouped(last) + " of " + grouped(total) + " steps"
-                                    : grouped(last) + " steps";
+  return total > 0 && total != last ? grouped(last) + " of " + counted(total, "step") : counted(last, "step");
 }
 
 }  // namespace
@@ -85,8 +84,8 @@ std::string state_sentence(const RecordedRun& run) {
   const RunHistory& history = run.history;
   switch (run.state) {
     case RunState::going_on:
-      return "Training goes on: " + steps_of(history) +
-             " were recorded when this page was written. Reload it for the "
+      return "Training goes on: " + steps_of(history) + (history.last_step() == 1 ? " was" : " were") +
+             " recorded when this page was written. Reload it for the "
              "present state.";
     case RunState::ended:
       return history.end.value("out_of_patience", Json()) == true

@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -72,6 +73,18 @@ TEST_F(FindRuns, AreNamedByFolderOrFile) {
   ASSERT_EQ(runs.size(), 2U);
   EXPECT_EQ(runs[0].history.name, "a");
   EXPECT_THAT(problems, ElementsAre(HasSubstr("c.jsonl: none of its lines is a record")));
+}
+
+TEST_F(FindRuns, OfTheSameNameAreNamedByTheEndsOfTheirPaths) {
+  for (const char* name : {"x/a/run/metrics.jsonl", "y/a/run/metrics.jsonl", "z/run.jsonl", "other.jsonl"})
+    write(name, lines_of(sample_records({})));
+  std::vector<RecordedRun> runs;
+  for (const char* name : {"x/a/run/", "y/a/run", "z/run.jsonl", "other.jsonl", "x/a/run"})
+    runs.push_back(find_runs(folder.file(name), problems).at(0));
+  name_apart(runs);
+  std::vector<std::string> names;
+  for (const RecordedRun& run : runs) names.push_back(run.history.name);
+  EXPECT_THAT(names, ElementsAre("x/a/run", "y/a/run", EndsWith("z/run"), "other", "x/a/run"));
 }
 
 TEST_F(FindRuns, OfReproduceLieInItsFolder) {

@@ -131,6 +131,17 @@ TEST(RunPage, AHundredEpochsFitInTwoMegabytes) {
   EXPECT_THAT(page, HasSubstr("Confusion matrix of 100 classes"));
 }
 
+TEST(RunPage, CellsOfALargeMatrixSayWhatTheyAre) {
+  EvaluationDetails evaluation = sample_evaluation(26);
+  evaluation.classes[1] = "<b>";
+  evaluation.confusion[3][1] = 7;
+  evaluation.confusion[2][1] = 0;
+  EXPECT_THAT(page_of(sample_run(), evaluation),
+              AllOf(HasSubstr("<path d=\"M1 3h1v1h-1z\"><title>class 3 → &lt;b&gt;: 7</title></path>"),
+                    Not(HasSubstr("M1 2h1")), HasSubstr(">predicted</text>"), HasSubstr(">label</text>")));
+  EXPECT_LT(page_of(sample_run(), sample_evaluation(200)).size(), most_bytes) << "too many cells for titles";
+}
+
 TEST(RunPage, SoDoManyLayers) {
   const std::string page = page_of(
       sample_run({.epochs = 20, .steps_per_epoch = 235, .norms = 30, .channels = 1, .activations = true}));
@@ -165,6 +176,28 @@ TEST(RunPage, OnlyARunThatGoesOnHasATime) {
                                       "Reload it for the present state. Written 2026-01-02 03:04:05 UTC."));
   run.state = RunState::killed;
   EXPECT_THAT(page_of(run), AllOf(HasSubstr("killed"), Not(HasSubstr("2026-01-02"))));
+}
+
+TEST(RunPage, SpeaksOfOneInTheSingular) {
+  RecordedRun run = sample_run({.epochs = 1, .steps_per_epoch = 1});
+  EvaluationDetails evaluation = sample_evaluation();
+  evaluation.step = 1;
+  EXPECT_THAT(page_of(run, evaluation),
+              AllOf(HasSubstr("Training ended after 1 step."), HasSubstr("(1 step)"),
+                    HasSubstr("The 1 wrongly classified image to which")));
+  run.state = RunState::going_on;
+  EXPECT_THAT(page_of(run), HasSubstr("1 step was recorded"));
+}
+
+TEST(RunPage, ProbabilitiesOfMistakesAreOneOnlyWhereTheyAre) {
+  EvaluationDetails evaluation = sample_evaluation();
+  const auto text = [&](double probability) {
+    evaluation.mistakes[0].probability = probability;
+    return page_of(sample_run(), evaluation);
+  };
+  EXPECT_THAT(text(0.99884), HasSubstr("taken for <b>class 2</b> 0.9988<br>"));
+  EXPECT_THAT(text(0.999999), HasSubstr("taken for <b>class 2</b> &gt; 0.9999<br>"));
+  EXPECT_THAT(text(1), HasSubstr("taken for <b>class 2</b> 1<br>"));
 }
 
 TEST(RunPage, ListsWhatWasChangedWhileItRan) {

@@ -54,6 +54,7 @@ Found read_runs(const ReportOptions& options) {
       found.problems.push_back(error.message() + "; it is left out");
     }
   }
+  report::name_apart(found.runs);
   for (const std::string& problem : found.problems) spdlog::warn("{}", problem);
   if (found.runs.empty()) throw Error(ErrorKind::data, "none of the runs can be shown");
   return found;

@@ -62,8 +62,8 @@
   function legend(chart) {
     return Chart.defaults.plugins.legend.labels.generateLabels(chart).filter(item => !chart.data.datasets[item.datasetIndex].hidesInLegend)
       .sort((a, b) => a.datasetIndex - b.datasetIndex).map(item => {
-        const { lower, showLine } = chart.data.datasets[item.datasetIndex];
-        return { ...item, pointStyle: lower !== undefined ? "rect" : showLine ? "line" : item.pointStyle };
+        const { lower, showLine, borderDash, borderWidth } = chart.data.datasets[item.datasetIndex];
+        return { ...item, lineDash: borderDash, lineWidth: borderWidth, pointStyle: lower !== undefined ? "rect" : showLine ? "line" : item.pointStyle };
       });
   }
 
@@ -93,8 +93,9 @@
 
   function draw(chart) {
     const canvas = document.getElementById(chart.id);
-    if (!canvas || canvas.offsetParent === null) return;  // in a part that is closed
     drawn.get(chart.id)?.destroy();
+    drawn.delete(chart.id);
+    if (!canvas || canvas.offsetParent === null) return;  // in a part that is closed; drawn when it is opened
     drawn.set(chart.id, new Chart(canvas, { type: "line", data: { datasets: datasets(chart) }, options: options(chart), plugins: [marks] }));
   }
 
