@@ -9,6 +9,7 @@
 
 #include "core/folder_lock.hpp"
 #include "report/run_charts.hpp"
+#include "report/run_page.hpp"
 #include "report/run_words.hpp"
 #include "report/sample_run.hpp"
 #include "support/error_message.hpp"
@@ -72,6 +73,19 @@ TEST_F(FindRuns, AreNamedByFolderOrFile) {
   ASSERT_EQ(runs.size(), 2U);
   EXPECT_EQ(runs[0].history.name, "a");
   EXPECT_THAT(problems, ElementsAre(HasSubstr("c.jsonl: none of its lines is a record")));
+}
+
+TEST_F(FindRuns, WithoutReadableRecordsHaveTheirEvaluation) {
+  write("run/metrics.jsonl", std::string(100, '\0'));
+  EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file("run"), problems); }),
+              HasSubstr("none of its lines is a record"));
+  write(
+      "run/evaluation.json",
+      R"({"epoch":1,"step":4,"images":"test","count":5,"classes":["a","b"],"confusion":[[1,2],[0,2]],"mistakes":[]})");
+  const RecordedRun run = find_runs(folder.file("run"), problems).at(0);
+  EXPECT_EQ(run.state, RunState::unfinished);
+  EXPECT_THAT(run_page(run, Json::object()),
+              AllOf(HasSubstr("none of its lines is a record"), HasSubstr("5 test images after epoch 1")));
 }
 
 TEST_F(FindRuns, OfReproduceLieInItsFolder) {
