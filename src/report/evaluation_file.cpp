@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "report/run_history.hpp"
@@ -46,6 +47,7 @@ EvaluationDetails details_of(const Json& record) {
                             .count = count_in(record, "count")};
   for (const Json& name : expect_array(record, "classes"))
     details.classes.push_back(name.is_string() ? name.get<std::string>() : one_line(name));
+  if (std::min({details.epoch, details.step, details.count}) < 0) throw Damaged{};
   const std::size_t classes = details.classes.size();
   const Json& rows = expect_array(record, "confusion");
   if (classes == 0 || classes > most_classes || rows.size() != classes) throw Damaged{};
@@ -104,6 +106,13 @@ std::optional<EvaluationDetails> read_evaluation(const std::filesystem::path& pa
     missing.emplace_back(
         "The confusion matrix, the scores of the classes and the worst mistakes are missing: the run has no "
         "evaluation.json, which is written after an epoch.");
+    return std::nullopt;
+  }
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    missing.emplace_back(
+        "The confusion matrix, the scores of the classes and the worst mistakes are missing: evaluation.json "
+        "is a folder.");
     return std::nullopt;
   }
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

@@ -37,9 +37,21 @@ std::string end_of(const fs::path& path, std::size_t parts) {
 }
 
 RecordedRun run_in(const fs::path& folder) {
-  RecordedRun run{.history = read_history(folder / records_name, name_of(folder)), .folder = folder};
-  run.state = state_of(run.history, true, is_locked(folder));
+  RecordedRun run{.history = {}, .folder = folder};
   run.place = place_of(folder);
+  const bool locked = is_locked(folder);
+  try {
+    run.history = read_history(folder / records_name, name_of(folder));
+  } catch (const Error& error) {
+    std::error_code ignored;
+    if (!fs::exists(folder / "evaluation.json", ignored)) throw;
+    run.history.name = name_of(folder);
+    run.history.start = Json::object();
+    run.history.missing.push_back(error.message() + ".");
+    run.state = locked ? RunState::going_on : RunState::unfinished;
+    return run;
+  }
+  run.state = state_of(run.history, true, locked);
   return run;
 }
 

@@ -282,8 +282,16 @@ std::string run_page(const RecordedRun& run, const Json& defaults) {
   std::vector<std::string> missing;
   std::optional<EvaluationDetails> evaluation;
   // Before the first epoch's end there is none to miss.
-  if (!run.folder.empty() && !run.history.epochs.empty())
-    evaluation = read_evaluation(run.folder / "evaluation.json", missing);
+  const std::filesystem::path file = run.folder / "evaluation.json";
+  std::error_code ignored;
+  if (!run.folder.empty() && (!run.history.epochs.empty() || std::filesystem::exists(file, ignored)))
+    evaluation = read_evaluation(file, missing);
+  // While training goes on, it is written before the record of its epoch.
+  if (evaluation && run.state != RunState::going_on && evaluation->step > run.history.last_step())
+    missing.push_back(
+        fmt::format("evaluation.json does not fit the records: it is of epoch {} after {} steps, and the "
+                    "records end after {}.",
+                    evaluation->epoch, grouped(evaluation->step), grouped(run.history.last_step())));
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return run_page(run, evaluation, missing, defaults,
                   fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(now)));

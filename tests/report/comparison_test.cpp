@@ -9,6 +9,7 @@
 
 #include "core/folder_lock.hpp"
 #include "report/run_charts.hpp"
+#include "report/run_page.hpp"
 #include "report/run_words.hpp"
 #include "report/sample_run.hpp"
 #include "support/error_message.hpp"
@@ -85,6 +86,19 @@ TEST_F(FindRuns, OfTheSameNameAreNamedByTheEndsOfTheirPaths) {
   std::vector<std::string> names;
   for (const RecordedRun& run : runs) names.push_back(run.history.name);
   EXPECT_THAT(names, ElementsAre("x/a/run", "y/a/run", EndsWith("z/run"), "other", "x/a/run"));
+}
+
+TEST_F(FindRuns, WithoutReadableRecordsHaveTheirEvaluation) {
+  write("run/metrics.jsonl", std::string(100, '\0'));
+  EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file("run"), problems); }),
+              HasSubstr("none of its lines is a record"));
+  write(
+      "run/evaluation.json",
+      R"({"epoch":1,"step":4,"images":"test","count":5,"classes":["a","b"],"confusion":[[1,2],[0,2]],"mistakes":[]})");
+  const RecordedRun run = find_runs(folder.file("run"), problems).at(0);
+  EXPECT_EQ(run.state, RunState::unfinished);
+  EXPECT_THAT(run_page(run, Json::object()),
+              AllOf(HasSubstr("none of its lines is a record"), HasSubstr("5 test images after epoch 1")));
 }
 
 TEST_F(FindRuns, OfReproduceLieInItsFolder) {

@@ -276,6 +276,8 @@ TEST_F(EvaluationFile, ThatIsDamagedIsASentence) {
                                                  {"confusion", {{1, 2}, {0}}},
                                                  {"confusion", {{1, -2}, {0, 2}}},
                                                  {"confusion", {{1, 1e300}, {0, 2}}},
+                                                 {"count", -5},
+                                                 {"epoch", -1},
                                                  {"mistakes", 7},
                                                  {"mistakes", {7}},
                                                  {"mistakes", {{{"label", 2}, {"predicted", 0}}}}}) {
@@ -285,6 +287,24 @@ TEST_F(EvaluationFile, ThatIsDamagedIsASentence) {
   }
   EXPECT_FALSE(read_evaluation(folder.file("none.json"), missing));
   EXPECT_THAT(missing.back(), HasSubstr("the run has no evaluation.json"));
+}
+
+TEST_F(EvaluationFile, ThatIsAFolderIsASentence) {
+  std::filesystem::create_directories(folder.file("evaluation.json"));
+  EXPECT_FALSE(read_evaluation(folder.file("evaluation.json"), missing));
+  EXPECT_THAT(missing, ::testing::ElementsAre(HasSubstr("evaluation.json is a folder")));
+}
+
+TEST_F(EvaluationFile, ThatDoesNotFitTheRecordsIsNamed) {
+  RecordedRun run = sample_run();
+  run.folder = folder.path();
+  for (const auto& [step, fits] : {std::pair(60, true), {61, false}}) {
+    good["step"] = step;
+    read(good);
+    const bool says =
+        run_page(run, Json::object()).find("evaluation.json does not fit the records") != std::string::npos;
+    EXPECT_EQ(says, !fits) << step;
+  }
 }
 
 TEST_F(EvaluationFile, ThatHoldsNoPictureAddsNone) {
