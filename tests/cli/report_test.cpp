@@ -100,6 +100,8 @@ TEST_F(ReportTest, ThereIsNoneWithNoReport) {
   EXPECT_THAT(result.err, Not(HasSubstr("report")));
   EXPECT_FALSE(std::filesystem::exists(run() + "/report.html"));
   EXPECT_EQ(run_bntrain({"report", run()}).exit_code, 0) << "later it can be made";
+  ASSERT_EQ(run_bntrain({"--resume", run(), "--epochs", "2", "--no-report"}).exit_code, 0);
+  EXPECT_FALSE(std::filesystem::exists(run() + "/report.html")) << "of half the run";
 }
 
 TEST_F(ReportTest, SaysWhereARunDiverged) {

@@ -99,7 +99,11 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
   if (!options.tensorboard.empty()) events_.emplace(options, start);
   if (folder == nullptr) return;
   metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
-  if (options.no_report) return;
+  if (options.no_report) {
+    std::error_code ignored;  // a page of what was before is out of date from here on
+    std::filesystem::remove(std::filesystem::path(options.out) / page_name, ignored);
+    return;
+  }
   try {
     page_.emplace(options, start);
   } catch (const std::bad_alloc&) {
