@@ -43,7 +43,7 @@ const ConvAlgorithm& choose_algorithm(const Workspace& w, const ConvShape& s, st
   if (w.conv == ConvMethod::automatic && (fewest < 8 || s.in_channels * s.out_channels < 200))
     return *kernels.direct;
   // Large tiles save a quarter at 16 channels and 40% at 128 where the image is a multiple of their size
-  // (9/16 of the products); at 10x10 (81%) they are no faster.
+  // (9/16 of the products); at 10x10 (81%, not timed) transforms use it up.
   const bool large = fewest >= 16 && 4 * winograd_products(s, 4) < 3 * winograd_products(s, 2);
   return large ? *kernels.winograd4 : *kernels.winograd2;
 }
