@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+
+#include "formats/safetensors.hpp"
 
 namespace bntrain::report {
 namespace {
@@ -15,6 +18,10 @@ constexpr double most_whole = 1e15;  // a double still counts there
 }  // namespace
 
 std::string escaped(std::string_view text) {
+  const bool ascii =
+      std::ranges::all_of(text, [](char letter) { return static_cast<unsigned char>(letter) < 0x80; });
+  const std::string valid = ascii ? "" : valid_utf8(std::string(text));
+  if (!ascii) text = valid;
   std::string result;
   for (const char letter : text) {
     switch (letter) {

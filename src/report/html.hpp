@@ -8,7 +8,7 @@
 
 namespace bntrain::report {
 
-/// As text between tags or in a quoted attribute; control characters become U+FFFD.
+/// As text between tags or in a quoted attribute; control characters and what is not UTF-8 become U+FFFD.
 std::string escaped(std::string_view text);
 
 /// JSON as it may stand in a script element: without a '<'.
