@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "report/run_charts.hpp"
+#include "report/run_groups.hpp"
 #include "report/run_words.hpp"
 #include "report/sample_run.hpp"
 
@@ -49,6 +50,38 @@ TEST(Comparison, DrawsManySeedsAsOneCurve) {
   runs.resize(3);
   EXPECT_EQ(groups_of(runs, {"lr", "seed"}).size(), 3U) << "a few runs are a curve each, also of one name";
   EXPECT_THAT(comparison_page("few", runs), Not(HasSubstr("smallest to largest")));
+}
+
+TEST(Comparison, GroupsByWhatChangesTheTraining) {
+  std::vector<RecordedRun> runs = bench_runs();
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    Json& config = runs[i].history.start["config"];
+    config["threads"] = i % 3;
+    config["device"] = i % 2 == 0 ? "cpu" : "cuda";
+    for (const char* written : {"save-every", "log-every", "eval-every", "keep", "record"})
+      config[written] = i;
+    config["momentum"] = i < 8 ? Json("") : Json(0.9);
+  }
+  const std::vector<std::string> differing = differing_settings(runs);
+  EXPECT_THAT(differing, ElementsAre("lr", "seed", "threads", "device", "momentum"));
+  const std::vector<RunGroup> groups = groups_of(runs, differing);
+  ASSERT_EQ(groups.size(), 3U);
+  EXPECT_EQ(groups[0].name, "lr 0.1, momentum –");
+  EXPECT_EQ(groups[2].name, "lr 0.5, momentum 0.9");
+  EXPECT_THAT(comparison_page("bench", runs),
+              HasSubstr("<td>0.1<td>0, 1, 2, 3<td>0, 1, 2<td>cpu, cuda<td>–"));
+}
+
+TEST(Comparison, ShowsResultsBeforeSettingsAndBreaksLongOnes) {
+  std::string network = "conv20x5";
+  for (int i = 0; i < 60; ++i) network += ",conv" + std::to_string(i) + "x3";
+  const std::string page = comparison_page(
+      "two", {with({}, "a"), with({{"network", network}, {"data", std::string(40, 'd')}}, "b")});
+  EXPECT_THAT(page,
+              HasSubstr("<th scope=\"col\">images a second<th scope=\"col\">data<th scope=\"col\">network"));
+  EXPECT_THAT(page, HasSubstr("<td class=\"long\">" + std::string(40, 'd') + "<td class=\"long\" title=\"" +
+                              network + "\">conv20x5,conv0x3,"));
+  EXPECT_THAT(page, HasSubstr("<td>lenet-bn"));
 }
 
 TEST(Comparison, ShowsTheBestOfManyCurvesFirst) {
