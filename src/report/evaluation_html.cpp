@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t most_counted = 25;  // classes whose counts a matrix can show
 // Columns of the names of classes above it and beside it.
-constexpr std::size_t most_head = 18, most_side = 48;
+constexpr std::size_t most_head = 15, most_side = 48;
 // Bytes of the cells of a larger one that say what they are; beyond them the page might reach 2 MB.
 constexpr std::size_t most_titled = 900'000;
 

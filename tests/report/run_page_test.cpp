@@ -152,7 +152,7 @@ TEST(RunPage, LongNamesOfClassesAreBrokenAndCut) {
   const auto cut = [](std::size_t left, std::size_t right) {
     return std::string(left, 'x') + "…" + std::string(right, 'y');
   };
-  EXPECT_THAT(page, HasSubstr("<th scope=\"col\" title=\"" + name + "\"><span>" + cut(9, 8) + "</span>"));
+  EXPECT_THAT(page, HasSubstr("<th scope=\"col\" title=\"" + name + "\"><span>" + cut(7, 7) + "</span>"));
   EXPECT_THAT(page,
               HasSubstr("<th scope=\"row\" class=\"long\" title=\"" + name + "\">" + cut(24, 23) + "<td"));
   EXPECT_THAT(page, HasSubstr("<th scope=\"row\" class=\"long\">" + name + "<td>")) << "of the scores";
