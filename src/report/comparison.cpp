@@ -23,8 +23,6 @@ namespace {
 constexpr std::size_t most_single = 8;  // runs that each have a curve of their own
 constexpr int most_shown = hues;        // curves at first, each with a hue of its own
 constexpr double three_decades = 1000;
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
 // Where files are and go, and how long a schedule is, which follows from the others.
 constexpr std::array<std::string_view, 7> no_differences = {
     "out", "save", "save-gradients", "metrics", "tensorboard", "keep", "schedule-steps"};
