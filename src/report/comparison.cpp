@@ -21,7 +21,6 @@ namespace {
 
 constexpr int most_shown = hues;  // curves at first, each with a hue of its own
 constexpr double three_decades = 1000;
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// NaN where there is none.
 struct Summary {

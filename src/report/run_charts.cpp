@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "bntrain/error.hpp"
@@ -14,7 +13,6 @@
 namespace bntrain::report {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double two_decades = 100;
 
 template <class Point, class Get>

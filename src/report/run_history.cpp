@@ -8,8 +8,6 @@
 namespace bntrain::report {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
 /// In its place by its step, over what was there of the same one.
 template <class Point>
 void put(std::vector<Point>& points, const Point& point) {

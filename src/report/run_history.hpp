@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <istream>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,8 @@
 
 namespace bntrain::report {
 
-// What a record does not say, or what was not finite, is NaN.
+/// What a record does not say, or what was not finite.
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// A training step; `step` counts from 0, as in its record.
 struct StepPoint {
