@@ -75,10 +75,8 @@ RecordedRun run_in(const fs::path& folder) {
   }
   run.state = state_of(run.history, true, locked);
   if (run.state != RunState::killed) return run;
-  const std::int64_t checkpoint = checkpoint_in(folder);
-  if (!tells_more(checkpoint, run.history)) return run;
-  run.state = RunState::unknown;
-  run.checkpoint = checkpoint;
+  run.checkpoint = checkpoint_in(folder);
+  if (tells_more(run.checkpoint, run.history)) run.state = RunState::unknown;
   return run;
 }
 

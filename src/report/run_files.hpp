@@ -27,7 +27,7 @@ struct RecordedRun {
   std::filesystem::path folder;  ///< of train --out; "" for records alone
   RunState state = RunState::unknown;
   std::filesystem::path place = {};  ///< absolute, of the folder or the file
-  std::int64_t checkpoint = -1;      ///< updates until last.safetensors; where that tells of an end
+  std::int64_t checkpoint = -1;      ///< updates until last.safetensors; where the records have no end
 };
 
 /// The run of a folder whose records were read; its state is not asked for.

@@ -120,7 +120,10 @@ std::string state_sentence(const RecordedRun& run) {
       return "Training diverged: the loss was not finite after " + steps_of(history) + ".";
     case RunState::killed:
       return "Training was killed: its records end after " + steps_of(history) +
-             ", without a word of an end.";
+             ", without a word of an end" +
+             (run.checkpoint < 0 ? "."
+                                 : ", as those on a full disk do; the checkpoint is of step " +
+                                       grouped(run.checkpoint) + ".");
     case RunState::unknown:
       break;
   }

@@ -115,6 +115,9 @@ TEST_F(FindRuns, ThatTellLessThanTheirCheckpointWereNotKilled) {
   EXPECT_EQ(find(20, 22).state, RunState::killed);
   EXPECT_EQ(find(30, 22).state, RunState::killed) << "a checkpoint within the epoch";
   EXPECT_EQ(find(20, 25).state, RunState::killed) << "records go on until they are killed";
+  EXPECT_THAT(state_sentence(find(20, 25)),
+              HasSubstr("after 23 of 60 steps, without a word of an end, as those on a full disk do; the "
+                        "checkpoint is of step 20."));
   const RecordedRun run = find(40, 22);
   EXPECT_EQ(run.state, RunState::unknown);
   EXPECT_THAT(state_sentence(run), HasSubstr("end after 20 of 60 steps, and the checkpoint is of step 40"));
