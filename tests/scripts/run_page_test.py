@@ -279,7 +279,7 @@ class RunPageTest(unittest.TestCase):
 
     def test_many_runs(self):
         for view in self.look("many", 6, WIDTHS[::2]):
-            self.assertEqual(view["shown"][0], 2 * 6, "six curves with bands")
+            self.assertEqual(view["shown"][0], 3 * 6, "six curves, each with the two edges of its band")
 
     def test_long_names_of_classes_push_no_count_out_of_view(self):
         for view in self.look("names", 3, WIDTHS[::2]):

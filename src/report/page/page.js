@@ -99,7 +99,7 @@
     drawn.delete(chart.id);
     if (!canvas || canvas.offsetParent === null) return;  // in a part that is closed; drawn when it is opened
     Chart.defaults.font.size = on_paper ? 9 : 12;
-    if (on_paper) [canvas.width, canvas.height] = canvas.closest(".broad") ? [700, 280] : [345, 230];
+    if (on_paper) [canvas.width, canvas.height] = canvas.closest(".broad") ? [702, 234] : [345, 230];
     drawn.set(chart.id, new Chart(canvas, { type: "line", data: { datasets: datasets(chart) }, options: options(chart), plugins: [marks] }));
   }
 
