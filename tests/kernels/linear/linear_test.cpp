@@ -5,6 +5,7 @@
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/linear/provider.hpp"
 #include "support/guarded.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
@@ -15,6 +16,7 @@ namespace {
 using kernels::LinearShape;
 using support::Guarded;
 
+constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();  // elements of a tensor
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::string name(const LinearShape& s) {
@@ -129,13 +131,30 @@ TEST(Linear, LaunchesNothingForNoElements) {
 }
 
 TEST(Linear, RefusesWhatMakesNoSense) {
-  for (const LinearShape& s : {LinearShape{-1, 1, 1}, {1, -1, 1}, {1, 1, -1}, {1 << 16, 1 << 15, 1}}) {
+  for (const LinearShape& s : {LinearShape{-1, 1, 1},
+                               {1, -1, 1},
+                               {1, 1, -1},
+                               {1 << 16, 1 << 15, 1},
+                               {1, 1 << 15, 1 << 16},
+                               {1 << 16, 1, 1 << 15}}) {
     EXPECT_THROW(kernels::linear_forward(s, nullptr, nullptr, nullptr, nullptr, nullptr, {}),
                  std::invalid_argument);
     EXPECT_THROW(kernels::linear_workspace(s), std::invalid_argument);
   }
+  for (const LinearShape& s : {LinearShape{kMost, 1, 1}, {1, kMost, 1}, {1, 1, kMost}})
+    EXPECT_NO_THROW(kernels::linear_workspace(s));
   EXPECT_THROW(kernels::linear_forward({7, 130, 10}, nullptr, nullptr, nullptr, nullptr, nullptr, {}),
                std::invalid_argument);
+}
+
+TEST(Linear, DividesTheProductsOfFewOutputs) {
+  using kernels::prefers_divided_products;
+  EXPECT_TRUE(prefers_divided_products({256, 4096, 16}));
+  EXPECT_TRUE(prefers_divided_products({256, 1, 1}));
+  EXPECT_FALSE(prefers_divided_products({256, 4096, 17}));
+  EXPECT_FALSE(prefers_divided_products({256, 4097, 16}));
+  EXPECT_FALSE(prefers_divided_products({256, 0, 16}));
+  EXPECT_FALSE(prefers_divided_products({256, 4096, 0}));
 }
 
 }  // namespace

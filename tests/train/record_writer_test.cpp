@@ -1,0 +1,56 @@
+#include "train/record_writer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace bntrain {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<StepMetrics> steps(std::size_t count) {
+  return {count, StepMetrics{.loss_sum = 8, .correct = 2, .count = 4, .lr = 0.1}};
+}
+
+std::vector<int> last_steps(const std::vector<std::vector<StepMetrics>>& drained) {
+  std::ostringstream out;
+  RecordWriter writer(out, "the records", false);
+  std::int64_t first = 0;
+  for (const std::vector<StepMetrics>& some : drained) {
+    writer.on_steps(0, first, some);
+    first += static_cast<std::int64_t>(some.size());
+  }
+  TrainResult result;
+  result.end = TrainEnd::diverged;
+  result.divergence = Divergence{.epoch = 0, .step = first - 1, .lr = 0.1, .layer = ""};
+  writer.on_end(result);
+  std::vector<int> numbers;
+  const Json record = Json::parse(out.str());
+  for (const Json& step : record.at("divergence").at("last_steps")) numbers.push_back(step.at("step"));
+  return numbers;
+}
+
+TEST(RecordMaker, KeepsTheLastTenStepsBeforeADivergence) {
+  EXPECT_THAT(last_steps({steps(2)}), ElementsAre(0, 1));
+  EXPECT_THAT(last_steps({steps(10)}), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+  EXPECT_THAT(last_steps({steps(10), steps(1)}), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  EXPECT_THAT(last_steps({steps(3), steps(25), steps(1)}),
+              ElementsAre(19, 20, 21, 22, 23, 24, 25, 26, 27, 28));
+}
+
+/// `depth` lists in a record.
+std::string nested(std::size_t depth) {
+  return R"({"value":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
+}
+
+TEST(ParseRecord, RefusesMoreThanSixteenLevels) {
+  EXPECT_EQ(parse_record(nested(16)).dump(), nested(16));
+  EXPECT_TRUE(parse_record(nested(17)).is_discarded());
+}
+
+}  // namespace
+}  // namespace bntrain
