@@ -23,6 +23,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -76,8 +77,8 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutation after so many seconds")
     parser.add_argument("--most-objects", type=float, default=float("inf"), metavar="N",
                         help="leave out headers on which more objects of the build depend")
-    parser.add_argument("--near", action="store_true",
-                        help="run only the tests near the file, and leave what they do not notice to --again")
+    parser.add_argument("--near", type=int, metavar="SECONDS",
+                        help="run only the tests near the file, so many seconds of processor time, and leave the rest to --again")
     parser.add_argument("--again", action="store_true", help="try again what no test noticed")
     parser.add_argument("--list", action="store_true", help="print the mutations and try none")
     return parser.parse_args()
@@ -164,9 +165,11 @@ def suites_near(name):
             yield ":".join(f"*{suite}.*:*{suite}/*" for suite in sorted(suites))
 
 
-def run_tests(program, tests="*", without="Gpu*"):
-    """The first test that fails, in shards side by side; None if all pass."""
+def run_tests(program, tests="*", without="Gpu*", seconds=None):
+    """The first test that fails, in shards side by side; None if all pass, or those of the first `seconds` of processor time."""
     def limit():
+        if seconds:
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))  # of messages
@@ -186,7 +189,7 @@ def run_tests(program, tests="*", without="Gpu*"):
         for i in sorted(waiting):
             if (code := shards[i].poll()) is not None:
                 waiting.remove(i)
-                failed = i if code else failed
+                failed = i if code not in (0, -signal.SIGXCPU) else failed
             elif time.time() - outputs[i].stat().st_mtime > PATIENCE:
                 failed = i
     for shard in shards:
@@ -229,7 +232,7 @@ def noticed_before(name, results):
     return ":".join(dict.fromkeys(test.split(" ")[0] for test in tests))
 
 
-def attempt(mutation, unchanged, results, only_near):
+def attempt(mutation, unchanged, results, seconds):
     """The verdict; None if no test notices."""
     path = SOURCE / mutation["file"]
     original = path.read_text()
@@ -243,7 +246,7 @@ def attempt(mutation, unchanged, results, only_near):
     far = next((tests for folder, tests in FAR.items() if mutation["file"].startswith(folder)), "Gpu*")
     near = filter(None, [noticed_before(mutation["file"], results), *suites_near(mutation["file"])])
     rounds = [(program, tests, f"Gpu*:{far}") for tests in near]
-    if not only_near:
+    if not seconds:
         rounds += [(program, "*", "Gpu*"), *((other, "*", "Gpu*") for other in PROGRAMS if other != program)]
     differs = False
     try:
@@ -253,9 +256,9 @@ def attempt(mutation, unchanged, results, only_near):
                 return DOES_NOT_COMPILE
             if digest(program) != unchanged[program]:
                 differs = True
-                if failure := run_tests(program, tests, without):
+                if failure := run_tests(program, tests, without, seconds):
                     return failure
-        return NOT_NEAR if only_near else None if differs else EQUIVALENT
+        return NOT_NEAR if seconds else None if differs else EQUIVALENT
     finally:
         path.write_text(original)
 

@@ -85,6 +85,13 @@ TEST_F(Convolutions, TakeTheFirstAllowedAlgorithmWhoseWorkspaceTheDeviceHas) {
   EXPECT_EQ(choose(std::vector{transform("fft")}, Precision::fp32, none), std::nullopt);
 }
 
+TEST_F(Convolutions, AWorkspaceTakesUpToHalfOfTheFreeMemory) {
+  resources.free_bytes = 4 * kMiB;
+  CallWorkspace workspace;
+  EXPECT_FALSE(workspace.reserve(2 * kMiB + 1));
+  EXPECT_TRUE(workspace.reserve(2 * kMiB));
+}
+
 TEST_F(Convolutions, AWorkspaceThatGrowsKeepsWhatGraphsMayUse) {
   CallWorkspace workspace;
   ASSERT_TRUE(workspace.reserve(100));
