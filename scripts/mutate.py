@@ -40,6 +40,7 @@ PROGRAMS = {"bntrain_tests": [LIBRARY], "bntrain_kernel_tests": [], "bntrain_cli
 SHARDS = os.cpu_count() or 1
 # Tests of the other backend, which wait for the last round.
 FAR = {"src/backend/cpu": "*cuda_on_host*", "src/backend/cuda": "*/cpu_*:Isa/*"}
+QUICK = 300  # milliseconds of a test that is tried before others
 PATIENCE = 150  # seconds without a test that ends; the longest takes 15
 DOES_NOT_COMPILE, EQUIVALENT, NOT_NEAR = "does not compile", "equivalent: the same bytes", "no test near"
 MEMORY = 8 << 30  # bytes that a test program may write to; the kernels' executor reserves more than it uses
@@ -165,6 +166,10 @@ def suites_near(name):
             yield ":".join(f"*{suite}.*:*{suite}/*" for suite in sorted(suites))
 
 
+def outputs():
+    return [WORK / f"output.{shard}" for shard in range(SHARDS)]
+
+
 def run_tests(program, tests="*", without="Gpu*", seconds=None):
     """The first test that fails, in shards side by side; None if all pass, or those of the first `seconds` of processor time."""
     def limit():
@@ -177,8 +182,8 @@ def run_tests(program, tests="*", without="Gpu*", seconds=None):
     scratch = WORK / "scratch"
     scratch.mkdir(exist_ok=True)
     command = [BUILD / program, "--gtest_fail_fast", f"--gtest_filter={tests}-{without}"]
-    shards, outputs = [], [WORK / f"output.{shard}" for shard in range(SHARDS)]
-    for shard, output in enumerate(outputs):
+    shards = []
+    for shard, output in enumerate(outputs()):
         environment = {**os.environ, "GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(shard), "TMPDIR": str(scratch)}
         with output.open("w") as file:
             shards.append(subprocess.Popen(command, cwd=BUILD / "tests", env=environment, stdout=file,
@@ -190,7 +195,7 @@ def run_tests(program, tests="*", without="Gpu*", seconds=None):
             if (code := shards[i].poll()) is not None:
                 waiting.remove(i)
                 failed = i if code not in (0, -signal.SIGXCPU) else failed
-            elif time.time() - outputs[i].stat().st_mtime > PATIENCE:
+            elif time.time() - outputs()[i].stat().st_mtime > PATIENCE:
                 failed = i
     for shard in shards:
         shard.kill()
@@ -198,7 +203,7 @@ def run_tests(program, tests="*", without="Gpu*", seconds=None):
     shutil.rmtree(scratch, ignore_errors=True)
     if failed is None:
         return None
-    text = outputs[failed].read_text(errors="replace")
+    text = outputs()[failed].read_text(errors="replace")
     if names := re.findall(r"\[  FAILED  \] ([^\s,]+)", text):
         return names[0]
     last = re.findall(r"\[ RUN      \] (\S+)", text)[-1:] or [program]
@@ -217,10 +222,11 @@ def prepare():
     record = WORK / "passed.json"
     passed = json.loads(record.read_text()) if record.exists() else {}
     for program in PROGRAMS:
-        if passed.get(program) != digest(program):
+        if passed.get(program, {}).get("digest") != digest(program):
             if failure := run_tests(program):
                 sys.exit(f"mutate: without any mutation {program} fails: {failure}")
-            passed[program] = digest(program)
+            times = re.findall(r"\[       OK \] (\S+) \((\d+) ms\)", "".join(o.read_text(errors="replace") for o in outputs()))
+            passed[program] = {"digest": digest(program), "slow": [test for test, time in times if int(time) > QUICK]}
             record.write_text(json.dumps(passed))
     return passed
 
@@ -232,7 +238,7 @@ def noticed_before(name, results):
     return ":".join(dict.fromkeys(test.split(" ")[0] for test in tests))
 
 
-def attempt(mutation, unchanged, results, seconds):
+def attempt(mutation, passed, results, seconds):
     """The verdict; None if no test notices."""
     path = SOURCE / mutation["file"]
     original = path.read_text()
@@ -244,8 +250,10 @@ def attempt(mutation, unchanged, results, seconds):
     lines[place] = lines[place].replace(mutation["was"], mutation["is"])
     program = "bntrain_kernel_tests" if mutation["file"].startswith("kernels/") else "bntrain_tests"
     far = next((tests for folder, tests in FAR.items() if mutation["file"].startswith(folder)), "Gpu*")
-    near = filter(None, [noticed_before(mutation["file"], results), *suites_near(mutation["file"])])
-    rounds = [(program, tests, f"Gpu*:{far}") for tests in near]
+    near, before = list(suites_near(mutation["file"])), noticed_before(mutation["file"], results)
+    quick = ":".join(["Gpu*", far, *passed[program]["slow"]])
+    rounds = [(program, before, "Gpu*")] if before else []
+    rounds += [(program, ":".join(near), quick), *((program, tests, f"Gpu*:{far}") for tests in near)]
     if not seconds:
         rounds += [(program, "*", "Gpu*"), *((other, "*", "Gpu*") for other in PROGRAMS if other != program)]
     differs = False
@@ -254,7 +262,7 @@ def attempt(mutation, unchanged, results, seconds):
         for program, tests, without in rounds:
             if build([program]).returncode:
                 return DOES_NOT_COMPILE
-            if digest(program) != unchanged[program]:
+            if digest(program) != passed[program]["digest"]:
                 differs = True
                 if failure := run_tests(program, tests, without, seconds):
                     return failure
@@ -286,7 +294,7 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"mutate: another run is at work in {WORK}")
-    unchanged = prepare()
+    passed = prepare()
     chosen = choose(options, compiled_files())
     if options.list:
         for m in itertools.islice(chosen, options.count):
@@ -302,7 +310,7 @@ def main():
             break
         if key(mutation) in results:
             continue
-        verdict = attempt(mutation, unchanged, results.values(), options.near)
+        verdict = attempt(mutation, passed, results.values(), options.near)
         results[key(mutation)] = {**mutation, "noticed_by": verdict}
         with options.results.open("a") as file:
             file.write(json.dumps(results[key(mutation)]) + "\n")
