@@ -152,7 +152,8 @@ TEST_F(Convolutions, OfPatchesAreThoseOfTheReference) {
                                     {1, 1, 1, 1, 1, 1},
                                     {3, 2, 8, 11, 3, 2, 3},
                                     {2, 2, 5, 5, 3, 5},
-                                    {4, 1, 6, 6, 2, 1, 2}})
+                                    {4, 1, 6, 6, 2, 1, 2},
+                                    {600, 1, 1, 1, 64, 1}})  // more images than a block adds up
     expect_the_reference(s);
 }
 
