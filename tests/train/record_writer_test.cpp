@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "train/probe.hpp"
+
 namespace bntrain {
 namespace {
 
@@ -40,6 +42,14 @@ TEST(RecordMaker, KeepsTheLastTenStepsBeforeADivergence) {
   EXPECT_THAT(last_steps({steps(10), steps(1)}), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
   EXPECT_THAT(last_steps({steps(3), steps(25), steps(1)}),
               ElementsAre(19, 20, 21, 22, 23, 24, 25, 26, 27, 28));
+}
+
+TEST(ProbeRecords, HaveEveryPercentileUnderItsName) {
+  StepRecord record;
+  record.norms.resize(1);
+  record.norms[0].input = {1, 2, 3, 4, 5};
+  EXPECT_EQ(probe_records(record).at(0).at("input_percentiles"),
+            Json({{"5", 1}, {"15", 2}, {"50", 3}, {"85", 4}, {"95", 5}}));
 }
 
 /// `depth` lists in a record.
