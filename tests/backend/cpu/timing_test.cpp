@@ -1,8 +1,11 @@
 // What the parts of a timed step are called on the CPU, and that the ceiling of its arithmetic is honest.
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "backend/cpu/every_isa.hpp"
 #include "backend/cpu/isa.hpp"
+#include "backend/cpu/peaks.hpp"
 #include "support/small_training.hpp"
 
 namespace bntrain::cpu {
@@ -67,6 +70,19 @@ TEST_P(CpuTimingTest, TheChainsComputeWhatTheySay) {
   EXPECT_EQ(kernels.multiply_add_chains(0, 2, 3), starts);
   EXPECT_EQ(kernels.multiply_add_chains(1, 2, 3), 2 * starts + 3 * lanes * chains);
   EXPECT_EQ(kernels.multiply_add_chains(200, 0.5f, 0.5f), lanes * chains);
+}
+
+TEST(CpuPeaks, AreOfWorkForEveryThread) {
+  Kernels kernels = select_kernels(CpuIsa::automatic);
+  static std::atomic<int> calls;
+  static float sum;  // what the chains end with
+  sum = static_cast<float>(kernels.chain_floats);
+  kernels.multiply_add_chains = [](std::int64_t, float, float) {
+    ++calls;
+    return sum;
+  };
+  EXPECT_GT(measure_peaks(9, kernels).fma_flops_per_second, 0);
+  EXPECT_GE(calls, 9);
 }
 
 BNTRAIN_FOR_EVERY_ISA(CpuTimingTest);
