@@ -215,7 +215,7 @@ def prepare():
     copy_tree()
     launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
     configured = subprocess.run(["cmake", "-S", SOURCE, "-B", BUILD, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DBNTRAIN_TESTS=ON",
-                                 "-DBNTRAIN_CUDA=OFF", *launcher], capture_output=True, text=True)
+                                 "-DBNTRAIN_UNITY=OFF", "-DBNTRAIN_CUDA=OFF", *launcher], capture_output=True, text=True)
     built = build() if configured.returncode == 0 else configured
     if built.returncode:
         sys.exit(f"mutate: the copy in {WORK} does not build:\n{built.stdout[-3000:]}{built.stderr[-3000:]}")

@@ -8,7 +8,7 @@
 namespace bntrain {
 namespace {
 
-constexpr StateBuffer moments[] = {StateBuffer::first_moment, StateBuffer::second_moment};
+constexpr StateBuffer kMoments[] = {StateBuffer::first_moment, StateBuffer::second_moment};
 
 std::vector<float> part(const std::vector<float>& values, std::int64_t offset, std::int64_t size) {
   return {values.begin() + offset, values.begin() + offset + size};
@@ -62,7 +62,7 @@ ModelState save_gradients(const Executable& executable) {
 std::vector<OptimizerState> save_optimizer(const Executable& executable) {
   std::vector<OptimizerState> state;
   for (const std::string_view name : state_names(executable.plan())) {
-    const std::vector<float> values = executable.read(moments[state.size()]);
+    const std::vector<float> values = executable.read(kMoments[state.size()]);
     state.push_back({std::string(name), tensors_of(executable.plan().network, values)});
   }
   return state;
@@ -84,7 +84,7 @@ void load_state(Executable& executable, const ModelState& state) {
   executable.write(StateBuffer::parameters, parameters);
   executable.write(StateBuffer::running_statistics, running);
   for (std::size_t i = 0; i < state_names(plan).size(); ++i)
-    executable.write(moments[i], zeros(plan.network.parameter_floats()));
+    executable.write(kMoments[i], zeros(plan.network.parameter_floats()));
   executable.restart(updates);
 }
 
@@ -97,7 +97,7 @@ void load_optimizer(Executable& executable, const std::vector<OptimizerState>& s
     std::vector<float> values = zeros(plan.network.parameter_floats());
     for (const Parameter& p : plan.network.parameters())
       put(values, p.offset, p.size, found->state.find(p.name));
-    executable.write(moments[i], values);
+    executable.write(kMoments[i], values);
   }
 }
 

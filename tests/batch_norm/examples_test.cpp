@@ -17,10 +17,11 @@ using ::testing::Pointwise;
 /// Vectors of all three kinds, rows that do and do not fill them.
 const Shapes kMemoryShapes{{17, 3, 5}, {33, 2, 1}, {2, 4, 49}, {33, 4, 1},
                            {33, 3, 1}, {6, 4, 48}, {5, 1, 40}};
-const Shapes kServed{{3, 2}, {1, 2, 9}, {2, 1}, {1, 5, 1}, {5, 1, 40}, {37, 3, 25}};
+const Shapes kExampleShapes{{3, 2}, {1, 2, 9}, {2, 1}, {1, 5, 1}, {5, 1, 40}, {37, 3, 25}};
 
 class BatchNormExamples : public BatchNormTest {};
-INSTANTIATE_TEST_SUITE_P(, BatchNormExamples, testing::ValuesIn(serving(kServed)), implementation_name);
+INSTANTIATE_TEST_SUITE_P(, BatchNormExamples, testing::ValuesIn(serving(kExampleShapes)),
+                         implementation_name);
 
 /// 0, 1, 2, ... with gamma 1 and beta 0.
 NormCase counting(const BatchNormShape& shape) {

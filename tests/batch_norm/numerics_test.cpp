@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "batch_norm/implementation.hpp"
+#include "support/nan.hpp"
 #include "support/tolerance.hpp"
 
 namespace bntrain::test {
@@ -15,7 +16,7 @@ namespace {
 using ::testing::Each;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 class BatchNormNumerics : public BatchNormTest {
  protected:

@@ -15,10 +15,11 @@ namespace {
 using support::kFloatEps;
 
 const BatchNormShape kShape{21, 5, 9};
-const Shapes kServed{kShape, {21 * 9, 5}, {6, 3, 4}};
+const Shapes kPropertyShapes{kShape, {21 * 9, 5}, {6, 3, 4}};
 
 class BatchNormProperties : public BatchNormTest {};
-INSTANTIATE_TEST_SUITE_P(, BatchNormProperties, testing::ValuesIn(serving(kServed)), implementation_name);
+INSTANTIATE_TEST_SUITE_P(, BatchNormProperties, testing::ValuesIn(serving(kPropertyShapes)),
+                         implementation_name);
 
 /// Sum over one channel of f(element).
 template <typename Function>

@@ -10,10 +10,10 @@
 namespace bntrain::test {
 namespace {
 
-const Shapes kServed{{2, 3, 1}, {1, 3, 3}, {2, 3, 4}, {5, 3, 1}, {7, 3, 5}, {16, 3, 5}};
+const Shapes kRunningShapes{{2, 3, 1}, {1, 3, 3}, {2, 3, 4}, {5, 3, 1}, {7, 3, 5}, {16, 3, 5}};
 
 class BatchNormRunning : public BatchNormTest {};
-INSTANTIATE_TEST_SUITE_P(, BatchNormRunning, testing::ValuesIn(serving(kServed)), implementation_name);
+INSTANTIATE_TEST_SUITE_P(, BatchNormRunning, testing::ValuesIn(serving(kRunningShapes)), implementation_name);
 
 /// A batch of its own for every step.
 NormCase step_case(const BatchNormShape& shape, int step) {

@@ -1,11 +1,11 @@
 // The rule that judges a reproduction, on runs made by hand.
 #include "bench/reproduction.hpp"
+#include "support/nan.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <set>
 
 namespace bntrain::bench {
@@ -17,7 +17,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+using support::kNan;
 
 /// A run of two epochs with these last values.
 RunRecord run(double loss, double best, double last) {

@@ -15,8 +15,6 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
-const std::string kData = "synthetic:shape=1x8x8,train=200,test=70";
-
 class EvalTest : public ::testing::Test {
  protected:
   /// Trains, saves; returns the record of the last epoch.
@@ -30,7 +28,7 @@ class EvalTest : public ::testing::Test {
   }
   json train_small() const { return train(small_run({"--epochs", "2", "--lr", "0.1", "--init", "he"})); }
 
-  ProgramResult eval(const std::vector<std::string>& more, const std::string& data = kData) const {
+  ProgramResult eval(const std::vector<std::string>& more, const std::string& data = kSmallData) const {
     std::vector<std::string> arguments = {"eval", model(), "--quiet", "--batch-size", "32"};
     if (!data.empty()) arguments.insert(arguments.end(), {"--data", data});
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -148,7 +146,7 @@ TEST_F(EvalTest, RecomputedStatisticsCanBeKept) {
   const std::string kept = folder_.file("r.safetensors");
   const json results = eval_json({"--bn-stats", "recomputed", "--save-recomputed", kept}).at("results");
   const ProgramResult again =
-      run_bntrain({"eval", kept, "--data", kData, "--batch-size", "32", "--quiet", "--json"});
+      run_bntrain({"eval", kept, "--data", kSmallData, "--batch-size", "32", "--quiet", "--json"});
   ASSERT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(json::parse(again.out).at("results").at(0).at("loss"), results.at(0).at("loss"));
   auto expected = read_safetensors(model()).metadata;
@@ -211,7 +209,7 @@ TEST_F(EvalTest, FilesThatAreNoModelsAreRefused) {
   expect_refusal(eval({}), 3, {model()});
   write_text(model(), "<html>not found</html>");
   expect_refusal(eval({}), 3, {model()});
-  expect_refusal(run_bntrain({"eval", "/usr", "--quiet", "--data", kData}), 3, {"/usr", "folder"});
+  expect_refusal(run_bntrain({"eval", "/usr", "--quiet", "--data", kSmallData}), 3, {"/usr", "folder"});
 }
 
 TEST_F(EvalTest, RequestsThatMakeNoSenseAreRefused) {
@@ -233,9 +231,9 @@ TEST_F(EvalTest, RequestsThatMakeNoSenseAreRefused) {
 TEST_F(EvalTest, SettingsComeFromTheFileAndTheEnvironmentToo) {
   train_small();
   write_text(folder_.file("c.toml"), "[eval]\nbn-stats = \"batch,running\"\nbatch-size = 70\n");
-  const ProgramResult result =
-      run_bntrain({"eval", model(), "--data", kData, "--quiet", "--json", "--config", folder_.file("c.toml")},
-                  {.environment = {{"BNTRAIN_SPLIT", "train"}}, .signal = 0});
+  const ProgramResult result = run_bntrain(
+      {"eval", model(), "--data", kSmallData, "--quiet", "--json", "--config", folder_.file("c.toml")},
+      {.environment = {{"BNTRAIN_SPLIT", "train"}}, .signal = 0});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const json record = json::parse(result.out);
   EXPECT_EQ(record.at("results").size(), 2U);

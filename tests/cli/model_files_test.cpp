@@ -15,8 +15,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kData = "synthetic:shape=1x8x8,train=200,test=70";
-
 class ModelFilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -28,7 +26,7 @@ class ModelFilesTest : public ::testing::Test {
   std::string model() const { return file("m.safetensors"); }
 
   ProgramResult eval(const std::string& path, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> arguments = {"eval", path, "--data", kData, "--batch-size", "32", "--json"};
+    std::vector<std::string> arguments = {"eval", path, "--data", kSmallData, "--batch-size", "32", "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_bntrain(arguments);
   }
@@ -70,11 +68,12 @@ TEST_F(ModelFilesTest, ValuesThatNothingCanBeComputedWithAreRefusedByEveryComman
     const std::string out = file("out");
     expect_refused(run_bntrain(small_run({"--init-from", ruined, "--save", out})), 3, words);
     expect_refused(eval(ruined), 3, words);
-    expect_refused(run_bntrain({"predict", ruined, "--data", kData, "--range", "0"}), 3, words);
+    expect_refused(run_bntrain({"predict", ruined, "--data", kSmallData, "--range", "0"}), 3, words);
     for (const char* extension : {".safetensors", ".onnx"})
       expect_refused(run_bntrain({"export", ruined, "-o", out + extension}), 3, words);
-    expect_refused(run_bntrain({"export", ruined, "-o", out + ".safetensors", "--fold", "--data", kData}), 3,
-                   words);
+    expect_refused(
+        run_bntrain({"export", ruined, "-o", out + ".safetensors", "--fold", "--data", kSmallData}), 3,
+        words);
     EXPECT_FALSE(std::filesystem::exists(out) || std::filesystem::exists(out + ".onnx") ||
                  std::filesystem::exists(out + ".safetensors"));
   }
@@ -155,7 +154,7 @@ TEST_F(ModelFilesTest, TheFolderOfARunIsItsBestModelOrItsLast) {
   const ProgramResult best = eval(run);
   EXPECT_EQ(results(best), results(eval(run + "/best.safetensors")));
   EXPECT_THAT(best.err, HasSubstr(run + "/best.safetensors is taken"));
-  EXPECT_EQ(run_bntrain({"predict", run, "--data", kData, "--range", "0"}).exit_code, 0);
+  EXPECT_EQ(run_bntrain({"predict", run, "--data", kSmallData, "--range", "0"}).exit_code, 0);
   EXPECT_EQ(run_bntrain({"export", run, "-o", file("run.safetensors")}).exit_code, 0);
   EXPECT_EQ(run_bntrain(small_run({"--epochs", "0", "--init-from", run})).exit_code, 0);
   std::filesystem::create_directory(file("none"));

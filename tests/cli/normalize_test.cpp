@@ -12,8 +12,6 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kData = "synthetic:shape=1x8x8,train=200,test=70";
-
 class NormalizeTest : public ::testing::Test {
  protected:
   /// The training loss of the last epoch.
@@ -26,7 +24,7 @@ class NormalizeTest : public ::testing::Test {
     return json_lines(result.out).at(0).at("train_loss");
   }
   double loss(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> arguments = {"eval", model(), "--data", kData, "--quiet", "--json"};
+    std::vector<std::string> arguments = {"eval", model(), "--data", kSmallData, "--quiet", "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const ProgramResult result = run_bntrain(arguments);
     EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -62,12 +60,12 @@ TEST_F(NormalizeTest, TheModelRemembersIt) {
 TEST_F(NormalizeTest, FoldingAndExportKeepIt) {
   train({"--normalize", "0.3/0.2"});
   const double before = loss();
-  const ProgramResult result =
-      run_bntrain({"export", model(), "--fold", "--data", kData, "-o", folder_.file("folded.safetensors")});
+  const ProgramResult result = run_bntrain(
+      {"export", model(), "--fold", "--data", kSmallData, "-o", folder_.file("folded.safetensors")});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(read_safetensors(folder_.file("folded.safetensors")).metadata.at("normalize"), "0.3/0.2");
   const ProgramResult evaluated =
-      run_bntrain({"eval", folder_.file("folded.safetensors"), "--data", kData, "--quiet", "--json"});
+      run_bntrain({"eval", folder_.file("folded.safetensors"), "--data", kSmallData, "--quiet", "--json"});
   EXPECT_NEAR(json::parse(evaluated.out).at("results").at(0).at("loss").get<double>(), before, 1e-5 * before);
 }
 

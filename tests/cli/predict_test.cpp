@@ -21,8 +21,6 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
-const std::string kData = "synthetic:shape=1x8x8,train=200,test=70";
-
 class PredictTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -70,7 +68,7 @@ class PredictTest : public ::testing::Test {
 TEST_F(PredictTest, APictureOfADataSetsImageIsThatImage) {
   write_test_image(5, file("a.png"));
   write_test_image(6, file("b.png"), true);
-  const std::vector<json> expected = predict_json({"--data", kData, "--range", "5:6", "--top", "10"});
+  const std::vector<json> expected = predict_json({"--data", kSmallData, "--range", "5:6", "--top", "10"});
   ASSERT_EQ(expected.size(), 2U);
   EXPECT_EQ(expected[0].at("image"), "test 5");
   EXPECT_EQ(predict_json({file("a.png"), "--top", "10"}).at(0).at("top"), expected[0].at("top"));
@@ -79,7 +77,7 @@ TEST_F(PredictTest, APictureOfADataSetsImageIsThatImage) {
 }
 
 TEST_F(PredictTest, ProbabilitiesFallAndAddUpToOne) {
-  for (const json& answer : predict_json({"--data", kData, "--range", "0:69", "--top", "10"})) {
+  for (const json& answer : predict_json({"--data", kSmallData, "--range", "0:69", "--top", "10"})) {
     double sum = 0, before = 1;
     for (const json& each : answer.at("top")) {
       const double probability = each.at("probability");
@@ -92,16 +90,16 @@ TEST_F(PredictTest, ProbabilitiesFallAndAddUpToOne) {
 }
 
 TEST_F(PredictTest, TheFirstOfTheTopIsWhatEvalCounts) {
-  const ProgramResult evaluated = run_bntrain({"eval", model(), "--data", kData, "--quiet", "--json"});
+  const ProgramResult evaluated = run_bntrain({"eval", model(), "--data", kSmallData, "--quiet", "--json"});
   int right = 0;
-  for (const json& answer : predict_json({"--data", kData, "--range", "0:69"}))
+  for (const json& answer : predict_json({"--data", kSmallData, "--range", "0:69"}))
     right += answer.at("top").at(0).at("class") == answer.at("label") ? 1 : 0;
   EXPECT_EQ(json::parse(evaluated.out).at("results").at(0).at("right"), right);
 }
 
 TEST_F(PredictTest, OneLineAnImageForPeople) {
   write_test_image(5, file("a.png"));
-  const ProgramResult result = predict({file("a.png"), "--data", kData, "--range", "7", "--top", "2"});
+  const ProgramResult result = predict({file("a.png"), "--data", kSmallData, "--range", "7", "--top", "2"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(lines(result.out),
               ElementsAre(MatchesRegex(".*/a\\.png: [0-9] 0\\.[0-9]{4}, [0-9] 0\\.[0-9]{4}"),
@@ -179,12 +177,12 @@ TEST_F(PredictTest, PicturesThatWouldBeDistortedAreRefused) {
 
 TEST_F(PredictTest, LogitsThatAreNoNumbersNameNoClass) {
   overflow_logits(model());
-  const ProgramResult result = predict({"--data", kData, "--range", "3"});
+  const ProgramResult result = predict({"--data", kSmallData, "--range", "3"});
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.out, HasSubstr("no class"));
   EXPECT_THAT(result.err,
               AllOf(HasSubstr(model()), HasSubstr("1 of 1 images have logits that are not finite")));
-  const ProgramResult record = predict({"--data", kData, "--range", "3", "--json"});
+  const ProgramResult record = predict({"--data", kSmallData, "--range", "3", "--json"});
   EXPECT_EQ(json::parse(record.out).at("top"), json::array());
 }
 
@@ -207,13 +205,14 @@ TEST_F(PredictTest, AFileWithoutMetadataNeedsToBeDescribed) {
 TEST_F(PredictTest, RequestsThatMakeNoSenseAreRefused) {
   expect_refusal(predict({}), 2, {"IMAGE", "--range"});
   expect_refusal(run_bntrain({"predict"}), 2, {"predict needs MODEL"});
-  expect_refusal(predict({"--data", kData, "--range", "60:70"}), 2, {"--range", "0 to 69"});
+  expect_refusal(predict({"--data", kSmallData, "--range", "60:70"}), 2, {"--range", "0 to 69"});
   for (const std::string range : {":", "3:", ":3", "5:4", "-1:4", "1:2:3", "a:b", "1.5"})
-    expect_refusal(predict({"--data", kData, "--range=" + range}), 2, {"--range", "'" + range + "'"});
-  expect_refusal(predict({"--data", kData, "--range", "1", "--top", "0"}), 2, {"--top", "'0'"});
-  expect_refusal(predict({"--data", kData, "--range", "1", "--input", "8x8"}), 2,
+    expect_refusal(predict({"--data", kSmallData, "--range=" + range}), 2, {"--range", "'" + range + "'"});
+  expect_refusal(predict({"--data", kSmallData, "--range", "1", "--top", "0"}), 2, {"--top", "'0'"});
+  expect_refusal(predict({"--data", kSmallData, "--range", "1", "--input", "8x8"}), 2,
                  {"--input", "'8x8'", "1x28x28"});
-  expect_refusal(predict({"--data", kData, "--range", "1", "--epochs", "1"}), 2, {"unknown flag --epochs"});
+  expect_refusal(predict({"--data", kSmallData, "--range", "1", "--epochs", "1"}), 2,
+                 {"unknown flag --epochs"});
   expect_refusal(predict({"--data", "synthetic:shape=1x9x9", "--range", "1"}), 3,
                  {model(), "(1, 8, 8)", "(1, 9, 9)"});
 }

@@ -45,6 +45,9 @@ void write_text(const std::filesystem::path& path, const std::string& text);
 /// Every line as a JSON object.
 std::vector<nlohmann::json> json_lines(const std::string& text);
 
+/// The data of small_run().
+inline const std::string kSmallData = "synthetic:shape=1x8x8,train=200,test=70";
+
 /// Flags of a run that takes milliseconds, with `more` behind them.
 std::vector<std::string> small_run(const std::vector<std::string>& more = {});
 

@@ -113,13 +113,13 @@ std::size_t longest_line(const std::string& text) {
   return longest;
 }
 
-const std::string epochs =
+const std::string kEpochs =
     "--data synthetic:shape=1x28x28,train=20000,test=100 --network conv8x5,bn,relu,fc10 "
     "--threads 1 --device cpu --epochs 1 ";
 
 TEST(TerminalTest, TheProgressLineFitsIntoTheTerminal) {
   for (const int columns : {120, 80, 40, 20}) {
-    const std::string text = on_terminal(columns, epochs + ">/dev/null");
+    const std::string text = on_terminal(columns, kEpochs + ">/dev/null");
     std::string drawn;  // the logs' lines are the terminal's to break
     for (std::size_t at = text.find('\r'); at != std::string::npos; at = text.find('\r', at + 1))
       if (text.compare(at + 1, 7, "Epoch 0") == 0)
@@ -132,10 +132,10 @@ TEST(TerminalTest, TheProgressLineFitsIntoTheTerminal) {
 }
 
 TEST(TerminalTest, NothingIsRedrawnOrColouredWhereNobodyCanSeeIt) {
-  EXPECT_THAT(run_in_shell("\"$0\" " + epochs).err, Not(HasSubstr("\x1b")));
-  EXPECT_THAT(on_terminal(80, epochs, "dumb"), Not(HasSubstr("\x1b")));
-  EXPECT_THAT(on_terminal(80, epochs + "--no-color --quiet"), Not(HasSubstr("\x1b")));
-  EXPECT_THAT(on_terminal(80, epochs + "2>/dev/null"), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(run_in_shell("\"$0\" " + kEpochs).err, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(on_terminal(80, kEpochs, "dumb"), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(on_terminal(80, kEpochs + "--no-color --quiet"), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(on_terminal(80, kEpochs + "2>/dev/null"), Not(HasSubstr("\x1b")));
 }
 
 TEST(TerminalTest, HelpFitsIntoEightyColumnsAndIntoNarrowerTerminals) {
@@ -161,7 +161,7 @@ TEST(TerminalTest, TablesFitIntoEightyColumnsAndIntoNarrowerTerminals) {
   EXPECT_LE(longest_line(on_terminal(60, bench)), 60U);
   EXPECT_LE(longest_line(run_in_shell("\"$0\" reproduce --list").out), 80U);
   EXPECT_LE(longest_line(on_terminal(50, "reproduce --list")), 50U);
-  EXPECT_LE(longest_line(on_terminal(40, epochs + "--summary")), 40U);
+  EXPECT_LE(longest_line(on_terminal(40, kEpochs + "--summary")), 40U);
 }
 
 TEST(TerminalTest, UnknownCommandsHaveNoHelp) {
@@ -185,7 +185,13 @@ TEST(FirstHourTest, AFolderThatHoldsARunIsRefusedBeforeAnythingIsRead) {
   write_text(folder.file("config.toml"), "[train]\n");
   const ProgramResult result = run_bntrain({"--data", folder.file("none"), "--out", folder.path()});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("--out: the folder " + folder.path().string() + " already holds a run"));
+  EXPECT_THAT(result.err, HasSubstr("--out: the folder " + folder.path().string() +
+                                    " already holds a run (config.toml); it has no checkpoint"));
+  std::filesystem::remove(folder.file("config.toml"));
+  write_text(folder.file("report.html"), "<!DOCTYPE html>mine");
+  const ProgramResult foreign = run_bntrain({"--data", folder.file("none"), "--out", folder.path()});
+  EXPECT_EQ(foreign.exit_code, 2);
+  EXPECT_THAT(foreign.err, HasSubstr("holds a report.html that is no page of bntrain's"));
 }
 
 TEST(FirstHourTest, AReportAsksForItsToolsBeforeAnythingIsTrained) {

@@ -10,7 +10,7 @@ namespace {
 using nlohmann::json;
 
 /// The progress after one epoch and one step.
-json example() {
+json example_progress() {
   TrainProgress progress;
   progress.seed = 1;
   progress.steps = 2;
@@ -21,18 +21,18 @@ json example() {
 }
 
 TEST(ProgressJson, IsReadBack) {
-  EXPECT_EQ(progress_json(progress_from(example())), example());
-  EXPECT_EQ(progress_json(progress_from(json::parse(example().dump()))), example());
+  EXPECT_EQ(progress_json(progress_from(example_progress())), example_progress());
+  EXPECT_EQ(progress_json(progress_from(json::parse(example_progress().dump()))), example_progress());
 }
 
 // Every place of the JSON once more, with something that progress_json() does not write there.
 TEST(ProgressJson, WhatItDidNotWriteIsRefused) {
-  const json places = example().flatten();
+  const json places = example_progress().flatten();
   for (const auto& [place, whole] : places.items()) {
     const bool integer = whole.is_number_integer();
     for (const json& other :
          {json("1"), json("infinite"), json::object(), json(), integer ? json(1e300) : json()}) {
-      json changed = example();
+      json changed = example_progress();
       changed[json::json_pointer(place)] = other;
       EXPECT_THROW(progress_from(changed), json::exception) << place << " " << other;
     }

@@ -6,6 +6,7 @@
 
 #include "bntrain/network.hpp"
 #include "support/error_message.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain {
 namespace {
@@ -14,7 +15,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class CheckValues : public testing::Test {

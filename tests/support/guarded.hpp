@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/simt/host/device_memory.hpp"
 
@@ -80,5 +81,10 @@ class Guarded {
   std::size_t size_, first_, total_;
   std::unique_ptr<void, Release> memory_;
 };
+
+/// What is in one.
+inline std::vector<float> copy(const Guarded& from) {
+  return {from.values().begin(), from.values().end()};
+}
 
 }  // namespace bntrain::support

@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "support/gradcheck.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain::reference {
 namespace {
@@ -17,7 +17,7 @@ using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::Pointwise;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+using support::kNan;
 
 /// Numbers in [-1, 1] without a pattern that the code under test could share.
 Values numbers(std::size_t count, unsigned seed) {

@@ -1,4 +1,5 @@
 #include "support/tolerance.hpp"
+#include "support/nan.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,7 +14,7 @@ namespace {
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
 TEST(Close, JudgesByTheBound) {

@@ -9,7 +9,7 @@
 namespace bntrain {
 namespace {
 
-constexpr double step = 0x1p-23;
+constexpr double kStep = 0x1p-23;
 
 class LogitDifferences : public testing::Test {
  protected:
@@ -23,7 +23,7 @@ TEST_F(LogitDifferences, AllowRoundingsByLayersAndMagnitude) {
   const LogitDifference same = compare({1, -4}, {1, -4});
   EXPECT_EQ(same.largest, 0);
   EXPECT_EQ(same.logit, 4);
-  EXPECT_DOUBLE_EQ(same.allowed, 16 * step * 3 * 4);
+  EXPECT_DOUBLE_EQ(same.allowed, 16 * kStep * 3 * 4);
   EXPECT_TRUE(same.is_rounding());
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/random.hpp"
+#include "support/nan.hpp"
 #include "train/probe.hpp"
 
 namespace bntrain {
@@ -17,7 +18,7 @@ using testing::ElementsAre;
 using testing::IsNan;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 TEST(Percentiles, OfValuesThatLieOnThem) {
   std::vector<float> values;

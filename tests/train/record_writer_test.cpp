@@ -14,11 +14,11 @@ namespace {
 
 using testing::ElementsAre;
 
-std::vector<StepMetrics> steps(std::size_t count) {
+std::vector<StepMetrics> drained_steps(std::size_t count) {
   return {count, StepMetrics{.loss_sum = 8, .correct = 2, .count = 4, .lr = 0.1}};
 }
 
-std::vector<int> last_steps(const std::vector<std::vector<StepMetrics>>& drained) {
+std::vector<int> steps_before_divergence(const std::vector<std::vector<StepMetrics>>& drained) {
   std::ostringstream out;
   RecordWriter writer(out, "the records", false);
   std::int64_t first = 0;
@@ -37,10 +37,11 @@ std::vector<int> last_steps(const std::vector<std::vector<StepMetrics>>& drained
 }
 
 TEST(RecordMaker, KeepsTheLastTenStepsBeforeADivergence) {
-  EXPECT_THAT(last_steps({steps(2)}), ElementsAre(0, 1));
-  EXPECT_THAT(last_steps({steps(10)}), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
-  EXPECT_THAT(last_steps({steps(10), steps(1)}), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
-  EXPECT_THAT(last_steps({steps(3), steps(25), steps(1)}),
+  EXPECT_THAT(steps_before_divergence({drained_steps(2)}), ElementsAre(0, 1));
+  EXPECT_THAT(steps_before_divergence({drained_steps(10)}), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+  EXPECT_THAT(steps_before_divergence({drained_steps(10), drained_steps(1)}),
+              ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  EXPECT_THAT(steps_before_divergence({drained_steps(3), drained_steps(25), drained_steps(1)}),
               ElementsAre(19, 20, 21, 22, 23, 24, 25, 26, 27, 28));
 }
 
@@ -53,13 +54,13 @@ TEST(ProbeRecords, HaveEveryPercentileUnderItsName) {
 }
 
 /// `depth` lists in a record.
-std::string nested(std::size_t depth) {
+std::string nested_record(std::size_t depth) {
   return R"({"value":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
 }
 
 TEST(ParseRecord, RefusesMoreThanSixteenLevels) {
-  EXPECT_EQ(parse_record(nested(16)).dump(), nested(16));
-  EXPECT_TRUE(parse_record(nested(17)).is_discarded());
+  EXPECT_EQ(parse_record(nested_record(16)).dump(), nested_record(16));
+  EXPECT_TRUE(parse_record(nested_record(17)).is_discarded());
 }
 
 }  // namespace

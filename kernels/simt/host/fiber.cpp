@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -72,6 +73,18 @@ void after_switch([[maybe_unused]] void* fake_stack) {
 #endif
 }
 
+void unmap(const Stacks::Mapped& stacks) {
+  if (stacks.memory != nullptr) munmap(stacks.memory, stacks.count * Stacks::kStride);
+}
+
+// Most launches are of one small block: mapping and touching new pages took two fifths of a training step. A
+// cooperative grid's stacks are not kept.
+constexpr std::size_t kMostSpare = 1024;
+thread_local struct Spare {
+  ~Spare() { unmap(stacks); }
+  Stacks::Mapped stacks;
+} spare;
+
 }  // namespace
 
 void start_context() {
@@ -124,18 +137,23 @@ void Context::switch_from(Context& from) {
   after_switch(left.fake_stack);
 }
 
-Stacks::Stacks(std::size_t count) : count_(count), memory_(nullptr) {
+Stacks::Stacks(std::size_t count) {
+  if (spare.stacks.count >= count) {
+    mapped_ = std::exchange(spare.stacks, {});
+    return;
+  }
   void* memory = mmap(nullptr, count * kStride, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  memory_ = static_cast<std::byte*>(memory);
+  mapped_ = {static_cast<std::byte*>(memory), count};
 }
 
 Stacks::~Stacks() {
 #ifdef __SANITIZE_ADDRESS__
-  __asan_unpoison_memory_region(memory_, count_ * kStride);
+  __asan_unpoison_memory_region(mapped_.memory, mapped_.count * kStride);
 #endif
-  munmap(memory_, count_ * kStride);
+  if (mapped_.count <= kMostSpare && mapped_.count > spare.stacks.count) std::swap(mapped_, spare.stacks);
+  unmap(mapped_);
 }
 
 }  // namespace bntrain::simt_host

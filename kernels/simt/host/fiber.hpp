@@ -31,20 +31,22 @@ class Context {
 /// with equal ones all threads would compete for the same sets of the cache.
 class Stacks {
  public:
-  static constexpr std::size_t kSize = 128 * 1024;
+  static constexpr std::size_t kSize = 128 * 1024, kStride = kSize + 4096 + 192;
 
   explicit Stacks(std::size_t count);
   ~Stacks();
   Stacks(const Stacks&) = delete;
   Stacks& operator=(const Stacks&) = delete;
 
-  std::size_t count() const { return count_; }
-  std::byte* operator[](std::size_t i) const { return memory_ + i * kStride; }
+  std::byte* operator[](std::size_t i) const { return mapped_.memory + i * kStride; }
+
+  struct Mapped {
+    std::byte* memory = nullptr;
+    std::size_t count = 0;
+  };
 
  private:
-  static constexpr std::size_t kStride = kSize + 4096 + 192;
-  std::size_t count_;
-  std::byte* memory_;
+  Mapped mapped_;
 };
 
 }  // namespace bntrain::simt_host

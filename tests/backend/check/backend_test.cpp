@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::vector<std::string> networks() {
+std::vector<std::string> checked_networks() {
   return {kNetwork,
           "lenet-bn",
           "conv4x3p2,relu,maxpool2,conv4x2s2,relu,fc4",
@@ -34,7 +34,7 @@ std::vector<std::string> networks() {
 class CheckedBackendTest : public BackendTest {};
 
 TEST_P(CheckedBackendTest, AgreesWithTheCpuAndTheResultIsTheReferences) {
-  for (std::string text : networks()) {
+  for (std::string text : checked_networks()) {
     if (text == "lenet-bn") text = "conv20x3,bn,relu,maxpool2,conv50x2,bn,relu,maxpool2,fc128,relu,fc4";
     for (const Init init : {Init::tutorial, Init::torch, Init::he}) {
       SCOPED_TRACE(text + ", init " + std::to_string(static_cast<int>(init)));

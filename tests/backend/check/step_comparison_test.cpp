@@ -6,12 +6,13 @@
 #include <limits>
 
 #include "backend/check/faulty_backend.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 /// A made-up outcome of conv2x2,bn,relu,fc3 on images of 1x4x4: a step of momentum 0.9 at lr 0.5.
 class StepComparisonTest : public testing::Test {

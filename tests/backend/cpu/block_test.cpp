@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "backend/cpu/block_problem.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -12,7 +13,7 @@ using support::close;
 using support::Guarded;
 using support::kFloatEps;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 class BlockTest : public KernelTest {
  protected:

@@ -33,10 +33,10 @@ testing::AssertionResult same_bits(const Outcome& a, const Outcome& b) {
 }
 
 /// Several groups and chunks with each content of vectors.
-const BatchNormShape kShapes[] = {{12, 3, 1028}, {37, 20, 49}, {520, 35, 1}};
+const BatchNormShape kInvarianceShapes[] = {{12, 3, 1028}, {37, 20, 49}, {520, 35, 1}};
 
 TEST(NormKernelInvariance, GridAndScheduleChangeNoBitOfAVariant) {
-  for (const BatchNormShape& shape : kShapes) {
+  for (const BatchNormShape& shape : kInvarianceShapes) {
     const NormCase c = make_case(shape);
     std::set<NormVariant> ran;
     for (Way way : every_way(shape)) {

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "kernels/batch_norm/maxpool_problem.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain {
 namespace {
@@ -15,7 +16,7 @@ using support::bound;
 using support::close;
 using support::kFloatEps;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 /// A device with more multiprocessors than channels, so that clusters hold them; and one without clusters,
 /// where blocks do or nobody.

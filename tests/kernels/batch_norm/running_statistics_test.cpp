@@ -8,6 +8,7 @@
 #include "kernels/kernels.hpp"
 #include "support/device_vector.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/tolerance.hpp"
 
 namespace bntrain {
@@ -16,7 +17,7 @@ namespace {
 using support::Guarded;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 struct Averages {
   std::vector<float> mean, var;
@@ -29,10 +30,6 @@ struct Update {
   unsigned halted = 0;
   std::vector<float> var = random_values(70, 2, 1.5f, 0.1f);
 };
-
-std::vector<float> copy(const Guarded& from) {
-  return {from.values().begin(), from.values().end()};
-}
 
 Averages run(const Update& u, const kernels::Stream& stream = {}) {
   const Guarded mean(random_values(2 * u.channels, 1)), var(u.var), shift(random_values(u.channels, 3));

@@ -33,9 +33,6 @@ inline std::string name(const ConvolutionShape& s) {
     text += std::to_string(size) + " ";
   return text;
 }
-inline std::vector<float> copy(const Guarded& from) {
-  return {from.values().begin(), from.values().end()};
-}
 inline std::vector<double> absolute(std::vector<double> values) {
   for (double& value : values) value = std::abs(value);
   return values;

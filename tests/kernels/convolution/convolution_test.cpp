@@ -1,14 +1,14 @@
 // Direct convolutions against plain loops in double precision.
-#include <limits>
 #include <stdexcept>
 
 #include "kernels/convolution/convolution_cases.hpp"
 #include "kernels/convolution/shared_layout.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain {
 namespace {
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 std::vector<float> forward(const ConvolutionShape& s, const std::vector<float>& x,
                            const std::vector<float>& w, const std::vector<float>& bias,

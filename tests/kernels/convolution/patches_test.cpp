@@ -16,8 +16,8 @@ using kernels::PatchShape;
 using support::Guarded;
 
 /// Padding, strides that leave a rest, strides beyond the kernel, a window as large as the image, one pixel.
-const PatchShape kShapes[] = {{2, 3, 6, 8, 3, 1, 1}, {1, 2, 7, 6, 3, 2, 0}, {3, 1, 5, 9, 2, 3, 2},
-                              {2, 2, 5, 5, 5, 1, 0}, {1, 1, 1, 1, 1, 1, 0}, {2, 1, 8, 7, 1, 2, 0}};
+const PatchShape kPatchShapes[] = {{2, 3, 6, 8, 3, 1, 1}, {1, 2, 7, 6, 3, 2, 0}, {3, 1, 5, 9, 2, 3, 2},
+                                   {2, 2, 5, 5, 5, 1, 0}, {1, 1, 1, 1, 1, 1, 0}, {2, 1, 8, 7, 1, 2, 0}};
 
 std::int64_t pixels(const PatchShape& s) {
   return s.batch * s.channels * s.height * s.width;
@@ -60,7 +60,7 @@ reference::Values product(const PatchShape& s, const std::vector<float>& patches
 
 TEST(Patches, TimesTheWeightsAreTheConvolution) {
   constexpr std::int64_t kOutputs = 2;
-  for (const PatchShape& s : kShapes)
+  for (const PatchShape& s : kPatchShapes)
     for (const std::size_t offset : {0, 1}) {
       SCOPED_TRACE(testing::PrintToString(std::vector{s.height, s.width, s.kernel, s.stride, s.padding}));
       const std::vector<float> x = random_values(pixels(s), 3), w = random_values(kOutputs * s.patch(), 4);
@@ -76,7 +76,7 @@ TEST(Patches, TimesTheWeightsAreTheConvolution) {
 
 // <gather(x), p> = <x, sum(p)> for all x and p.
 TEST(Patches, TheSumIsTheTransposeOfTheGather) {
-  for (const PatchShape& s : kShapes)
+  for (const PatchShape& s : kPatchShapes)
     for (const std::size_t offset : {0, 1}) {
       SCOPED_TRACE(testing::PrintToString(std::vector{s.height, s.width, s.kernel, s.stride, s.padding}));
       const std::vector<float> x = random_values(pixels(s), 5), p = random_values(elements(s), 6);

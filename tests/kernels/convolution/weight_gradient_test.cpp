@@ -1,13 +1,13 @@
 // The gradient of a convolution's weights against plain loops in double precision.
-#include <limits>
 #include <stdexcept>
 
 #include "kernels/convolution/convolution_cases.hpp"
+#include "support/nan.hpp"
 
 namespace bntrain {
 namespace {
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 std::vector<float> backward_weights(const ConvolutionShape& s, const std::vector<float>& x,
                                     const std::vector<float>& dy, const kernels::Stream& stream = {},

@@ -10,6 +10,7 @@
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -21,11 +22,7 @@ using support::Guarded;
 using support::kFloatEps;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::vector<float> copy(const Guarded& from) {
-  return {from.values().begin(), from.values().end()};
-}
+using support::kNan;
 
 double sigmoid(double x) {
   return 1 / (1 + std::exp(-x));
@@ -246,9 +243,9 @@ TEST(Activation, TinyProbabilitiesAreNotZero) {
   EXPECT_GT(forward(sigmoid, {-88})[0], 0);
 }
 
-std::vector<float> sum(const std::vector<float>& a, const std::vector<float>& b,
-                       const kernels::Stream& stream = {}, std::size_t offset = 0,
-                       Target target = Target::own) {
+std::vector<float> added(const std::vector<float>& a, const std::vector<float>& b,
+                         const kernels::Stream& stream = {}, std::size_t offset = 0,
+                         Target target = Target::own) {
   Guarded first(a, offset), second(b, offset), own(a.size(), offset);
   Guarded& out = target == Target::own ? own : target == Target::first ? first : second;
   kernels::add(static_cast<std::int64_t>(a.size()), first.data(), second.data(), out.data(), stream);
@@ -264,9 +261,10 @@ TEST(Add, IsTheSumOfTwoElements) {
       for (const Target target : {Target::own, Target::first, Target::second}) {
         std::vector<float> a = random_values(size, 1), b = random_values(size, 2), expected;
         for (std::size_t i = 0; i < a.size(); ++i) expected.push_back(a[i] + b[i]);
-        EXPECT_TRUE(same_bits(sum(a, b, {}, offset, target), expected));
+        EXPECT_TRUE(same_bits(added(a, b, {}, offset, target), expected));
       }
-  const std::vector<float> special = sum({kNan, kInfinity, kInfinity, FLT_MAX}, {1, 1, -kInfinity, FLT_MAX});
+  const std::vector<float> special =
+      added({kNan, kInfinity, kInfinity, FLT_MAX}, {1, 1, -kInfinity, FLT_MAX});
   EXPECT_TRUE(std::isnan(special[0]) && std::isnan(special[2]));
   EXPECT_EQ(special[1], kInfinity);
   EXPECT_EQ(special[3], kInfinity);
@@ -276,7 +274,7 @@ TEST(Add, ReadsAlignedVectorsWhereAllPointersAre) {
   const std::vector<float> a = random_values(4096, 1);
   const auto blocks = [&](std::size_t offset) {
     simt_host::Executor executor;
-    sum(a, a, executor.stream(), offset);
+    added(a, a, executor.stream(), offset);
     return executor.launches().at(0).grid;
   };
   EXPECT_LT(blocks(0), blocks(1));
@@ -284,9 +282,9 @@ TEST(Add, ReadsAlignedVectorsWhereAllPointersAre) {
 
 TEST(Add, BitsDependOnNeitherScheduleNorGrid) {
   const std::vector<float> a = random_values(21 * 1024 + 3, 1), b = random_values(21 * 1024 + 3, 2);
-  const std::vector<float> expected = sum(a, b);
+  const std::vector<float> expected = added(a, b);
   on_every_schedule_and_grid(
-      [&](const kernels::Stream& stream) { EXPECT_TRUE(same_bits(sum(a, b, stream), expected)); });
+      [&](const kernels::Stream& stream) { EXPECT_TRUE(same_bits(added(a, b, stream), expected)); });
 }
 
 TEST(Add, LaunchesNothingForNoElementsAndRefusesLess) {

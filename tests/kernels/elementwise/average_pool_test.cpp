@@ -1,11 +1,11 @@
 // Average pooling, forward and backward.
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -15,7 +15,7 @@ namespace {
 using kernels::PoolShape;
 using support::Guarded;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 std::int64_t inputs(const PoolShape& s) {
   return s.batch * s.channels * s.height * s.width;
@@ -32,8 +32,8 @@ std::string name(const PoolShape& s) {
 }
 
 /// Whole windows, rests of rows, of columns and of both, one window, none.
-const PoolShape kShapes[] = {{2, 3, 6, 8, 2}, {1, 2, 7, 6, 2}, {3, 1, 6, 7, 3}, {2, 2, 8, 11, 3},
-                             {1, 1, 5, 5, 5}, {2, 3, 4, 4, 1}, {1, 2, 9, 13, 4}};
+const PoolShape kPoolShapes[] = {{2, 3, 6, 8, 2}, {1, 2, 7, 6, 2}, {3, 1, 6, 7, 3}, {2, 2, 8, 11, 3},
+                                 {1, 1, 5, 5, 5}, {2, 3, 4, 4, 1}, {1, 2, 9, 13, 4}};
 
 std::vector<float> forward(const PoolShape& shape, const std::vector<float>& x,
                            const kernels::Stream& stream = {}, std::size_t offset = 0) {
@@ -54,7 +54,7 @@ std::vector<float> backward(const PoolShape& shape, const std::vector<float>& dy
 }
 
 TEST(AveragePool, IsTheMeanOfEachWindowAndSharesItsGradientEvenly) {
-  for (const PoolShape& shape : kShapes)
+  for (const PoolShape& shape : kPoolShapes)
     for (const std::size_t offset : {0, 1}) {
       SCOPED_TRACE(name(shape));
       const std::vector<float> x = random_values(inputs(shape), 3), dy = random_values(outputs(shape), 4);

@@ -1,11 +1,11 @@
 // Bias and activation, and the gradient of a bias.
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -15,7 +15,7 @@ namespace {
 using kernels::BiasShape;
 using support::Guarded;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 constexpr float kSlope = 0.25f;
 
 std::int64_t size_of(const BiasShape& s) {
@@ -27,12 +27,9 @@ std::size_t channel_of(std::size_t i, const BiasShape& s) {
 std::string name(const BiasShape& s) {
   return std::to_string(s.batch) + "x" + std::to_string(s.channels) + "x" + std::to_string(s.spatial);
 }
-std::vector<float> copy(const Guarded& from) {
-  return {from.values().begin(), from.values().end()};
-}
 
 /// Whole vectors of one channel, of adjacent channels, and neither.
-const BiasShape kShapes[] = {{3, 5, 36}, {3, 5, 49}, {7, 128, 1}, {7, 10, 1}, {1, 1, 1}, {2, 3, 2}};
+const BiasShape kBiasShapes[] = {{3, 5, 36}, {3, 5, 49}, {7, 128, 1}, {7, 10, 1}, {1, 1, 1}, {2, 3, 2}};
 
 std::vector<float> forward(const BiasShape& shape, const std::vector<float>& x, ActivationKind kind,
                            const kernels::Stream& stream = {}, std::size_t offset = 0,
@@ -47,7 +44,7 @@ std::vector<float> forward(const BiasShape& shape, const std::vector<float>& x, 
 }
 
 TEST(BiasActivation, IsTheActivationOfTheSum) {
-  for (const BiasShape& shape : kShapes)
+  for (const BiasShape& shape : kBiasShapes)
     for (const ActivationKind kind :
          {ActivationKind::none, ActivationKind::relu, ActivationKind::sigmoid, ActivationKind::gelu,
           ActivationKind::silu, ActivationKind::leaky_relu}) {
@@ -68,7 +65,7 @@ TEST(BiasActivation, IsTheActivationOfTheSum) {
 }
 
 TEST(BiasActivation, NoBiasIsABiasOfZeros) {
-  for (const BiasShape& shape : kShapes)
+  for (const BiasShape& shape : kBiasShapes)
     for (const std::size_t offset : {0, 1}) {
       SCOPED_TRACE(name(shape));
       const std::vector<float> x = random_values(size_of(shape), 7);
@@ -105,11 +102,11 @@ std::vector<float> backward(const BiasShape& shape, const std::vector<float>& dy
 }
 
 /// One chunk and several, of planes in fours and one by one, of columns.
-const BiasShape kSums[] = {{3, 5, 36}, {3, 5, 49},  {7, 128, 1}, {7, 10, 1},   {1, 1, 1},
-                           {2, 3, 2},  {70, 3, 64}, {71, 3, 49}, {1100, 40, 1}};
+const BiasShape kBiasSums[] = {{3, 5, 36}, {3, 5, 49},  {7, 128, 1}, {7, 10, 1},   {1, 1, 1},
+                               {2, 3, 2},  {70, 3, 64}, {71, 3, 49}, {1100, 40, 1}};
 
 TEST(BiasBackward, IsTheSumOfEachChannel) {
-  for (const BiasShape& shape : kSums) {
+  for (const BiasShape& shape : kBiasSums) {
     SCOPED_TRACE(name(shape));
     // A mean of 1000: a long float sum would be off by more than one rounding.
     const std::vector<float> dy = random_values(size_of(shape), 10, 1000);

@@ -1,13 +1,14 @@
 // The last layer with its loss: logits against the product in double precision, loss and metrics against the
 // loss of these logits, gradients against the products with the gradient of these logits.
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/linear/linear_sums.hpp"
 #include "support/device_vector.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -19,16 +20,7 @@ using kernels::BatchState;
 using kernels::LinearShape;
 using support::Guarded;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::vector<float> copy(const Guarded& from) {
-  return {from.values().begin(), from.values().end()};
-}
-reference::Values absolute(const std::vector<float>& values) {
-  reference::Values result;
-  for (const float value : values) result.push_back(std::abs(static_cast<double>(value)));
-  return result;
-}
+using support::kNan;
 
 /// A layer and the images' labels; images are visited in reverse.
 struct LastLayer {
@@ -88,19 +80,11 @@ struct LastLayer {
   OnDevice* device = memory.data();
 };
 
-testing::AssertionResult is_sum(const std::vector<float>& actual, const reference::Values& expected,
-                                const reference::Values& magnitudes, std::int64_t length) {
-  std::vector<double> allowed;
-  for (const double magnitude : magnitudes)
-    allowed.push_back(support::bound(support::kFloatEps, length, magnitude) / 4);
-  return support::close(actual, expected, allowed);
-}
-
 /// One image, tails of eight, several parts, several rounds a part, more classes than lanes.
-const LinearShape kShapes[] = {{1, 1, 1}, {7, 5, 2}, {33, 130, 10}, {16, 20, 37}, {1100, 3, 4}};
+const LinearShape kHeadShapes[] = {{1, 1, 1}, {7, 5, 2}, {33, 130, 10}, {16, 20, 37}, {1100, 3, 4}};
 
 TEST(LinearSoftmax, IsTheProductItsLossAndTheirGradients) {
-  for (const LinearShape& s : kShapes) {
+  for (const LinearShape& s : kHeadShapes) {
     SCOPED_TRACE(std::to_string(s.batch) + "x" + std::to_string(s.in) + " to " + std::to_string(s.out));
     const reference::LinearShape wide{s.batch, s.in, s.out};
     LastLayer layer(s);

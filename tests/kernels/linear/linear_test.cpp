@@ -5,8 +5,10 @@
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/linear/linear_sums.hpp"
 #include "kernels/linear/provider.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -15,9 +17,7 @@ namespace {
 
 using kernels::LinearShape;
 using support::Guarded;
-
-constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();  // elements of a tensor
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 
 std::string name(const LinearShape& s) {
   return std::to_string(s.batch) + "x" + std::to_string(s.in) + " to " + std::to_string(s.out);
@@ -25,15 +25,10 @@ std::string name(const LinearShape& s) {
 reference::LinearShape wide(const LinearShape& s) {
   return {s.batch, s.in, s.out};
 }
-reference::Values absolute(const std::vector<float>& values) {
-  reference::Values result;
-  for (const float value : values) result.push_back(std::abs(static_cast<double>(value)));
-  return result;
-}
 
 /// Few rows, few columns, neither; one part and several; tails of tiles and of parts; empty sums.
-const LinearShape kShapes[] = {{1, 1, 1},    {5, 3, 2},     {7, 130, 10},  {70, 128, 10}, {17, 16, 17},
-                               {3, 1250, 9}, {100, 33, 65}, {300, 20, 16}, {130, 129, 3}, {4, 0, 3}};
+const LinearShape kLinearShapes[] = {{1, 1, 1},    {5, 3, 2},     {7, 130, 10},  {70, 128, 10}, {17, 16, 17},
+                                     {3, 1250, 9}, {100, 33, 65}, {300, 20, 16}, {130, 129, 3}, {4, 0, 3}};
 
 /// The tensors of a layer, and its three results.
 struct Layer {
@@ -68,16 +63,8 @@ struct Layer {
   std::vector<float> x, w, bias, dy;
 };
 
-testing::AssertionResult is_sum(const std::vector<float>& actual, const reference::Values& expected,
-                                const reference::Values& magnitudes, std::int64_t length) {
-  std::vector<double> allowed;
-  for (const double magnitude : magnitudes)
-    allowed.push_back(support::bound(support::kFloatEps, length, magnitude) / 4);
-  return support::close(actual, expected, allowed);
-}
-
 TEST(Linear, ProductsAreSums) {
-  for (const LinearShape& s : kShapes)
+  for (const LinearShape& s : kLinearShapes)
     for (const bool with_bias : {false, true}) {
       SCOPED_TRACE(name(s));
       const Layer layer(s);
@@ -141,7 +128,8 @@ TEST(Linear, RefusesWhatMakesNoSense) {
                  std::invalid_argument);
     EXPECT_THROW(kernels::linear_workspace(s), std::invalid_argument);
   }
-  for (const LinearShape& s : {LinearShape{kMost, 1, 1}, {1, kMost, 1}, {1, 1, kMost}})
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();  // elements of a tensor
+  for (const LinearShape& s : {LinearShape{most, 1, 1}, {1, most, 1}, {1, 1, most}})
     EXPECT_NO_THROW(kernels::linear_workspace(s));
   EXPECT_THROW(kernels::linear_forward({7, 130, 10}, nullptr, nullptr, nullptr, nullptr, nullptr, {}),
                std::invalid_argument);

@@ -8,6 +8,7 @@
 #include "kernels/kernels.hpp"
 #include "support/device_vector.hpp"
 #include "support/guarded.hpp"
+#include "support/nan.hpp"
 #include "support/reference.hpp"
 #include "support/tolerance.hpp"
 
@@ -19,7 +20,7 @@ using kernels::BatchState;
 using support::DeviceVector;
 using support::Guarded;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using support::kNan;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
 /// The device memory of a training run. Images are visited in reverse.

@@ -41,7 +41,7 @@ TEST(SimtHost, SectorsAreCountedForEachAccessOfAWarp) {
   EXPECT_EQ(counts_of(kOneWarp, strided_copy, 96, 1, in + 1, out).reads, (Traffic{3, 4 * 96, 15, 12}));
 }
 
-SIMT_KERNEL(64) moves_vectors(const float* in, float* out) {
+SIMT_KERNEL(64) moves_counted_vectors(const float* in, float* out) {
   SIMT_SHARED(float, tile, 256);
   copy_async<4>(tile + 4 * thread_index(), in + 4 * thread_index());
   copies_wait();
@@ -52,7 +52,8 @@ SIMT_KERNEL(64) moves_vectors(const float* in, float* out) {
 
 TEST(SimtHost, VectorsAndCopiesAreCountedSharedMemoryIsNot) {
   Device<float> in(256), out(256);
-  const LaunchCounts counts = counts_of({.name = "k", .grid = 3, .block = 64}, moves_vectors, in, out);
+  const LaunchCounts counts =
+      counts_of({.name = "k", .grid = 3, .block = 64}, moves_counted_vectors, in, out);
   const Traffic twice{.accesses = 12, .bytes = 3 * 2 * 1024, .sectors = 3 * 64, .fewest_sectors = 3 * 64};
   EXPECT_EQ(counts.reads, twice);
   EXPECT_EQ(counts.writes, twice);
