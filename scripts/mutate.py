@@ -81,7 +81,7 @@ def arguments():
     parser.add_argument("--near", type=int, metavar="SECONDS",
                         help="run only the tests near the file, so many seconds of processor time, and leave the rest to --again")
     parser.add_argument("--again", action="store_true", help="try again what no test noticed")
-    parser.add_argument("--list", action="store_true", help="print the mutations and try none")
+    parser.add_argument("--list", action="store_true", help="build, print the mutations and try none")
     return parser.parse_args()
 
 
@@ -211,7 +211,7 @@ def run_tests(program, tests="*", without="Gpu*", seconds=None):
 
 
 def prepare():
-    """Builds the copy, with ccache where it is because a mutation is taken back after it, and runs the tests once."""
+    """Builds the copy, with ccache where it is, because every mutation is taken back again."""
     copy_tree()
     launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
     configured = subprocess.run(["cmake", "-S", SOURCE, "-B", BUILD, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DBNTRAIN_TESTS=ON",
@@ -219,6 +219,10 @@ def prepare():
     built = build() if configured.returncode == 0 else configured
     if built.returncode:
         sys.exit(f"mutate: the copy in {WORK} does not build:\n{built.stdout[-3000:]}{built.stderr[-3000:]}")
+
+
+def run_unchanged():
+    """Of each program the digest and the tests that take long, after a run of all, unless these bytes have passed before."""
     record = WORK / "passed.json"
     passed = json.loads(record.read_text()) if record.exists() else {}
     for program in PROGRAMS:
@@ -294,12 +298,13 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"mutate: another run is at work in {WORK}")
-    passed = prepare()
+    prepare()
     chosen = choose(options, compiled_files())
     if options.list:
         for m in itertools.islice(chosen, options.count):
             print(f"{m['file']}:{m['line']}: {m['kind']}\n  - {m['was']}\n  + {m['is']}")
         return
+    passed = run_unchanged()
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     results = {key(r): r for r in map(json.loads, lines)}
     if options.again:
