@@ -197,7 +197,7 @@ std::string names_of(const RunGroup& group) {
 /// Results first: settings may be as long as a network. More than these fit on no sheet and have tables of
 /// their own.
 std::string run_tables(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
-  constexpr std::size_t most_beside = 4, most_beneath = 10;
+  constexpr std::size_t most_beside = 3, most_beneath = 10;
   const bool beside = differing.size() <= most_beside;
   HtmlTable table{.label = "Runs and their results", .heading = {"run", "state", "runs"}};
   std::set<std::string> sets;

@@ -78,13 +78,13 @@ TEST(Comparison, SaysWhereASettingWasChanged) {
 }
 
 TEST(Comparison, ManySettingsHaveATableOfTheirOwn) {
-  std::vector<RecordedRun> runs{with({{"a0", 1}, {"a1", 1}, {"a2", 1}, {"a3", 1}}, "one"), with({}, "two")};
-  EXPECT_THAT(comparison_page("four", runs), Not(HasSubstr("Settings in which they differ")));
-  for (int i = 4; i < 12; ++i)
+  std::vector<RecordedRun> runs{with({{"a0", 1}, {"a1", 1}, {"a2", 1}}, "one"), with({}, "two")};
+  EXPECT_THAT(comparison_page("three", runs), Not(HasSubstr("Settings in which they differ")));
+  for (int i = 3; i < 12; ++i)
     runs[0].history.start["config"]["a" + std::to_string(i)] = "value " + std::to_string(i);
   const std::string page = comparison_page("twelve", runs);
   EXPECT_THAT(page, HasSubstr("images a second</thead>"));
-  for (int i = 4; i < 12; ++i) EXPECT_THAT(page, HasSubstr("<td>value " + std::to_string(i)));
+  for (int i = 3; i < 12; ++i) EXPECT_THAT(page, HasSubstr("<td>value " + std::to_string(i)));
 }
 
 TEST(Comparison, SaysWhichLossesAreNotFinite) {

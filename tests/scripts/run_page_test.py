@@ -137,10 +137,13 @@ class RunPageTest(unittest.TestCase):
         for i in range(12):
             cls.variant("slow", f"{i} of many runs with a rather long name", {f"setting-{j}": f"{i // 2}.{j}25e-05" for j in range(14)} | {"seed": i})
         bntrain("report", *cls.folder.glob("*of many*"), "-o", cls.folder / "many.html")
+        cls.train("validated", "--valid", 0.2, "--epochs", 2)
+        cls.variant("validated", "other validated", {"lr": "0.2, 0.05 from step 24"})
+        bntrain("report", cls.folder / "diverged", cls.folder / "validated", cls.folder / "other validated", "-o", cls.folder / "mixed.html")
         pages = {"run": cls.page("run"), "diverged": cls.page("diverged"), "both": (cls.folder / "both.html").read_text(),
-                 "many": (cls.folder / "many.html").read_text(),
+                 "many": (cls.folder / "many.html").read_text(), "mixed": (cls.folder / "mixed.html").read_text(),
                  "names": cls.page_of_classes(["w" * 150] * 10), "classes": cls.page_of_classes([f"class {i}" for i in range(100)])}
-        widths = dict.fromkeys(pages, WIDTHS) | dict.fromkeys(("names", "classes", "many"), WIDTHS[::2])
+        widths = dict.fromkeys(pages, WIDTHS) | dict.fromkeys(("names", "classes", "many"), WIDTHS[::2]) | {"mixed": ()}
         frames = [(name, width, "light") for name in pages for width in widths[name]] + [("run", 1300, "dark")]
         frames += [(name, PAPER, "paper") for name in pages]
         cls.views, cls.console = cls.probe(pages, frames)
@@ -247,7 +250,7 @@ class RunPageTest(unittest.TestCase):
                         self.assertRegex(stroke, "^#[0-9a-f]{6}$", text)
 
     def test_on_paper_nothing_is_wider_than_its_column(self):
-        for name, least in [("run", 90), ("diverged", 6), ("both", 12), ("many", 15), ("names", 6), ("classes", 6)]:
+        for name, least in [("run", 90), ("diverged", 6), ("both", 12), ("many", 15), ("mixed", 8), ("names", 6), ("classes", 6)]:
             sheet = self.views[name, "paper", PAPER]["sheet"]
             self.assertLessEqual(sheet["wide"], PAPER, name)
             self.assertGreaterEqual(len(sheet["parts"]), least)
