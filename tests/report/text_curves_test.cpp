@@ -9,6 +9,7 @@
 
 #include "report/panels.hpp"
 #include "report/sample_run.hpp"
+#include "report/terminal_text.hpp"
 
 namespace bntrain::report::test {
 namespace {
@@ -157,6 +158,16 @@ TEST(TextReport, NamesChangeNothingInATerminal) {
     EXPECT_THAT(text, HasSubstr(R"(a\x0a\x1b[31m\x9b\x7f)"));
     EXPECT_EQ(text.find_first_of("\x1b\x7f\xc2"), std::string::npos);
   }
+}
+
+TEST(Wrapped, BreaksBetweenWordsAndLongOnesWithin) {
+  EXPECT_THAT(wrapped("ab cd e", 4), ::testing::ElementsAre("ab", "cd e"));
+  EXPECT_THAT(wrapped("ab cd", 5, 2), ::testing::ElementsAre("ab cd"));
+  EXPECT_THAT(wrapped("a bcdefgh i", 4, 2),
+              ::testing::ElementsAre("a", "  bc", "  de", "  fg", "  h", "  i"));
+  EXPECT_THAT(wrapped("运行运行", 5), ::testing::ElementsAre("运行", "运行"));
+  EXPECT_THAT(wrapped("", 5), ::testing::ElementsAre(""));
+  EXPECT_EQ(wrapped_text("  one two", 7), "  one\n    two\n");
 }
 
 TEST(DrawPanels, CountTheColumnsOfWideLetters) {
