@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <span>
 
 #include "report/html.hpp"
 #include "train/records.hpp"
@@ -13,6 +14,8 @@
 namespace bntrain::report {
 namespace {
 
+// Columns of values that fit on a sheet, and in half of it.
+constexpr std::size_t most_columns = 8, most_narrow = 4;
 constexpr const char* look_names[] = {"line", "faint", "dashed", "points", "band"};
 
 std::string quoted(const std::string& text) {
@@ -39,11 +42,17 @@ std::vector<std::size_t> kept_of(const Series& series, std::size_t most) {
 }
 
 std::string value_text(const Series& series, std::size_t i) {
-  if (series.look == Look::band) return number_text(series.low[i]) + " to " + number_text(series.y[i]);
+  // On paper it is broken there.
+  if (series.look == Look::band) return number_text(series.low[i]) + " to\n" + number_text(series.y[i]);
   return number_text(series.y[i]);
 }
 
-/// A row for every x of any series, or so many of them.
+/// What screen readers call it.
+std::string full_title(const Chart& chart) {
+  return (chart.layer.empty() ? "" : chart.layer + ", ") + chart.title;
+}
+
+/// A row for every x of any series, or so many of them, and a table for so many series as fit on a sheet.
 std::string table_html(const Chart& chart, std::size_t most) {
   std::map<double, std::vector<std::string>> by_x;
   for (std::size_t column = 0; column < chart.series.size(); ++column) {
@@ -53,22 +62,28 @@ std::string table_html(const Chart& chart, std::size_t most) {
   std::vector<double> places;
   places.reserve(by_x.size());
   for (const auto& [x, cells] : by_x) places.push_back(x);
-  HtmlTable table{.heading = {chart.x_label}};
-  for (const Series& series : chart.series) table.heading.push_back(series.name);
-  for (const std::size_t place : evenly(places.size(), most)) {
-    std::vector<std::string> row{fmt::format("{:.12g}", places[place])};
-    for (const Series& series : chart.series) {
-      const auto at = std::ranges::lower_bound(series.x, places[place]);
-      const bool found = at != series.x.end() && *at == places[place];
-      row.push_back(found ? value_text(series, static_cast<std::size_t>(at - series.x.begin())) : "");
+  const std::vector<std::size_t> kept = evenly(places.size(), most);
+  std::string text = "<details class=\"values\"><summary>Values</summary>";
+  if (kept.size() < places.size())
+    text += fmt::format("<p class=\"note\">{} of {} rows, equally far apart.</p>", kept.size(),
+                        grouped(static_cast<std::int64_t>(places.size())));
+  for (std::size_t first = 0; first < chart.series.size(); first += most_columns) {
+    const auto part =
+        std::span(chart.series).subspan(first, std::min(most_columns, chart.series.size() - first));
+    HtmlTable table{.label = full_title(chart) + ": values", .heading = {chart.x_label}};
+    for (const Series& series : part) table.heading.push_back(series.name);
+    for (const std::size_t place : kept) {
+      std::vector<std::string> row{fmt::format("{:.12g}", places[place])};
+      for (const Series& series : part) {
+        const auto at = std::ranges::lower_bound(series.x, places[place]);
+        const bool found = at != series.x.end() && *at == places[place];
+        row.push_back(found ? value_text(series, static_cast<std::size_t>(at - series.x.begin())) : "");
+      }
+      table.rows.push_back(std::move(row));
     }
-    table.rows.push_back(std::move(row));
+    text += html(table);
   }
-  const std::string note =
-      places.size() > most ? fmt::format("<p class=\"note\">{} of {} rows, equally far apart.</p>",
-                                         table.rows.size(), grouped(static_cast<std::int64_t>(places.size())))
-                           : "";
-  return "<details class=\"values\"><summary>Values</summary>" + note + html(table) + "</details>";
+  return text + "</details>";
 }
 
 }  // namespace
@@ -140,9 +155,11 @@ std::string chart_html(const Chart& chart, const ChartLimits& limits) {
     caption +=
         fmt::format("{}Long series are thinned to {} points.", caption.empty() ? "" : " ", limits.points);
   }
-  return "<figure><h4>" + title + "</h4><div class=\"plot\"><canvas id=\"" + chart.id +
-         "\" role=\"img\" aria-label=\"" + title + ": " + escaped(chart.y_label) + " by " +
-         escaped(chart.x_label) + "; the values are in the table below\"></canvas></div>" +
+  const std::string heading = chart.layer.empty() ? "h3" : "h4";
+  return std::string("<figure") + (chart.series.size() > most_narrow ? " class=\"broad\"" : "") + "><" +
+         heading + ">" + title + "</" + heading + "><div class=\"plot\"><canvas id=\"" + chart.id +
+         "\" role=\"img\" aria-label=\"" + escaped(full_title(chart)) + ": " + escaped(chart.y_label) +
+         " by " + escaped(chart.x_label) + "; the values are in the table below\"></canvas></div>" +
          (caption.empty() ? "" : "<figcaption>" + caption + "</figcaption>") +
          table_html(chart, limits.rows) + "</figure>\n";
 }

@@ -35,6 +35,7 @@ struct Chart {
   std::string id;  ///< letters, digits and dashes; once in a page
   std::string title;
   std::string x_label, y_label;
+  std::string layer = {};    ///< that it is of, named by the heading of h3 above it, if any
   std::string caption = {};  ///< a sentence below it
   std::vector<Series> series = {};
   std::vector<Mark> marks = {};

@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "report/html.hpp"
@@ -155,12 +156,13 @@ std::string legend_mark(const RunGroup& group, int number) {
   const bool diverged = std::ranges::any_of(
       group.runs, [](const RecordedRun* run) { return run->state == RunState::diverged; });
   return fmt::format(
-      "<input type=\"checkbox\" data-group=\"{0}\" aria-label=\"draw\"{1}> <svg class=\"swatch\" viewBox=\"0 "
+      "<input type=\"checkbox\" data-group=\"{0}\" aria-label=\"draw {5}\"{1}> <svg class=\"swatch\" "
+      "viewBox=\"0 "
       "0 28 8\" "
       "aria-hidden=\"true\"><line x1=\"0\" y1=\"4\" x2=\"28\" y2=\"4\" stroke=\"var(--c{2})\" "
       "stroke-dasharray=\"{3}\"/></svg>{4}",
       number, number < most_shown ? " checked" : "", number % hues, dashes_of(number),
-      diverged ? "<span class=\"badge bad\">diverged</span> " : "");
+      diverged ? "<span class=\"badge bad\">diverged</span> " : "", escaped(group.name));
 }
 
 /// "test", "validation", "test, validation": what the accuracies of the group are of; "–" where it has none.
@@ -176,23 +178,35 @@ std::string evaluated_by(const RunGroup& group) {
 std::string values_of(const RunGroup& group, const std::string& setting) {
   std::vector<std::string> values;
   for (const RecordedRun* run : group.runs) {
-    std::string value = run->history.setting(setting);
+    std::string value = setting_course(run->history, setting);
     if (value.empty()) value = "–";
     if (std::ranges::find(values, value) == values.end()) values.push_back(std::move(value));
   }
   return fmt::format("{}", fmt::join(values, ", "));
 }
 
-/// Results first: settings may be as long as a network.
-HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
-  HtmlTable table{.heading = {"run", "state", "runs"}};
+/// The runs of one curve by their names; nothing of one run, whose name the curve has.
+std::string names_of(const RunGroup& group) {
+  if (group.runs.size() == 1) return "";
+  std::string text;
+  for (const RecordedRun* run : group.runs) text += (text.empty() ? "" : ", ") + run->history.name;
+  return "<details><summary>" + counted(std::ssize(group.runs), "run") + "</summary>" + escaped(text) +
+         "</details>";
+}
+
+/// Results first: settings may be as long as a network. More than these fit on no sheet and have tables of
+/// their own.
+std::string run_tables(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
+  constexpr std::size_t most_beside = 3, most_beneath = 10;
+  const bool beside = differing.size() <= most_beside;
+  HtmlTable table{.label = "Runs and their results", .heading = {"run", "state", "runs"}};
   std::set<std::string> sets;
   for (const RunGroup& group : groups)
     if (const std::string set = evaluated_by(group); set != "–") sets.insert(set);
   if (sets.size() > 1) table.heading.emplace_back("evaluated on");
   table.heading.insert(table.heading.end(), {"best accuracy", "last accuracy", "last train loss",
                                              "epochs done", "images a second"});
-  table.heading.insert(table.heading.end(), differing.begin(), differing.end());
+  if (beside) table.heading.insert(table.heading.end(), differing.begin(), differing.end());
   for (const RunGroup& group : groups) {
     std::vector<std::string> row{group.name, states_of(group), std::to_string(group.runs.size())};
     if (sets.size() > 1) row.push_back(evaluated_by(group));
@@ -206,19 +220,33 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
     row.push_back(epochs.low < epochs.high ? fmt::format("{:.0f} to {:.0f}", epochs.low, epochs.high)
                                            : fmt::format("{:.0f}", epochs.low));
     row.push_back(rounded_text(over_runs(group, median_speed).mean));
-    for (const std::string& setting : differing) row.push_back(values_of(group, setting));
+    if (beside)
+      for (const std::string& setting : differing) row.push_back(values_of(group, setting));
     table.rows.push_back(std::move(row));
     table.marks.push_back(legend_mark(group, static_cast<int>(table.marks.size())));
+    table.folds.push_back(names_of(group));
   }
-  return table;
+  std::string text = html(table);
+  for (std::size_t first = 0; !beside && first < differing.size(); first += most_beneath) {
+    HtmlTable settings{.caption = "Settings in which they differ", .heading = {"run"}};
+    const auto part = std::span(differing).subspan(first, std::min(most_beneath, differing.size() - first));
+    settings.heading.insert(settings.heading.end(), part.begin(), part.end());
+    for (const RunGroup& group : groups) {
+      settings.rows.push_back({group.name});
+      for (const std::string& setting : part) settings.rows.back().push_back(values_of(group, setting));
+    }
+    text += html(settings);
+  }
+  return text;
 }
 
 std::string missing_note(const std::vector<RecordedRun>& runs, const std::vector<std::string>& problems) {
   std::string text;
   for (const std::string& problem : problems) text += "<li>" + escaped(problem) + ".";
   for (const RecordedRun& run : runs)
-    for (const std::string& sentence : run.history.missing)
-      text += "<li>" + escaped(run.history.name + ": " + sentence);
+    for (const auto& sentences : {run.history.missing, losses_not_finite(run.history)})
+      for (const std::string& sentence : sentences)
+        text += "<li>" + escaped(run.history.name + ": " + sentence);
   return text.empty() ? "" : "<aside><b>What is missing</b><ul>" + text + "</ul></aside>\n";
 }
 
@@ -245,7 +273,7 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
       "<header><h1>" + escaped(title) + "</h1>\n<p class=\"lead\">" + escaped(lead) + ".</p>\n" +
       missing_note(runs, problems) +
       "</header>\n<main>\n<section><h2 id=\"runs\">Runs and where they differ</h2>\n" +
-      html(run_table(groups, differing)) + "</section>\n<section><h2 id=\"curves\">Curves</h2>\n" +
+      run_tables(groups, differing) + "</section>\n<section><h2 id=\"curves\">Curves</h2>\n" +
       charts.add(charts_of(groups), limits) +
       "</section>\n</main>\n<footer class=\"note\">Made by bntrain " BNTRAIN_VERSION
       ". Epochs and steps are numbered from 0. <code>bntrain report RUN</code> makes the page of one "

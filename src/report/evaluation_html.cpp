@@ -37,14 +37,16 @@ double shade(const EvaluationDetails& details, std::size_t row, std::size_t colu
 }
 
 /// As the values beneath a chart.
-std::string folded(const std::string& summary, const HtmlTable& table) {
+std::string folded(const std::string& summary, HtmlTable table) {
+  table.label = summary;
   return "<details class=\"values\"><summary>" + summary + "</summary>" + html(table) + "</details>\n";
 }
 
 std::string counted_matrix(const EvaluationDetails& details) {
   const double largest = largest_mistake(details);
   std::string text =
-      "<div class=\"wide\"><table class=\"confusion\"><thead><tr><th scope=\"col\">label ╲ predicted";
+      "<div class=\"wide\"><table class=\"confusion\" aria-label=\"Confusion matrix\"><thead><tr><th "
+      "scope=\"col\">label ╲ predicted";
   for (const std::string& name : details.classes)
     text += "<th scope=\"col\" title=\"" + escaped(name) + "\"><span>" + escaped(shortened(name, most_head)) +
             "</span>";
@@ -117,7 +119,8 @@ std::string large_matrix(const EvaluationDetails& details) {
 }
 
 std::string score_table(const EvaluationDetails& details) {
-  HtmlTable table{.heading = {"class", "precision", "recall", "F1", "images", "predicted"}};
+  HtmlTable table{.label = "Precision and recall by class",
+                  .heading = {"class", "precision", "recall", "F1", "images", "predicted"}};
   for (std::size_t i = 0; i < details.classes.size(); ++i) {
     const std::int64_t support = details.support(i), predicted = details.predicted(i),
                        right = details.right(i);

@@ -104,8 +104,10 @@ std::string html(const HtmlTable& table) {
   const auto element = [&](const std::string& tag, const std::string& text, const std::string& mark = "") {
     return table.text ? "<" + tag + ">" + mark + escaped(text) : cell(tag, text, mark);
   };
-  std::string result =
-      table.text ? "<div class=\"wide\"><table class=\"text\">" : "<div class=\"wide\"><table>";
+  std::string result = "<div class=\"wide\"><table";
+  if (table.text) result += " class=\"text\"";
+  if (table.caption.empty()) result += " aria-label=\"" + escaped(table.label) + "\"";
+  result += ">";
   if (!table.caption.empty()) result += "<caption>" + escaped(table.caption) + "</caption>";
   if (!table.heading.empty()) {
     result += "<thead><tr>";
@@ -116,9 +118,10 @@ std::string html(const HtmlTable& table) {
   for (std::size_t number = 0; number < table.rows.size(); ++number) {
     const std::vector<std::string>& row = table.rows[number];
     const std::string mark = number < table.marks.size() ? table.marks[number] : "";
+    const std::string fold = number < table.folds.size() ? table.folds[number] : "";
     result += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i)
-      result += i == 0 ? element("th scope=\"row\"", row[i], mark) : element("td", row[i]);
+      result += i == 0 ? element("th scope=\"row\"", row[i], mark) + fold : element("td", row[i]);
     result += "\n";
   }
   return result + "</table></div>\n";

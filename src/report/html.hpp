@@ -37,9 +37,11 @@ std::string cell(const std::string& tag, const std::string& text, const std::str
 
 struct HtmlTable {
   std::string caption = {};  ///< escaped here, as are all cells
+  std::string label = {};    ///< what it holds, for screen readers, where no caption says it
   std::vector<std::string> heading = {};
   std::vector<std::vector<std::string>> rows = {};
   std::vector<std::string> marks = {};  ///< HTML before the first cell of each row
+  std::vector<std::string> folds = {};  ///< HTML behind the first cell of each row
   bool text = false;                    ///< of words: cells to the left, broken where they are long
 };
 

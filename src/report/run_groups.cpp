@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "report/run_words.hpp"
+
 namespace bntrain::report {
 namespace {
 
@@ -35,7 +37,7 @@ std::vector<std::string> differing_settings(const std::vector<RecordedRun>& runs
   }
   std::erase_if(names, [&](const std::string& name) {
     return std::ranges::all_of(runs, [&](const RecordedRun& run) {
-      return run.history.setting(name) == runs.front().history.setting(name);
+      return setting_course(run.history, name) == setting_course(runs.front().history, name);
     });
   });
   return names;
@@ -50,7 +52,7 @@ std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
       name.clear();
       for (const std::string& setting : differing) {
         if (contains(same_training, setting)) continue;
-        const std::string value = run.history.setting(setting);
+        const std::string value = setting_course(run.history, setting);
         name += (name.empty() ? "" : ", ") + setting + " " + (value.empty() ? "–" : value);
       }
       if (name.empty()) name = "all runs";
@@ -61,6 +63,8 @@ std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
     else
       groups.push_back({name, {&run}});
   }
+  for (RunGroup& group : groups)
+    if (group.runs.size() == 1) group.name = group.runs.front()->history.name;
   return groups;
 }
 

@@ -19,7 +19,7 @@ struct RunGroup {
 std::vector<std::string> differing_settings(const std::vector<RecordedRun>& runs);
 
 /// A group for each run; of many, those are one that differ in nothing that changes the training but their
-/// seed.
+/// seed. One run has its own name, several that of the settings in which they differ from others.
 std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
                                 const std::vector<std::string>& differing);
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "bntrain/error.hpp"
@@ -120,9 +121,11 @@ std::string layer_parts(const std::vector<LayerHistory<Point>>& layers, const st
                         layers.size(), most_layers);
   std::size_t number = 0;
   for (const std::size_t i : evenly(layers.size(), most_layers)) {
-    const std::string figures = charts.add(draw(layers[i], fmt::format("{}-{}-", id, number)), limits);
+    std::vector<Chart> drawn = draw(layers[i], fmt::format("{}-{}-", id, number));
+    for (Chart& chart : drawn) chart.layer = "Layer " + layers[i].layer;
+    const std::string figures = charts.add(drawn, limits);
     if (figures.empty()) continue;
-    text += fmt::format("<details class=\"layer\"{}><summary>{}</summary>\n{}</details>\n",
+    text += fmt::format("<details class=\"layer\"{}><summary><h3>{}</h3></summary>\n{}</details>\n",
                         number++ < most_open ? " open" : "", escaped("Layer " + layers[i].layer), figures);
   }
   return text;
@@ -191,7 +194,7 @@ std::string network_section(const RunHistory& run) {
     std::vector<std::int64_t> parameters(network.layers().size(), 0);
     for (const Parameter& parameter : network.parameters())
       parameters[static_cast<std::size_t>(parameter.layer)] += parameter.size;
-    HtmlTable table{.heading = {"", "layer", "output", "parameters"}};
+    HtmlTable table{.label = "Layers of the network", .heading = {"", "layer", "output", "parameters"}};
     table.rows.push_back({"", "input", to_string(network.input()), ""});
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const Layer& layer = network.layers()[i];
@@ -210,7 +213,8 @@ std::string network_section(const RunHistory& run) {
 std::string made_section(const RecordedRun& run, const Json& defaults) {
   const RunHistory& history = run.history;
   std::string text;
-  HtmlTable changes{.heading = {"step", "setting", "from", "to"}, .text = true};
+  HtmlTable changes{
+      .label = "Changed while it ran", .heading = {"step", "setting", "from", "to"}, .text = true};
   for (const SettingChange& change : changes_of(history))
     changes.rows.push_back({grouped(change.step), change.setting, change.from, change.to});
   if (!changes.rows.empty()) text += "<h3>Changed while it ran</h3>\n" + html(changes);
@@ -221,7 +225,7 @@ std::string made_section(const RecordedRun& run, const Json& defaults) {
     text += "<h3>" + what + "</h3>\n<pre>" + escaped(command) + "</pre>\n";
   if (history.start.empty()) return section("made", "How it was made", text);
   const Json data = object_in(history.start, "dataset"), versions = object_in(history.start, "versions");
-  HtmlTable table{.heading = {}, .text = true};
+  HtmlTable table{.label = "How it was made", .text = true};
   const auto row = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) table.rows.push_back({name, value});
   };
@@ -242,7 +246,7 @@ std::string made_section(const RecordedRun& run, const Json& defaults) {
   if (!history.epochs.empty())
     row("duration", duration_text(seconds_of(history)) + " of training and evaluation");
   text += html(table);
-  HtmlTable settings{.heading = {"setting", "value"}, .text = true};
+  HtmlTable settings{.label = "All settings", .heading = {"setting", "value"}, .text = true};
   const Json config = object_in(history.start, "config");
   for (const auto& [name, value] : config.items()) settings.rows.push_back({name, history.setting(name)});
   text += "<details><summary>All settings</summary>" + html(settings) + "</details>\n";
@@ -261,6 +265,7 @@ std::string run_page(const RecordedRun& run, const std::optional<EvaluationDetai
                      std::vector<std::string> missing, const Json& defaults, const std::string& written) {
   const RunHistory& history = run.history;
   missing.insert(missing.begin(), history.missing.begin(), history.missing.end());
+  std::ranges::copy(losses_not_finite(history), std::back_inserter(missing));
   static_cast<void>(learning_rates(history, missing));
   PageCharts charts;
   const std::string title = history.name + " · bntrain";

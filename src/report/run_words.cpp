@@ -78,6 +78,35 @@ std::vector<SettingChange> changes_of(const RunHistory& run) {
   return changes;
 }
 
+std::string setting_course(const RunHistory& run, const std::string& setting) {
+  std::string text;
+  for (const SettingChange& change : changes_of(run)) {
+    if (change.setting != setting) continue;
+    if (text.empty()) text = change.from;
+    text += ", " + change.to + " from step " + grouped(change.step);
+  }
+  return text.empty() ? run.setting(setting) : text;
+}
+
+std::vector<std::string> losses_not_finite(const RunHistory& run) {
+  std::vector<std::string> sentences;
+  const auto count = [&](const std::string& what, double EpochPoint::*loss, const auto& recorded) {
+    const auto missing = std::ranges::count_if(
+        run.epochs, [&](const EpochPoint& epoch) { return recorded(epoch) && !std::isfinite(epoch.*loss); });
+    if (missing > 0)
+      sentences.push_back(
+          fmt::format("The {} loss of {} of {} is not finite (NaN or infinite) and not drawn.", what, missing,
+                      counted(std::ssize(run.epochs), "epoch")));
+  };
+  count("train", &EpochPoint::train_loss, [](const EpochPoint&) { return true; });
+  count(run.evaluated == "valid" ? "validation" : "test", &EpochPoint::loss, was_evaluated);
+  return sentences;
+}
+
+bool was_evaluated(const EpochPoint& epoch) {
+  return std::isfinite(epoch.eval_seconds);
+}
+
 std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun& run) {
   std::vector<std::pair<std::string, std::string>> commands;
   if (run.folder.empty()) return commands;

@@ -23,11 +23,22 @@ struct SettingChange {
 /// In their order; none where the run was never changed.
 std::vector<SettingChange> changes_of(const RunHistory& run);
 
+/// A setting by its flag's name over the whole run: "0.2", "0.2, 0.05 from step 24" where resuming it changed
+/// it.
+/// "" where the run does not say.
+std::string setting_course(const RunHistory& run, const std::string& setting);
+
+/// A sentence for each loss that epochs recorded and that is not finite.
+std::vector<std::string> losses_not_finite(const RunHistory& run);
+
 /// What a person may want to do next: (what, command).
 std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun& run);
 
 /// A sentence of what has become of the run.
 std::string state_sentence(const RecordedRun& run);
+
+/// Epochs need not be: their losses and accuracies are none then.
+bool was_evaluated(const EpochPoint& epoch);
 
 /// The best epoch by the accuracy of the evaluated images; null where no epoch ended.
 const EpochPoint* best_epoch(const RunHistory& run);

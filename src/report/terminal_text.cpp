@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "formats/safetensors.hpp"
 
 namespace bntrain::report {
@@ -47,6 +50,37 @@ std::string shortened(const std::string& text, std::size_t columns) {
 std::string fitted(const std::string& text, std::size_t columns) {
   const std::string kept = beginning(text, columns);
   return kept + std::string(columns - columns_of(kept), ' ');
+}
+
+std::vector<std::string> wrapped(const std::string& text, std::size_t columns, std::size_t indent) {
+  std::vector<std::string> lines{""};
+  bool begun = false;
+  const auto next_line = [&] {
+    lines.emplace_back(indent, ' ');
+    begun = false;
+  };
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ' ');) {
+    if (begun && columns_of(lines.back()) + 1 + columns_of(word) > columns) next_line();
+    if (begun) lines.back() += ' ';
+    while (columns_of(lines.back()) + columns_of(word) > columns) {
+      std::string part = beginning(word, columns - std::min(columns, columns_of(lines.back())));
+      if (part.empty()) part = word.substr(0, letter_size(word, 0));
+      lines.back() += part;
+      word.erase(0, part.size());
+      next_line();
+    }
+    lines.back() += word;
+    begun = true;
+  }
+  return lines;
+}
+
+std::string wrapped_text(const std::string& text, std::size_t columns) {
+  std::string result;
+  for (const std::string& line : wrapped(text, columns, text.starts_with("  ") ? 4 : 2))
+    result += line + "\n";
+  return result;
 }
 
 std::string plain(const std::string& given) {

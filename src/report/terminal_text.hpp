@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace bntrain::report {
 
@@ -17,5 +18,11 @@ std::string fitted(const std::string& text, std::size_t columns);
 
 /// The name of a run as one line that changes nothing in a terminal.
 std::string plain(const std::string& name);
+
+/// In lines of at most so many columns, broken between words, longer words within; all but the first begin
+/// with `indent` spaces.
+std::vector<std::string> wrapped(const std::string& text, std::size_t columns, std::size_t indent = 0);
+/// Likewise, each with its line end; all but the first are indented by two spaces more.
+std::string wrapped_text(const std::string& text, std::size_t columns);
 
 }  // namespace bntrain::report

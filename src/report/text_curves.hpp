@@ -9,18 +9,6 @@
 
 namespace bntrain::report {
 
-/// A curve with its name and what is said below it.
-struct Panel {
-  std::string title;
-  std::vector<double> x, y;  ///< a y that is not finite is left out
-  std::string note;
-  std::string name = {};  ///< behind the title; shortened in its middle where it is long
-};
-
-/// The curves of the panels beside each other in lines of at most `width` columns, in Braille patterns, all
-/// on one scale of y, whose ends are named. Panels that have no room follow below.
-std::string draw_panels(const std::vector<Panel>& panels, std::size_t width);
-
 /// Loss and accuracy by epoch of the runs as curves, with best and last values: for people.
 std::string text_report(const std::vector<RecordedRun>& runs, std::size_t width);
 

@@ -240,7 +240,7 @@ TEST_F(ReportTest, TakesTheFolderOfABench) {
   const std::string text = read_text(folder.file("bench") + "/runs.html");
   EXPECT_EQ(text, left) << "the bench made it";
   EXPECT_THAT(text, AllOf(HasSubstr("12 runs, those that differ in nothing but their seed, or in what"),
-                          HasSubstr("</svg>norm batch, lr 0.1<td>")));
+                          HasSubstr("</svg>norm batch, lr 0.1<details><summary>2 runs</summary>")));
 }
 
 TEST_F(ReportTest, PrintsNumbersWhereThereIsNoTerminal) {

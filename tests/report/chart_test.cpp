@@ -99,8 +99,8 @@ TEST(ChartJson, IsShortHoweverLongTheSeriesAre) {
 TEST(ChartHtml, HasATextAlternativeAndATableOfEveryValue) {
   const std::string html = chart_html(sample_chart(), {});
   EXPECT_THAT(html, HasSubstr("<canvas id=\"loss\" role=\"img\" aria-label=\"Loss &lt;b&gt;: loss by step"));
-  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">1<td>–<td>1 to 3"));
-  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">2<td>0.123457<td>1 to 3"));
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">1<td>–<td>1 to\n3"));
+  EXPECT_THAT(html, HasSubstr("<th scope=\"row\">2<td>0.123457<td>1 to\n3"));
   EXPECT_THAT(html, HasSubstr("&lt;/script&gt;"));
   EXPECT_THAT(html, Not(HasSubstr("<script")));
   EXPECT_THAT(html, Not(HasSubstr("thinned")));
@@ -129,7 +129,8 @@ TEST(ScaleBySpan, LeavesOutZerosWhichAreGapsOfALogarithmicAxis) {
   EXPECT_TRUE(chart.logarithmic);
   EXPECT_FALSE(chart.from_zero);
   EXPECT_EQ(Json::parse(chart_json(chart, {}))["series"][0]["y"], Json({nullptr, 0.01, nullptr}));
-  EXPECT_THAT(chart_html(chart, {}), HasSubstr("<th scope=\"row\">0<td>0<td>1 to 3")) << "the table has them";
+  EXPECT_THAT(chart_html(chart, {}), HasSubstr("<th scope=\"row\">0<td>0<td>1 to\n3"))
+      << "the table has them";
   chart.series[1].low[2] = -1;
   chart.logarithmic = false;
   scale_by_span(chart, 100);

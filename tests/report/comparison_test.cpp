@@ -6,6 +6,7 @@
 
 #include "report/run_charts.hpp"
 #include "report/run_groups.hpp"
+#include "report/run_page.hpp"
 #include "report/run_words.hpp"
 #include "report/sample_run.hpp"
 
@@ -50,6 +51,52 @@ TEST(Comparison, DrawsManySeedsAsOneCurve) {
   runs.resize(3);
   EXPECT_EQ(groups_of(runs, {"lr", "seed"}).size(), 3U) << "a few runs are a curve each, also of one name";
   EXPECT_THAT(comparison_page("few", runs), Not(HasSubstr("smallest to largest")));
+}
+
+TEST(Comparison, NamesEveryFolder) {
+  std::vector<RecordedRun> runs = bench_runs();
+  for (std::size_t i = 0; i < runs.size(); ++i) runs[i].history.name = "<folder " + std::to_string(i) + ">";
+  runs.erase(runs.begin() + 1, runs.begin() + 4);
+  EXPECT_EQ(groups_of(runs, {"lr", "seed"})[0].name, "<folder 0>") << "a run of which there is one";
+  EXPECT_THAT(
+      comparison_page("bench", runs),
+      HasSubstr(
+          "lr 0.2<details><summary>4 runs</summary>&lt;folder 4&gt;, &lt;folder 5&gt;, &lt;folder 6&gt;, "
+          "&lt;folder 7&gt;</details><td>4 ended"));
+}
+
+TEST(Comparison, SaysWhereASettingWasChanged) {
+  std::vector<RecordedRun> runs{with({{"lr", 0.05}}, "changed"), with({{"lr", 0.05}}, "constant")};
+  EXPECT_THAT(differing_settings(runs), ElementsAre());
+  runs[0].history.start["changes"] =
+      Json::array({{{"step", 24}, {"setting", "lr"}, {"from", 0.2}, {"to", 0.1}},
+                   {{"step", 30}, {"setting", "momentum"}, {"from", 0}, {"to", 0.5}},
+                   {{"step", 2400}, {"setting", "lr"}, {"from", 0.1}, {"to", 0.05}}});
+  EXPECT_EQ(setting_course(runs[0].history, "lr"), "0.2, 0.1 from step 24, 0.05 from step 2,400");
+  EXPECT_EQ(setting_course(runs[1].history, "lr"), "0.05");
+  EXPECT_THAT(comparison_page("two", runs), HasSubstr("0.2, 0.1 from step 24, 0.05 from step 2,400"));
+}
+
+TEST(Comparison, ManySettingsHaveATableOfTheirOwn) {
+  std::vector<RecordedRun> runs{with({{"a0", 1}, {"a1", 1}, {"a2", 1}}, "one"), with({}, "two")};
+  EXPECT_THAT(comparison_page("three", runs), Not(HasSubstr("Settings in which they differ")));
+  for (int i = 3; i < 12; ++i)
+    runs[0].history.start["config"]["a" + std::to_string(i)] = "value " + std::to_string(i);
+  const std::string page = comparison_page("twelve", runs);
+  EXPECT_THAT(page, HasSubstr("images a second</thead>"));
+  for (int i = 3; i < 12; ++i) EXPECT_THAT(page, HasSubstr("<td>value " + std::to_string(i)));
+}
+
+TEST(Comparison, SaysWhichLossesAreNotFinite) {
+  RecordedRun run = sample_run({}, "odd");
+  run.history.epochs[1].train_loss = run.history.epochs[1].loss = run.history.epochs[2].loss = NAN;
+  run.history.epochs[2].eval_seconds = NAN;
+  EXPECT_THAT(losses_not_finite(run.history),
+              ElementsAre("The train loss of 1 of 3 epochs is not finite (NaN or infinite) and not drawn.",
+                          "The test loss of 1 of 3 epochs is not finite (NaN or infinite) and not drawn."));
+  EXPECT_THAT(comparison_page("two", {run, sample_run()}), HasSubstr("<li>odd: The train loss of 1 of 3"));
+  EXPECT_THAT(run_page(run, {}, {}, Json::object(), ""), HasSubstr("<li>The train loss of 1 of 3"));
+  EXPECT_THAT(losses_not_finite(sample_run().history), ElementsAre());
 }
 
 TEST(Comparison, GroupsByWhatChangesTheTraining) {
@@ -102,7 +149,8 @@ TEST(Comparison, ShowsTheBestOfManyCurvesFirst) {
   EXPECT_EQ(charts[0]["series"][0]["y"].back(), 0.39) << "the best";
   EXPECT_THAT(
       page,
-      HasSubstr("<th scope=\"row\"><input type=\"checkbox\" data-group=\"0\" aria-label=\"draw\" checked>"));
+      HasSubstr(
+          "<th scope=\"row\"><input type=\"checkbox\" data-group=\"0\" aria-label=\"draw run\" checked>"));
   {}
 }
 

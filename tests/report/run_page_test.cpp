@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <regex>
+#include <set>
 
 #include "formats/safetensors.hpp"
 #include "report/comparison.hpp"
@@ -80,6 +81,50 @@ TEST(RunPage, SaysEverythingOfTheRun) {
   EXPECT_THAT(ids, ::testing::ElementsAre("loss-by-epoch", "accuracy-by-epoch", "loss-by-step",
                                           "accuracy-by-step", "learning-rate", "speed", "norm-0-input",
                                           "norm-0-mean", "norm-0-var", "norm-0-affine", "norm-0-gradients"));
+}
+
+/// The pages of one run and of several, with all that they can have.
+std::vector<std::string> full_pages() {
+  RecordedRun run = sample_run({.steps = true, .norms = 1, .activations = true});
+  run.history.start["changes"] =
+      Json::array({{{"step", 40}, {"setting", "lr"}, {"from", 0.2}, {"to", 0.05}}});
+  RecordedRun diverged = run;
+  diverged.state = RunState::diverged;
+  diverged.history.name = "diverged";
+  diverged.history.end["divergence"] = {{"epoch", 0}, {"step", 15}, {"lr", 0.2}, {"layer", "a"}};
+  return {page_of(run, sample_evaluation()), page_of(diverged, sample_evaluation(30)),
+          comparison_page("both", {run, diverged})};
+}
+
+TEST(RunPage, TablesAndChartsSayWhatTheyHold) {
+  const std::regex table(R"(<table[^>]*>(<caption>)?)"),
+      element(R"re((?:canvas|input)[^>]*aria-label="([^"]*)")re");
+  for (const std::string& page : full_pages()) {
+    for (std::sregex_iterator at(page.begin(), page.end(), table), end; at != end; ++at)
+      EXPECT_TRUE((*at)[1].matched || std::regex_search(at->str(), std::regex("aria-label=\"[^\"]{5}")))
+          << at->str();
+    std::set<std::string> labels;
+    for (std::sregex_iterator at(page.begin(), page.end(), element), end; at != end; ++at)
+      EXPECT_TRUE(labels.insert((*at)[1]).second) << (*at)[1];
+    EXPECT_GE(labels.size(), 6U);
+  }
+  EXPECT_THAT(full_pages()[0],
+              AllOf(HasSubstr("aria-label=\"Layer 0 bn, Input: percentiles: value by step"),
+                    HasSubstr("<table aria-label=\"Layer 0 bn, Input: percentiles: values\"")));
+  EXPECT_THAT(full_pages()[2], HasSubstr("aria-label=\"draw sample\""));
+}
+
+TEST(RunPage, HeadingsPassOverNoLevel) {
+  const std::regex heading("<h([1-6])");
+  for (const std::string& page : full_pages()) {
+    int before = 0;
+    for (std::sregex_iterator at(page.begin(), page.end(), heading), end; at != end; ++at) {
+      const int level = std::stoi((*at)[1]);
+      EXPECT_LE(level, before + 1) << page.substr(static_cast<std::size_t>(at->position()), 60);
+      before = level;
+    }
+  }
+  EXPECT_THAT(full_pages()[0], HasSubstr("<summary><h3>Layer 0 bn</h3></summary>"));
 }
 
 TEST(RunPage, NothingCanBeFetchedAndNoForeignScriptRuns) {

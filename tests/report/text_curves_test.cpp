@@ -7,12 +7,13 @@
 #include <limits>
 #include <sstream>
 
+#include "report/panels.hpp"
 #include "report/sample_run.hpp"
 
 namespace bntrain::report::test {
 namespace {
 
-using ::testing::Each;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
@@ -38,6 +39,7 @@ TEST(DrawPanels, DrawsOnOneScaleBesideEachOther) {
   │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠉⠑⠢⢄⣀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀    │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀
   │⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠉⠑⠒⠤⢄⣀⠀⠀⠀⠀⠀    │⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤⠤
 0 ┤⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠉⠒⠢⠤⣀  0 ┤⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀⠀
+   epoch 0                   2     epoch 0                   2
 best 0                          best 1
 )");
 }
@@ -55,11 +57,68 @@ TEST(DrawPanels, FitsIntoTheWidth) {
   }
 }
 
+TEST(DrawPanels, HaveOneScaleOfEpochs) {
+  const std::vector<std::string> lines =
+      split(draw_panels({{"long", {0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}, ""}, {"short", {0, 1}, {4, 0}, ""}}, 62));
+  EXPECT_EQ(lines.at(6), "   epoch 0                   4     epoch 0                   4");
+  EXPECT_THAT(lines.at(1), ::testing::EndsWith("⠀⠀⠀⠀⠀")) << "the short curve ends in the middle";
+  EXPECT_THAT(lines.at(5), ::testing::EndsWith("⠀⠀⠀⠀⠀"));
+}
+
+TEST(DrawPanels, AreLogarithmicWhereAskedForBeyondThreeDecades) {
+  const std::vector<double> x{0, 1, 2};
+  const auto draw = [&](const std::vector<double>& y, bool may_be) {
+    return draw_panels({{"loss", x, y, ""}}, 40, may_be);
+  };
+  const std::string wide = draw({1e4, 1, 1e-4}, true);
+  EXPECT_THAT(wide, ::testing::StartsWith("loss (log)\n 1e+04 ┤⠉"));
+  EXPECT_THAT(split(wide).at(3), HasSubstr("⠤")) << "1 is in the middle";
+  EXPECT_THAT(draw({1e4, 0, 1}, true), ::testing::StartsWith("loss (log)\n1e+04 ┤"));
+  for (const std::string& linear :
+       {draw({1e4, 1, 1e-4}, false), draw({10, 1, 0.02}, true), draw({1e4, 1, -1}, true)})
+    EXPECT_THAT(linear, ::testing::StartsWith("loss\n"));
+}
+
+TEST(DrawPanels, WithoutValuesAreALine) {
+  EXPECT_EQ(draw_panels({{"loss", {0}, {nan}, "not finite", "a"}, {"loss", {}, {}, "", "b"}}, 40),
+            "loss: a: not finite\n");
+}
+
 TEST(DrawPanels, TakesOneValueAndNone) {
   EXPECT_EQ(draw_panels({{"none", {0}, {nan}, ""}}, 40), "");
   EXPECT_EQ(draw_panels({}, 40), "");
   EXPECT_THAT(draw_panels({{"far apart", {0, 1}, {-1.5e308, 1.5e308}, ""}}, 40), HasSubstr("1.5e+308 ┤"));
   EXPECT_THAT(draw_panels({{"one", {0}, {0.5}, "note"}}, 40), HasSubstr("0.5 ┤"));
+}
+
+TEST(TextReport, WrapsWhatIsTooLongForNarrowTerminals) {
+  for (const std::size_t width : {20U, 24U, 40U}) {
+    std::string words;
+    for (const std::string& line : split(text_report(
+             {sample_run({}, "a-name-that-has-no-place-to-break"), sample_run({.ended = false})}, width))) {
+      EXPECT_LE(columns(line), width) << line;
+      words += line.substr(std::min(line.find_first_not_of(' '), line.size())) + " ";
+    }
+    EXPECT_THAT(words, HasSubstr("best 0.6667 (epoch 2), last 0.6667")) << width;
+    EXPECT_THAT(words, HasSubstr("without a word of an end.")) << width;
+  }
+}
+
+TEST(TextReport, ARunWithoutCurvesIsALine) {
+  const RecordedRun other = sample_run({}, "other"), empty = sample_run({.epochs = 0}, "empty");
+  const std::string text = text_report({other, empty}, 200);
+  EXPECT_EQ(std::ranges::count(
+                split(text),
+                "empty: Training ended after 0 steps. No epoch has ended, so there are no curves of it."),
+            1);
+  EXPECT_THAT(text, ::testing::Not(HasSubstr(": empty")));
+}
+
+TEST(TextReport, SaysNotFiniteOfLossesThatAre) {
+  RecordedRun run = sample_run();
+  for (EpochPoint& epoch : run.history.epochs) epoch.train_loss = epoch.accuracy = epoch.eval_seconds = nan;
+  EXPECT_THAT(text_report({run}, 80), AllOf(HasSubstr("\ntrain loss: not finite\n"),
+                                            HasSubstr("\ntest accuracy: nothing recorded\n")));
 }
 
 TEST(TextReport, NamesStateBestAndLastOfEveryRun) {
@@ -85,11 +144,11 @@ TEST(TextReport, KeepsTheQuantityAndBothEndsOfALongName) {
 }
 
 TEST(TextReport, SaysWhyARunHasNoCurves) {
-  EXPECT_THAT(text_report({sample_run({.epochs = 0})}, 80), HasSubstr("No epoch has ended"));
+  EXPECT_THAT(text_report({sample_run({.epochs = 0})}, 200), HasSubstr("No epoch has ended"));
   RecordedRun run = sample_run({.epochs = 1});
   EpochPoint& epoch = run.history.epochs[0];
   epoch.train_loss = epoch.train_accuracy = epoch.loss = epoch.accuracy = nan;
-  EXPECT_THAT(text_report({run}, 80), HasSubstr("None of its losses and accuracies is finite"));
+  EXPECT_THAT(text_report({run}, 200), HasSubstr("None of its losses and accuracies is finite"));
 }
 
 TEST(TextReport, NamesChangeNothingInATerminal) {

@@ -18,6 +18,7 @@ from pathlib import Path
 
 BNTRAIN = Path(sys.argv.pop(1)).resolve()
 WIDTHS = (360, 768, 1300, 3840)
+PAPER = 718  # of the inner part of a sheet of A4
 NETWORK = ",".join(["fc12,bn,relu"] * 6 + ["fc10"])
 # Run inside every page: opens what is closed, looks at every chart, points at the first one, uses a switch, prints.
 PROBE = """
@@ -35,8 +36,14 @@ addEventListener("load", async () => {
     const { width: wide, height: high } = canvas.getBoundingClientRect();
     const chart = Chart.getChart(canvas);
     return { width: wide, height: high, colors: colors.size, alt: canvas.getAttribute("aria-label"),
-      legend: (chart?.legend.legendItems || []).map(item => [item.text, (item.lineDash || []).join(), item.pointStyle]),
+      legend: (chart?.legend.legendItems || []).map(item => [item.text, (item.lineDash || []).join(), item.pointStyle, item.strokeStyle]),
       dashes: (chart?.data.datasets || []).filter(set => set.group !== undefined).map(set => [set.group, (set.borderDash || []).join()]) };
+  }
+  // [what it is, its width, that of its column]
+  function on_sheet(part) {
+    const columns = part.closest("figure") && !part.closest(".broad") ? part.closest(".charts") : null;
+    const room = columns ? (columns.clientWidth - parseFloat(getComputedStyle(columns).columnGap)) / 2 : innerWidth;
+    return [part.id || part.ariaLabel || part.caption?.textContent, Math.max(...[...part.getClientRects()].map(rect => rect.width)), room];
   }
   const closed = all("details:not([open])").length;
   for (const part of all("details.layer")) part.open = true;
@@ -62,10 +69,23 @@ addEventListener("load", async () => {
     await pause();
     again = all("canvas");
   }
+  const tile = document.querySelector(".tiles dd")?.firstChild, range = document.createRange();
+  if (tile) {
+    tile.data = "2.91225e-06 ";
+    range.selectNodeContents(tile);
+  }
   const cut = all("h1, h2, h3, h4, p, dt, dd, figcaption, pre")
     .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline").map(part => part.textContent.slice(0, 60));
   const matrix = document.querySelector("svg.confusion");
-  parent.postMessage({ name: window.name, width: innerWidth, wide: document.documentElement.scrollWidth, charts, cut, closed, open_on_paper,
+  let sheet = null;
+  if (innerWidth === PAPER) {
+    for (const rule of [...document.styleSheets].flatMap(sheet => [...sheet.cssRules]))
+      if (rule.media?.mediaText === "print") rule.media.mediaText = "all";
+    dispatchEvent(new Event("beforeprint"));
+    await pause();
+    sheet = { wide: document.documentElement.scrollWidth, parts: all("canvas, table").map(on_sheet), colors: all("canvas").map(canvas => look(canvas).colors) };
+  }
+  parent.postMessage({ name: window.name, width: innerWidth, wide: document.documentElement.scrollWidth, charts, cut, closed, open_on_paper, sheet, tile_lines: tile ? range.getClientRects().length : 1,
     redrawn: again.map(canvas => look(canvas).colors), shown: [before, shown()],
     swatches: all(".swatch line").map(line => line.getAttribute("stroke-dasharray")),
     matrix: matrix && { box: box(matrix), labels: all("text", matrix).map(text => [text.textContent, box(text)]), cells: all("path", matrix).map(box) },
@@ -76,7 +96,7 @@ addEventListener("load", async () => {
     fetched: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:")),
     pictures: all("img").map(image => image.naturalWidth) }, "*");
 });
-"""
+""".replace("PAPER", str(PAPER))
 
 
 def bntrain(*arguments, code=0):
@@ -114,10 +134,18 @@ class RunPageTest(unittest.TestCase):
         cls.train("diverged", "--lr", "1e30", "--record", "bn", "--log-every", 1, code=4)
         cls.train("slow", "--epochs", 2, "--lr", 0.01, "--network", "fc24,relu," * 20 + "fc10")
         bntrain("report", cls.folder / "run", cls.folder / "slow", "-o", cls.folder / "both.html")
+        for i in range(12):
+            cls.variant("slow", f"{i} of many runs with a rather long name", {f"setting-{j}": f"{i // 2}.{j}25e-05" for j in range(14)} | {"seed": i})
+        bntrain("report", *cls.folder.glob("*of many*"), "-o", cls.folder / "many.html")
+        cls.train("validated", "--valid", 0.2, "--epochs", 2)
+        cls.variant("validated", "other validated", {"lr": "0.2, 0.05 from step 24"})
+        bntrain("report", cls.folder / "diverged", cls.folder / "validated", cls.folder / "other validated", "-o", cls.folder / "mixed.html")
         pages = {"run": cls.page("run"), "diverged": cls.page("diverged"), "both": (cls.folder / "both.html").read_text(),
+                 "many": (cls.folder / "many.html").read_text(), "mixed": (cls.folder / "mixed.html").read_text(),
                  "names": cls.page_of_classes(["w" * 150] * 10), "classes": cls.page_of_classes([f"class {i}" for i in range(100)])}
-        widths = dict.fromkeys(pages, WIDTHS) | {"names": WIDTHS[::2], "classes": WIDTHS[::2]}
+        widths = dict.fromkeys(pages, WIDTHS) | dict.fromkeys(("names", "classes", "many"), WIDTHS[::2]) | {"mixed": ()}
         frames = [(name, width, "light") for name in pages for width in widths[name]] + [("run", 1300, "dark")]
+        frames += [(name, PAPER, "paper") for name in pages]
         cls.views, cls.console = cls.probe(pages, frames)
 
     @classmethod
@@ -129,6 +157,15 @@ class RunPageTest(unittest.TestCase):
         network = [] if "--network" in more else ["--network", NETWORK]
         bntrain("--data", "synthetic:shape=1x8x8,train=600,test=200", *network, "--init", "he", "--batch-size", 20, "--device", "cpu",
                 "--out", cls.folder / name, *more, code=code)
+
+    @classmethod
+    def variant(cls, name, copy, settings):
+        """The run again, as if it had had these settings."""
+        shutil.copytree(cls.folder / name, cls.folder / copy)
+        first, *lines = (cls.folder / copy / "metrics.jsonl").read_text().splitlines(keepends=True)
+        start = json.loads(first)
+        start["config"] |= settings
+        (cls.folder / copy / "metrics.jsonl").write_text("".join([json.dumps(start) + "\n", *lines]))
 
     @classmethod
     def page(cls, name="run"):
@@ -170,6 +207,7 @@ class RunPageTest(unittest.TestCase):
                 self.assertLessEqual(view["wide"], view["width"])
                 self.assertEqual(view["fetched"], [])
                 self.assertEqual(view["cut"], [])
+                self.assertEqual(view["tile_lines"], 1, "a number is broken")
                 self.assertGreaterEqual(len(view["charts"]), least_charts)
                 for name, chart in view["charts"].items():
                     self.assertGreater(chart["width"], 240, name)
@@ -194,7 +232,7 @@ class RunPageTest(unittest.TestCase):
     def test_legends_show_lines_as_they_are_drawn(self):
         for view in self.look("run", 40):
             legend = view["charts"]["norm-0-mean"]["legend"]
-            self.assertEqual(legend, [["batch, all channels", "", "rect"], ["batch, median channel", "", "line"],
+            self.assertEqual([entry[:3] for entry in legend], [["batch, all channels", "", "rect"], ["batch, median channel", "", "line"],
                                       ["running, all channels", "", "rect"], ["running, median channel", "6,3", "line"]])
             self.assertEqual([entry[:2] for entry in view["charts"]["loss-by-epoch"]["legend"]], [["train", ""], ["test", "6,3"]])
 
@@ -203,6 +241,22 @@ class RunPageTest(unittest.TestCase):
         self.assertEqual((light["paper"], dark["paper"]), ("rgb(255, 255, 255)", "rgb(13, 17, 23)"))
         self.assertNotEqual(light["tick"], dark["tick"])
         self.assertEqual([chart["colors"] > 3 for chart in dark["charts"].values()], [True] * len(light["charts"]))
+
+    def test_legends_are_never_pale(self):
+        for scheme in ("light", "dark"):
+            for chart in self.views["run", scheme, 1300]["charts"].values():
+                for text, _, kind, stroke in chart["legend"]:
+                    if kind == "line":
+                        self.assertRegex(stroke, "^#[0-9a-f]{6}$", text)
+
+    def test_on_paper_nothing_is_wider_than_its_column(self):
+        for name, least in [("run", 90), ("diverged", 6), ("both", 12), ("many", 15), ("mixed", 8), ("names", 6), ("classes", 6)]:
+            sheet = self.views[name, "paper", PAPER]["sheet"]
+            self.assertLessEqual(sheet["wide"], PAPER, name)
+            self.assertGreaterEqual(len(sheet["parts"]), least)
+            self.assertGreater(min(sheet["colors"]), 3, f"{name}: a chart is blank")
+            for part, width, room in sheet["parts"]:
+                self.assertLessEqual(width, room + 1, f"{name}: {part}")
 
     def test_what_comes_with_the_data_runs_no_script_and_fetches_nothing(self):
         foreign = "<script>document.title = 'RAN'</script><img src=\"https://example.org/a.png\"></body>"
@@ -225,6 +279,10 @@ class RunPageTest(unittest.TestCase):
             self.assertLess(heads.index("images a second"), heads.index("network"))
             if view["width"] >= 1280:
                 self.assertLess(view["heads"]["images a second"], view["width"], "results are in view")
+
+    def test_many_runs(self):
+        for view in self.look("many", 6, WIDTHS[::2]):
+            self.assertEqual(view["shown"][0], 3 * 6, "six curves, each with the two edges of its band")
 
     def test_long_names_of_classes_push_no_count_out_of_view(self):
         for view in self.look("names", 3, WIDTHS[::2]):

@@ -4,6 +4,7 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const drawn = new Map();
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  let on_paper = false;
   const MARKERS = ["circle", "rect", "triangle", "rectRot"];
 
   const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -58,12 +59,13 @@
     },
   };
 
-  // A band as an area, a line as it is drawn.
+  // A band as an area, a line as it is drawn, but never as pale as the line of every step.
   function legend(chart) {
     return Chart.defaults.plugins.legend.labels.generateLabels(chart).filter(item => !chart.data.datasets[item.datasetIndex].hidesInLegend)
       .sort((a, b) => a.datasetIndex - b.datasetIndex).map(item => {
-        const { lower, showLine, borderDash, borderWidth } = chart.data.datasets[item.datasetIndex];
-        return { ...item, lineDash: borderDash, lineWidth: borderWidth, pointStyle: lower !== undefined ? "rect" : showLine ? "line" : item.pointStyle };
+        const { lower, showLine, backgroundColor, borderDash, borderWidth } = chart.data.datasets[item.datasetIndex];
+        return { ...item, lineDash: borderDash, lineWidth: borderWidth, strokeStyle: backgroundColor,
+          pointStyle: lower !== undefined ? "rect" : showLine ? "line" : item.pointStyle };
       });
   }
 
@@ -78,7 +80,7 @@
         (lower === undefined ? value : number(item.chart.data.datasets[lower].data[item.dataIndex].y) + " to " + value);
     };
     return {
-      animation: false, responsive: true, maintainAspectRatio: false, locale: "en", events: ["mousemove", "mouseout", "click", "touchstart", "touchmove"],
+      animation: false, responsive: !on_paper, devicePixelRatio: on_paper ? 3 : undefined, maintainAspectRatio: false, locale: "en", events: ["mousemove", "mouseout", "click", "touchstart", "touchmove"],
       interaction: { mode: "nearest", axis: "x", intersect: false },
       scales: { x: axis(chart.x, "linear", { precision: 0 }), y: { ...axis(chart.y, chart.log ? "logarithmic" : "linear"), beginAtZero: chart.zero, grace: chart.zero ? "5%" : 0 } },
       plugins: {
@@ -96,6 +98,8 @@
     drawn.get(chart.id)?.destroy();
     drawn.delete(chart.id);
     if (!canvas || canvas.offsetParent === null) return;  // in a part that is closed; drawn when it is opened
+    Chart.defaults.font.size = on_paper ? 9 : 12;
+    if (on_paper) [canvas.width, canvas.height] = canvas.closest(".broad") ? [702, 234] : [345, 230];
     drawn.set(chart.id, new Chart(canvas, { type: "line", data: { datasets: datasets(chart) }, options: options(chart), plugins: [marks] }));
   }
 
@@ -116,15 +120,17 @@
     one.addEventListener("change", show);
   }
 
-  // On paper everything is open.
+  // On paper everything is open, and charts have the size of their place there, which the browser lays out later.
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open])")];
     closed.forEach(part => part.open = true);
+    on_paper = true;
     all();
   });
   addEventListener("afterprint", () => {
     closed.forEach(part => part.open = false);
+    on_paper = false;
     all();
   });
 })();
