@@ -21,7 +21,7 @@ backend/cuda:     backend plan network layers optimizers core kernel_interface k
 formats:          network layers core
 train:            formats backend plan network layers optimizers data core kernel_interface
 bench:            train formats backend network layers optimizers data core
-report:           train network layers core kernel_interface
+report:           train formats network layers core kernel_interface
 cli:              report bench train formats backend plan network layers optimizers data core
 main:             cli core
 kernels:          kernel_interface

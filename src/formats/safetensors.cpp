@@ -51,6 +51,11 @@ class Reader {
     return file;
   }
 
+  std::map<std::string, std::string> read_strings() {
+    open();
+    return read_metadata(read_header().value("__metadata__", json()));
+  }
+
  private:
   struct Entry {
     Tensor tensor;
@@ -265,6 +270,10 @@ class Reader {
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   return Reader(path).read();
+}
+
+std::map<std::string, std::string> read_strings(const std::filesystem::path& path) {
+  return Reader(path).read_strings();
 }
 
 TensorFile read_model_tensors(const std::filesystem::path& path) {

@@ -30,7 +30,11 @@ std::string valid_utf8(const std::string& text);
 /// the format that the file has instead.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
-/// As above, without the tensors and the strings that only a checkpoint has: those under "bntrain.".
+/// Its strings alone, without reading what the tensors hold. Throws Error(data) likewise.
+std::map<std::string, std::string> read_strings(const std::filesystem::path& path);
+
+/// As read_safetensors(), without the tensors and the strings that only a checkpoint has: those under
+/// "bntrain.".
 TensorFile read_model_tensors(const std::filesystem::path& path);
 
 /// Writes to a temporary file beside `path`, syncs and renames: a crash leaves the old file or the new one.

@@ -3,29 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <map>
 #include <set>
-#include <string_view>
 #include <utility>
 
 #include "report/html.hpp"
 #include "report/page.hpp"
 #include "report/run_charts.hpp"
+#include "report/run_groups.hpp"
 #include "report/run_words.hpp"
 
 namespace bntrain::report {
 namespace {
 
-constexpr std::size_t most_single = 8;  // runs that each have a curve of their own
-constexpr int most_shown = hues;        // curves at first, each with a hue of its own
+constexpr int most_shown = hues;  // curves at first, each with a hue of its own
 constexpr double three_decades = 1000;
-// Where files are and go, and how long a schedule is, which follows from the others.
-constexpr std::array<std::string_view, 7> no_differences = {
-    "out", "save", "save-gradients", "metrics", "tensorboard", "keep", "schedule-steps"};
 
 /// NaN where there is none.
 struct Summary {
@@ -174,31 +169,29 @@ std::string evaluated_by(const RunGroup& group) {
   return sets.empty() ? "–" : fmt::format("{}", fmt::join(sets, ", "));
 }
 
+/// The values that the runs of the group have, each once: "1, 2".
+std::string values_of(const RunGroup& group, const std::string& setting) {
+  std::vector<std::string> values;
+  for (const RecordedRun* run : group.runs) {
+    std::string value = run->history.setting(setting);
+    if (value.empty()) value = "–";
+    if (std::ranges::find(values, value) == values.end()) values.push_back(std::move(value));
+  }
+  return fmt::format("{}", fmt::join(values, ", "));
+}
+
+/// Results first: settings may be as long as a network.
 HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::string>& differing) {
-  HtmlTable table{.heading = {"run"}};
-  for (const std::string& setting : differing) table.heading.push_back(setting);
+  HtmlTable table{.heading = {"run", "state", "runs"}};
   std::set<std::string> sets;
   for (const RunGroup& group : groups)
     if (const std::string set = evaluated_by(group); set != "–") sets.insert(set);
-  table.heading.insert(table.heading.end(), {"state", "runs"});
   if (sets.size() > 1) table.heading.emplace_back("evaluated on");
   table.heading.insert(table.heading.end(),
                        {"best accuracy", "last accuracy", "last train loss", "epochs", "images a second"});
+  table.heading.insert(table.heading.end(), differing.begin(), differing.end());
   for (const RunGroup& group : groups) {
-    std::vector<std::string> row{group.name};
-    for (const std::string& setting : differing) {
-      std::string values;
-      for (const RecordedRun* run : group.runs) {
-        const std::string value = run->history.setting(setting);
-        if (values.empty())
-          values = value;
-        else if (setting == "seed" && group.runs.size() > 1)
-          values += ", " + value;
-      }
-      row.push_back(values);
-    }
-    row.push_back(states_of(group));
-    row.push_back(std::to_string(group.runs.size()));
+    std::vector<std::string> row{group.name, states_of(group), std::to_string(group.runs.size())};
     if (sets.size() > 1) row.push_back(evaluated_by(group));
     row.push_back(text_of(over_runs(group, best_accuracy)));
     row.push_back(text_of(
@@ -210,6 +203,7 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
     row.push_back(epochs.low < epochs.high ? fmt::format("{:.0f} to {:.0f}", epochs.low, epochs.high)
                                            : fmt::format("{:.0f}", epochs.low));
     row.push_back(rounded_text(over_runs(group, median_speed).mean));
+    for (const std::string& setting : differing) row.push_back(values_of(group, setting));
     table.rows.push_back(std::move(row));
     table.marks.push_back(legend_mark(group, static_cast<int>(table.marks.size())));
   }
@@ -227,45 +221,6 @@ std::string missing_note(const std::vector<RecordedRun>& runs, const std::vector
 
 }  // namespace
 
-std::vector<std::string> differing_settings(const std::vector<RecordedRun>& runs) {
-  std::vector<std::string> names;
-  for (const RecordedRun& run : runs) {
-    const Json config = object_in(run.history.start, "config");
-    for (const auto& [name, value] : config.items()) {
-      const bool known = std::ranges::find(names, name) != names.end() ||
-                         std::ranges::find(no_differences, name) != no_differences.end();
-      if (!known) names.push_back(name);
-    }
-  }
-  std::erase_if(names, [&](const std::string& name) {
-    return std::ranges::all_of(runs, [&](const RecordedRun& run) {
-      return run.history.setting(name) == runs.front().history.setting(name);
-    });
-  });
-  return names;
-}
-
-std::vector<RunGroup> groups_of(const std::vector<RecordedRun>& runs,
-                                const std::vector<std::string>& differing) {
-  std::vector<RunGroup> groups;
-  for (const RecordedRun& run : runs) {
-    std::string name = run.history.name;
-    if (runs.size() > most_single) {
-      name.clear();
-      for (const std::string& setting : differing)
-        if (setting != "seed")
-          name += (name.empty() ? "" : ", ") + setting + " " + run.history.setting(setting);
-      if (name.empty()) name = "all runs";
-    }
-    const auto same = std::ranges::find(groups, name, &RunGroup::name);
-    if (same != groups.end() && runs.size() > most_single)
-      same->runs.push_back(&run);
-    else
-      groups.push_back({name, {&run}});
-  }
-  return groups;
-}
-
 std::string comparison_page(const std::string& title, const std::vector<RecordedRun>& runs,
                             const std::vector<std::string>& problems) {
   const std::vector<std::string> differing = differing_settings(runs);
@@ -278,8 +233,8 @@ std::string comparison_page(const std::string& title, const std::vector<Recorded
   std::string lead = counted(static_cast<std::int64_t>(runs.size()), "run");
   if (groups.size() < runs.size())
     lead += fmt::format(
-        ", those that differ in nothing but their seed as one curve: their mean, with a band from the "
-        "smallest to the largest");
+        ", those that differ in nothing but their seed, or in what does not change the training, as one "
+        "curve: their mean, with a band from the smallest to the largest");
   if (groups.size() > std::size_t{most_shown})
     lead += fmt::format("; of {} curves the {} best are drawn, and the switches in the table draw the others",
                         groups.size(), most_shown);

@@ -6,11 +6,14 @@
 #include <array>
 
 #include "report/html.hpp"
+#include "report/terminal_text.hpp"
 
 namespace bntrain::report {
 namespace {
 
 constexpr std::size_t most_counted = 25;  // classes whose counts a matrix can show
+// Columns of the names of classes above it and beside it.
+constexpr std::size_t most_head = 15, most_side = 48;
 // Bytes of the cells of a larger one that say what they are; beyond them the page might reach 2 MB.
 constexpr std::size_t most_titled = 900'000;
 
@@ -33,15 +36,21 @@ double shade(const EvaluationDetails& details, std::size_t row, std::size_t colu
   return row == column ? part : largest > 0 ? part / largest : 0;
 }
 
+/// As the values beneath a chart.
+std::string folded(const std::string& summary, const HtmlTable& table) {
+  return "<details class=\"values\"><summary>" + summary + "</summary>" + html(table) + "</details>\n";
+}
+
 std::string counted_matrix(const EvaluationDetails& details) {
   const double largest = largest_mistake(details);
   std::string text =
       "<div class=\"wide\"><table class=\"confusion\"><thead><tr><th scope=\"col\">label ╲ predicted";
   for (const std::string& name : details.classes)
-    text += "<th scope=\"col\"><span>" + escaped(name) + "</span>";
+    text += "<th scope=\"col\" title=\"" + escaped(name) + "\"><span>" + escaped(shortened(name, most_head)) +
+            "</span>";
   text += "</thead><tbody>";
   for (std::size_t row = 0; row < details.classes.size(); ++row) {
-    text += "<tr><th scope=\"row\">" + escaped(details.classes[row]);
+    text += "<tr>" + cell("th scope=\"row\"", details.classes[row], "", most_side);
     for (std::size_t column = 0; column < details.classes.size(); ++column) {
       const double depth = shade(details, row, column, largest);
       text += fmt::format("<td class=\"{}{}\" style=\"--p:{:.2f}\" title=\"{} as {}\">{}",
@@ -98,13 +107,13 @@ std::string large_matrix(const EvaluationDetails& details) {
   std::ranges::stable_sort(mistakes, [&](const auto& a, const auto& b) {
     return details.confusion[a[0]][a[1]] > details.confusion[b[0]][b[1]];
   });
-  HtmlTable table{.caption = "The commonest mistakes", .heading = {"label", "predicted", "images"}};
+  HtmlTable table{.heading = {"label", "predicted", "images"}};
   for (std::size_t i = 0; i < std::min(most, mistakes.size()); ++i) {
     const auto [row, column] = mistakes[i];
     table.rows.push_back(
         {details.classes[row], details.classes[column], std::to_string(details.confusion[row][column])});
   }
-  return text + "</svg>\n" + html(table);
+  return text + "</svg>\n" + folded("The commonest mistakes", table);
 }
 
 std::string score_table(const EvaluationDetails& details) {
@@ -117,7 +126,9 @@ std::string score_table(const EvaluationDetails& details) {
                           fmt::format("{:.4f}", share(2 * right, support + predicted)), grouped(support),
                           grouped(predicted)});
   }
-  return html(table);
+  return details.classes.size() <= most_counted
+             ? html(table)
+             : folded(fmt::format("All {} classes", details.classes.size()), table);
 }
 
 /// Four digits; only what is 1 is "1".

@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+
+#include "formats/safetensors.hpp"
+#include "report/terminal_text.hpp"
 
 namespace bntrain::report {
 namespace {
@@ -15,6 +19,10 @@ constexpr double most_whole = 1e15;  // a double still counts there
 }  // namespace
 
 std::string escaped(std::string_view text) {
+  const bool ascii =
+      std::ranges::all_of(text, [](char letter) { return static_cast<unsigned char>(letter) < 0x80; });
+  const std::string valid = ascii ? "" : valid_utf8(std::string(text));
+  if (!ascii) text = valid;
   std::string result;
   for (const char letter : text) {
     switch (letter) {
@@ -84,13 +92,24 @@ std::string duration_text(double seconds) {
                       : fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
 
+std::string cell(const std::string& tag, const std::string& text, const std::string& mark, std::size_t most) {
+  constexpr std::size_t most_unbroken = 32;
+  if (text.size() <= most_unbroken) return "<" + tag + ">" + mark + escaped(text);
+  const std::string shown = shortened(text, most);
+  return "<" + tag + " class=\"long\"" + (shown == text ? "" : " title=\"" + escaped(text) + "\"") + ">" +
+         mark + escaped(shown);
+}
+
 std::string html(const HtmlTable& table) {
+  const auto element = [&](const std::string& tag, const std::string& text, const std::string& mark = "") {
+    return table.text ? "<" + tag + ">" + mark + escaped(text) : cell(tag, text, mark);
+  };
   std::string result =
       table.text ? "<div class=\"wide\"><table class=\"text\">" : "<div class=\"wide\"><table>";
   if (!table.caption.empty()) result += "<caption>" + escaped(table.caption) + "</caption>";
   if (!table.heading.empty()) {
     result += "<thead><tr>";
-    for (const std::string& cell : table.heading) result += "<th scope=\"col\">" + escaped(cell);
+    for (const std::string& text : table.heading) result += element("th scope=\"col\"", text);
     result += "</thead>";
   }
   result += "<tbody>";
@@ -99,7 +118,7 @@ std::string html(const HtmlTable& table) {
     const std::string mark = number < table.marks.size() ? table.marks[number] : "";
     result += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i)
-      result += (i == 0 ? "<th scope=\"row\">" + mark : "<td>") + escaped(row[i]);
+      result += i == 0 ? element("th scope=\"row\"", row[i], mark) : element("td", row[i]);
     result += "\n";
   }
   return result + "</table></div>\n";

@@ -1,6 +1,7 @@
 // Pieces of a page. Text from data goes through escaped(), whatever it is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -8,7 +9,7 @@
 
 namespace bntrain::report {
 
-/// As text between tags or in a quoted attribute; control characters become U+FFFD.
+/// As text between tags or in a quoted attribute; control characters and what is not UTF-8 become U+FFFD.
 std::string escaped(std::string_view text);
 
 /// JSON as it may stand in a script element: without a '<'.
@@ -27,6 +28,12 @@ std::string grouped(std::int64_t number);
 std::string counted(std::int64_t number, const std::string& thing);
 /// "2.4 s", "3 min 12 s", "1 h 04 min"
 std::string duration_text(double seconds);
+
+/// An element of a table, such as cell("td", "0.5") or cell("th scope=\"row\"", name): long text is broken
+/// into lines, and beyond so many columns its middle is left out, and the title has it whole. `mark`: HTML
+/// before it.
+std::string cell(const std::string& tag, const std::string& text, const std::string& mark = "",
+                 std::size_t most = 160);
 
 struct HtmlTable {
   std::string caption = {};  ///< escaped here, as are all cells

@@ -1,5 +1,7 @@
 #include "report/page.hpp"
 
+#include <fstream>
+
 #include "report/html.hpp"
 #include "report/page_files.hpp"
 
@@ -30,6 +32,12 @@ std::string PageCharts::add(const std::vector<Chart>& charts, const ChartLimits&
     figures += chart_html(chart, limits);
   }
   return figures.empty() ? "" : "<div class=\"charts\">\n" + figures + "</div>\n";
+}
+
+bool is_page(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string line;
+  return std::getline(stream, line) && line == page_mark;
 }
 
 std::string page(const std::string& title, const std::string& body, const PageCharts& charts) {

@@ -1,6 +1,7 @@
 // A page: one file that needs no other and no network.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -26,5 +27,8 @@ std::string page(const std::string& title, const std::string& body, const PageCh
 
 /// What begins every file that page() makes, so that no other one is taken for it.
 inline constexpr const char* page_mark = "<!DOCTYPE html><!-- made by bntrain report -->";
+
+/// Whether the file is one that page() made. False where it cannot be read.
+bool is_page(const std::filesystem::path& file);
 
 }  // namespace bntrain::report

@@ -124,6 +124,49 @@ void add_spread(Chart& chart, const std::vector<NormPoint>& points, Spread NormP
                           .look = color == 0 ? Look::line : Look::dashed});
 }
 
+/// What a damaged file says beyond it would overflow.
+std::int64_t limited(std::int64_t count) {
+  return std::clamp<std::int64_t>(count, 0, 1'000'000'000'000);
+}
+
+/// Of a schedule that was changed its length is not recorded, and so none of its rates is known.
+std::int64_t schedule_known_from(const RunHistory& run) {
+  std::int64_t from = 0;
+  for (const SettingChange& change : changes_of(run))
+    if (change.setting == "schedule" || change.setting == "warmup" || change.setting == "schedule-steps")
+      from = std::max(from, limited(change.step));
+  return from;
+}
+
+struct RatePart {
+  std::int64_t end = 0;  ///< before this step
+  Schedule schedule;
+};
+
+/// By the learning rates that were changed from, and the last one. Throws Error where a setting is missing.
+std::vector<RatePart> rate_parts(const RunHistory& run) {
+  const Json config = object_in(run.start, "config");
+  const std::int64_t total = limited(run.total_steps());
+  const std::int64_t per_epoch = limited(count_in(run.start, "steps_per_epoch"));
+  if (total == 0 || per_epoch == 0) throw Error(ErrorKind::data, "");
+  std::vector<RatePart> parts;
+  const auto add = [&](std::int64_t end, const Json& settings, const char* name) {
+    const double lr = number_in(settings, name);
+    if (!std::isfinite(lr)) throw Error(ErrorKind::data, "");
+    parts.push_back({end, Schedule({.text = text_in(config, "schedule"),
+                                    .warmup = limited(count_in(config, "warmup")),
+                                    .steps = limited(count_in(config, "schedule-steps"))},
+                                   lr, total, per_epoch)});
+  };
+  const auto changes = run.start.find("changes");
+  if (changes != run.start.end() && changes->is_array()) {
+    for (const Json& change : *changes)
+      if (text_in(change, "setting") == "lr") add(limited(count_in(change, "step")), change, "from");
+  }
+  add(std::numeric_limits<std::int64_t>::max(), config, "lr");
+  return parts;
+}
+
 }  // namespace
 
 std::vector<double> smoothed(const std::vector<double>& input, double span) {
@@ -148,33 +191,21 @@ Series learning_rates(const RunHistory& run, std::vector<std::string>& missing) 
     series.y = values(run.steps, &StepPoint::lr);
     return series;
   }
-  const Json config = object_in(run.start, "config");
-  const auto limited = [](std::int64_t count) {  // what a damaged file says beyond it would overflow
-    return std::clamp<std::int64_t>(count, 0, 1'000'000'000'000);
-  };
-  const std::int64_t steps = limited(run.last_step()), total = limited(run.total_steps());
-  const std::int64_t per_epoch = limited(count_in(run.start, "steps_per_epoch"));
-  std::int64_t known_from = 0;
-  for (const SettingChange& change : changes_of(run)) known_from = std::max(known_from, limited(change.step));
-  const double lr = number_in(config, "lr");
+  const std::int64_t steps = limited(run.last_step()), known_from = schedule_known_from(run);
   try {
-    if (total == 0 || per_epoch == 0 || !std::isfinite(lr)) throw Error(ErrorKind::data, "");
-    const Schedule schedule({.text = text_in(config, "schedule"),
-                             .warmup = limited(count_in(config, "warmup")),
-                             .steps = limited(count_in(config, "schedule-steps"))},
-                            lr, total, per_epoch);
+    const std::vector<RatePart> parts = rate_parts(run);
     constexpr std::size_t most = 2000;
     for (const std::size_t i :
          evenly(static_cast<std::size_t>(std::max<std::int64_t>(steps - known_from, 0)), most)) {
       const std::int64_t step = known_from + static_cast<std::int64_t>(i);
+      const auto part = std::ranges::find_if(parts, [&](const RatePart& one) { return step < one.end; });
       series.x.push_back(static_cast<double>(step));
-      series.y.push_back(schedule.lr(step));
+      series.y.push_back(part->schedule.lr(step));
     }
     if (known_from > 0)
       missing.push_back(
-          fmt::format("The learning rates before step {}, where a setting was changed, were not recorded; "
-                      "--log-every records "
-                      "every step.",
+          fmt::format("The learning rates before step {}, where the schedule was changed, were not recorded; "
+                      "--log-every records every step.",
                       known_from));
   } catch (const Error&) {
     if (steps > 0) missing.emplace_back("The learning rates of the steps were not recorded.");

@@ -15,19 +15,23 @@ enum class RunState {
   interrupted,
   diverged,
   killed,
-  unfinished,  ///< its records have no end, and no folder says whether it goes on
+  unknown,  ///< its records have no end, and no folder says what became of it
 };
 
-/// "goes on", "ended", "interrupted", "diverged", "killed", "not ended"
+/// "goes on", "ended", "interrupted", "diverged", "killed", "end unknown"
 std::string to_string(RunState state);
 
 /// A run whose records were read.
 struct RecordedRun {
   RunHistory history;
   std::filesystem::path folder;  ///< of train --out; "" for records alone
-  RunState state = RunState::unfinished;
-  std::filesystem::path place = {};  ///< absolute, of the folder or the file without its extension
+  RunState state = RunState::unknown;
+  std::filesystem::path place = {};  ///< absolute, of the folder or the file
+  std::int64_t checkpoint = -1;      ///< updates until last.safetensors; where the records have no end
 };
+
+/// The run of a folder whose records were read; its state is not asked for.
+RecordedRun run_of(const std::filesystem::path& folder, RunHistory history);
 
 /// Names runs of the same name by the shortest ends of their paths that differ: x/run, y/run.
 void name_apart(std::vector<RecordedRun>& runs);

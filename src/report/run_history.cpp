@@ -1,18 +1,9 @@
 #include "report/run_history.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <limits>
-#include <map>
 #include <optional>
-#include <system_error>
-#include <utility>
-
-#include "bntrain/error.hpp"
 
 namespace bntrain::report {
 namespace {
@@ -51,7 +42,9 @@ bool passes_over(const std::vector<LayerHistory<Point>>& layers, const LayerReco
 }
 
 Percentiles percentiles_in(const Json& record, const char* name) {
-  const Json values = object_in(record, name);
+  static const Json none = Json::object();
+  const auto found = record.find(name);
+  const Json& values = found != record.end() && found->is_object() ? *found : none;
   Percentiles result{};
   for (std::size_t i = 0; i < percents.size(); ++i)
     result[i] = number_in(values, std::to_string(percents[i]).c_str());
@@ -100,49 +93,6 @@ NormPoint norm_point(const Json& record) {
           .gradient_input = number_in(record, "gradient_norm_input")};
 }
 
-/// NaN and infinities as other programs write them, which JSON does not have, as null.
-std::string without_non_finite(const std::string& line) {
-  std::string result;
-  bool quoted = false;
-  for (std::size_t at = 0; at < line.size();) {
-    if (line[at] == '"' && (at == 0 || line[at - 1] != '\\')) quoted = !quoted;
-    std::size_t length = 0;
-    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
-      if (!quoted && line.compare(at, word.size(), word) == 0) length = word.size();
-    }
-    result += length > 0 ? "null" : line.substr(at, 1);
-    at += std::max<std::size_t>(length, 1);
-  }
-  return result;
-}
-
-/// "3, 17 and 18", "3, 17, 18 and 5 more"
-std::string first_lines(const std::vector<std::int64_t>& lines) {
-  constexpr std::size_t most = 5;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(lines.size(), most); ++i) {
-    const bool last = i + 1 == lines.size();
-    text += (i == 0 ? "" : last ? " and " : ", ") + std::to_string(lines[i]);
-  }
-  if (lines.size() > most) text += " and " + std::to_string(lines.size() - most) + " more";
-  return text;
-}
-
-void expect_complete(RunHistory& history) {
-  if (history.start.empty()) {
-    history.missing.emplace_back(
-        "The first record, with the settings, is missing: command, data, network and learning rate are not "
-        "known.");
-    return;
-  }
-  const std::string version = text_in(object_in(history.start, "versions"), "bntrain");
-  if (version != BNTRAIN_VERSION) {
-    history.missing.push_back(
-        "The run was recorded by " + (version.empty() ? "an unknown version" : "version " + version) +
-        " of bntrain, and this page is made by " BNTRAIN_VERSION "; what they call differently is left out.");
-  }
-}
-
 }  // namespace
 
 double number_in(const Json& record, const char* name) {
@@ -167,25 +117,6 @@ std::string text_in(const Json& record, const char* name) {
 Json object_in(const Json& record, const char* name) {
   const auto found = record.find(name);
   return found != record.end() && found->is_object() ? *found : Json::object();
-}
-
-std::optional<LayerRecord> layer_record(std::string_view line) {
-  LayerRecord record;
-  const auto take = [&](std::string_view text) {
-    const bool is_next = line.starts_with(text);
-    if (is_next) line.remove_prefix(text.size());
-    return is_next;
-  };
-  if (!line.ends_with('}')) return std::nullopt;
-  record.norm = take(R"({"event":"bn","step":)");
-  if (!record.norm && !take(R"({"event":"activation","step":)")) return std::nullopt;
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), record.step);
-  if (error != std::errc{} || record.step < 0) return std::nullopt;
-  line.remove_prefix(static_cast<std::size_t>(end - line.data()));
-  if (!take(R"(,"layer":")")) return std::nullopt;
-  record.layer = line.substr(0, line.find('"'));
-  if (record.layer.find('\\') != std::string_view::npos) return std::nullopt;
-  return record;
 }
 
 bool RunHistory::add(const Json& record) {
@@ -248,53 +179,6 @@ std::int64_t RunHistory::last_step() const {
 
 std::int64_t RunHistory::total_steps() const {
   return std::max<std::int64_t>(count_in(start, "total_steps"), 0);
-}
-
-RunHistory read_history(std::istream& lines, const std::string& name) {
-  RunHistory history;
-  history.name = name;
-  history.start = Json::object();
-  std::vector<std::int64_t> damaged;
-  std::map<std::pair<bool, std::string>, std::string> last;  // of the layers, where they were passed over
-  bool cut_off = false;
-  std::int64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    if (const auto of_layer = layer_record(line); of_layer && !lines.eof()) {
-      std::string& kept = last[{of_layer->norm, std::string(of_layer->layer)}];
-      const bool passed_over = history.passes_over(*of_layer);
-      kept = passed_over ? line : "";
-      if (passed_over) continue;
-    }
-    Json record = parse_record(line);
-    if (record.is_discarded()) record = parse_record(without_non_finite(line));
-    if (!record.is_discarded() && history.add(record)) continue;
-    if (lines.eof())
-      cut_off = true;
-    else
-      damaged.push_back(number);
-  }
-  for (const auto& [layer, line] : last)
-    if (!line.empty()) history.add(parse_record(line));
-  if (!damaged.empty()) {
-    history.missing.push_back((damaged.size() == 1 ? "Line " : "Lines ") + first_lines(damaged) +
-                              " of the records cannot be read and " +
-                              (damaged.size() == 1 ? "is left out." : "are left out."));
-  }
-  if (cut_off) history.missing.emplace_back("The last line of the records is cut off and left out.");
-  if (lines.bad()) history.missing.emplace_back("The records could not be read to their end.");
-  expect_complete(history);
-  return history;
-}
-
-RunHistory read_history(const std::filesystem::path& path, const std::string& name) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path))
-    throw Error(ErrorKind::data, path.string() + ": the records cannot be read: " + std::strerror(errno));
-  RunHistory history = read_history(file, name);
-  if (history.start.empty() && history.last_step() == 0 && history.norms.empty())
-    throw Error(ErrorKind::data, path.string() + ": none of its lines is a record of a training run");
-  return history;
 }
 
 }  // namespace bntrain::report

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <istream>
 #include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,14 +80,10 @@ struct LayerRecord {
   std::string_view layer = {};
 };
 
-/// Read without parsing the rest, which takes ten times as long. Nothing for any other line, and one that is
-/// not as this program writes it.
-std::optional<LayerRecord> layer_record(std::string_view line);
-
 struct RunHistory {
-  std::string name;  ///< for people
-  Json start;        ///< the first record; an empty object where it is missing
-  Json end;          ///< the last one; null where the run has not ended
+  std::string name;             ///< for people
+  Json start = Json::object();  ///< the first record; an empty object where it is missing
+  Json end;                     ///< the last one; null where the run has not ended
   // In the order of their steps, each step once: where a resumed run made it again, as it was the last time.
   std::vector<StepPoint> steps;
   std::vector<EvaluationPoint> evaluations;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "formats/safetensors.hpp"
 #include "report/html.hpp"
 
 namespace bntrain::report {
@@ -19,11 +20,31 @@ std::string steps_of(const RunHistory& run) {
   return total > 0 && total != last ? grouped(last) + " of " + counted(total, "step") : counted(last, "step");
 }
 
+bool is_control(unsigned char letter) {
+  return letter < 0x20 || letter == 0x7F;
+}
+
+/// $'...', in which everything can be written in ASCII.
+std::string escaped_word(const std::string& text) {
+  std::string word = "$'";
+  for (const char letter : text) {
+    const auto code = static_cast<unsigned char>(letter);
+    if (letter == '\'' || letter == '\\')
+      word += std::string("\\") + letter;
+    else if (code >= 0x80 || is_control(code))
+      word += fmt::format("\\{:03o}", code);
+    else
+      word += letter;
+  }
+  return word + "'";
+}
+
 }  // namespace
 
 std::string shell_word(const std::string& text) {
   constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-@%";
   if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  if (valid_utf8(text) != text || std::ranges::any_of(text, is_control)) return escaped_word(text);
   std::string word = "'";
   for (const char letter : text) word += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
   return word + "'";
@@ -63,12 +84,13 @@ std::vector<std::pair<std::string, std::string>> next_commands(const RecordedRun
   const std::string folder = shell_word(run.folder.string());
   std::error_code ignored;
   if (std::filesystem::exists(run.folder / "last.safetensors", ignored)) {
-    if (run.state == RunState::ended)
+    const bool all_made = run.checkpoint >= 0 && run.checkpoint >= run.history.total_steps();
+    if (run.state == RunState::ended || all_made)
       commands.emplace_back("Train longer", "bntrain --resume " + folder + " --epochs N");
-    if (run.state == RunState::diverged)
+    else if (run.state == RunState::diverged)
       commands.emplace_back("Resume from the last checkpoint with a smaller learning rate",
                             "bntrain --resume " + folder + " --lr X");
-    if (run.state == RunState::interrupted || run.state == RunState::killed)
+    else if (run.state == RunState::interrupted || run.state == RunState::killed || run.checkpoint >= 0)
       commands.emplace_back("Resume from the last checkpoint", "bntrain --resume " + folder);
   }
   if (std::filesystem::exists(run.folder / "config.toml", ignored))
@@ -98,10 +120,16 @@ std::string state_sentence(const RecordedRun& run) {
       return "Training diverged: the loss was not finite after " + steps_of(history) + ".";
     case RunState::killed:
       return "Training was killed: its records end after " + steps_of(history) +
-             ", without a word of an end.";
-    case RunState::unfinished:
+             ", without a word of an end" +
+             (run.checkpoint < 0 ? "."
+                                 : ", as those on a full disk do; the checkpoint is of step " +
+                                       grouped(run.checkpoint) + ".");
+    case RunState::unknown:
       break;
   }
+  if (run.checkpoint >= 0)
+    return "The records end after " + steps_of(history) + ", and the checkpoint is of step " +
+           grouped(run.checkpoint) + ": what came after the records, and how the run ended, is not known.";
   return "The records end after " + steps_of(history) + "; whether training goes on they do not say.";
 }
 

@@ -37,7 +37,7 @@ double seconds_of(const RunHistory& run);
 /// Of the epochs.
 double median_speed(const RunHistory& run);
 
-/// As a POSIX shell takes it for one word.
+/// As a POSIX shell takes it for one word. What would break the line or is not UTF-8 is written $'\012'.
 std::string shell_word(const std::string& text);
 
 }  // namespace bntrain::report

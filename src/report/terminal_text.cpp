@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/safetensors.hpp"
+
 namespace bntrain::report {
 namespace {
 
@@ -47,7 +49,8 @@ std::string fitted(const std::string& text, std::size_t columns) {
   return kept + std::string(columns - columns_of(kept), ' ');
 }
 
-std::string plain(const std::string& name) {
+std::string plain(const std::string& given) {
+  const std::string name = valid_utf8(given);
   std::string text;
   for (std::size_t at = 0; at < name.size(); ++at) {
     const auto code = static_cast<unsigned char>(name[at]);

@@ -25,7 +25,6 @@ class RecordMaker : public TrainObserver {
   /// Where the run diverged the record has the last steps too, which may be in no other.
   virtual void on_end(const TrainResult& result);
 
- protected:
   virtual void take(const Json& record) = 0;
 
  private:
@@ -41,7 +40,6 @@ class RecordWriter : public RecordMaker {
   /// Continues after the records that `out` has.
   RecordWriter(std::ostream& out, std::string name, bool steps);
 
- protected:
   void take(const Json& record) override;
 
  private:

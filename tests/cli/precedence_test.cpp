@@ -48,6 +48,29 @@ TEST_F(PrecedenceTest, TheFileMayBeNamedBeforeOrAfterTheCommand) {
   EXPECT_EQ(resolved({"--config=" + file}).at("lr"), 0.3);
 }
 
+TEST_F(PrecedenceTest, AVariableMeansTheSameInEveryCommand) {
+  ASSERT_EQ(run_bntrain(small_run({"--epochs", "1", "--out", folder.file("run")})).exit_code, 0);
+  const auto report = [&](const std::string& name, const std::string& value) {
+    return run_bntrain({"report", folder.file("run"), "--quiet"}, {.environment = {{name, value}}});
+  };
+  for (const char* of_another : {"BNTRAIN_CSV", "BNTRAIN_OUTPUT"}) {
+    const ProgramResult result = report(of_another, folder.file("else"));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.out + result.err, folder.file("run") + "/report.html\n") << of_another;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.file("else")));
+  EXPECT_THAT(report("BNTRAIN_REPORT_CSV", "true").out, HasSubstr("run,epoch,0,"));
+  EXPECT_EQ(report("BNTRAIN_REPORT_OUTPUT", folder.file("page.html")).out, folder.file("page.html") + "\n");
+  EXPECT_THAT(report("BNTRAIN_REPORT_CSV", "7").err,
+              HasSubstr("(from the environment variable BNTRAIN_REPORT_CSV)"));
+  const std::string table = folder.file("table.csv");
+  const ProgramResult eval =
+      run_bntrain({"eval", folder.file("run"), "--data", "synthetic:shape=1x8x8,train=200,test=70"},
+                  {.environment = {{"BNTRAIN_CSV", table}, {"BNTRAIN_REPORT_CSV", "true"}}});
+  EXPECT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_TRUE(std::filesystem::exists(table));
+}
+
 TEST_F(PrecedenceTest, EveryFlagHasItsEnvironmentVariable) {
   const nlohmann::json config = resolved(
       {},

@@ -163,9 +163,8 @@ TEST_F(ReportTest, LaysSeveralRunsOverEachOther) {
   EXPECT_EQ(result.out, file + "\n");
   const std::string text = read_text(file);
   EXPECT_THAT(
-      text,
-      HasSubstr("<th scope=\"col\">run<th scope=\"col\">norm<th scope=\"col\">lr<th scope=\"col\">state"));
-  EXPECT_THAT(text, HasSubstr("</svg>b<td>none<td>0.05<td>ended<td>1"));
+      text, HasSubstr("<th scope=\"col\">images a second<th scope=\"col\">norm<th scope=\"col\">lr</thead>"));
+  EXPECT_THAT(text, AllOf(HasSubstr("</svg>b<td>ended<td>1<td>"), HasSubstr("<td>none<td>0.05\n")));
   EXPECT_EQ(series_of(text, "train-loss").size(), 2U);
 }
 
@@ -195,7 +194,7 @@ TEST_F(ReportTest, TakesTheFolderOfABench) {
   EXPECT_EQ(result.out, folder.file("bench") + "/runs.html\n");
   const std::string text = read_text(folder.file("bench") + "/runs.html");
   EXPECT_EQ(text, left) << "the bench made it";
-  EXPECT_THAT(text, AllOf(HasSubstr("12 runs, those that differ in nothing but their seed as one curve"),
+  EXPECT_THAT(text, AllOf(HasSubstr("12 runs, those that differ in nothing but their seed, or in what"),
                           HasSubstr("</svg>norm batch, lr 0.1<td>")));
 }
 
@@ -239,6 +238,52 @@ TEST_F(ReportTest, DamagedRecordsAreNamedOnThePage) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(page(), AllOf(HasSubstr("Line 2 of the records cannot be read"),
                             HasSubstr("The last line of the records is cut off")));
+}
+
+TEST_F(ReportTest, ARunWhoseRecordsEndedOnAFullDiskWasNotKilled) {
+  ASSERT_EQ(train({"--epochs", "2"}).exit_code, 0);
+  const std::vector<std::string> records = lines(read_text(run() + "/metrics.jsonl"));
+  write_text(run() + "/metrics.jsonl", records.at(0) + "\n" + records.at(1) + "\n");
+  ASSERT_EQ(run_bntrain({"report", run()}).exit_code, 0);
+  EXPECT_THAT(lead(), StartsWith("The records end after 7 of 14 steps, and the checkpoint is of step 14: "));
+  EXPECT_THAT(page(), HasSubstr("end unknown</span>"));
+}
+
+TEST_F(ReportTest, ThePageOfAResumedRunIsThatOfItsRecords) {
+  ASSERT_EQ(train({"--epochs", "2", "--record", "bn,activations", "--log-every", "1"}).exit_code, 0);
+  ASSERT_EQ(run_bntrain({"--resume", run(), "--epochs", "3", "--lr", "0.1"}).exit_code, 0);
+  const std::string trained = page();
+  ASSERT_EQ(run_bntrain({"report", run()}).exit_code, 0);
+  EXPECT_EQ(page(), trained);
+}
+
+TEST_F(ReportTest, GoesToStdoutAndComesFromAPipe) {
+  ASSERT_EQ(train({"--epochs", "1"}).exit_code, 0);
+  const std::string here = "cd " + folder.path().string() + " && ";
+  const ProgramResult shown = run_in_shell(here + "\"$0\" report run -o -");
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("-")));
+  EXPECT_EQ(between(shown.out, "<h1>", " "), "run");
+  EXPECT_THAT(shown.out, AllOf(StartsWith("<!DOCTYPE html>"), ::testing::EndsWith("</html>\n")));
+  const ProgramResult piped = run_in_shell(here + "cat run/metrics.jsonl | \"$0\" report /dev/stdin --csv");
+  ASSERT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_THAT(lines(piped.out).at(1), StartsWith("/dev/stdin,epoch,0,7,"));
+}
+
+TEST_F(ReportTest, OddNamesOfFoldersAreOneLineAndThePageIsUtf8) {
+  const std::string odd = "a\nb\xff";
+  ASSERT_EQ(train({"--epochs", "1"}, {}, odd).exit_code, 0);
+  const ProgramResult result = run_bntrain({"report", run(odd)});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(lines(result.out).size(), 1U);
+  EXPECT_THAT(result.out, HasSubstr("/a\\u000ab"));
+  EXPECT_THAT(page(odd), HasSubstr("<h1>a\nb\xEF\xBF\xBD "));
+  EXPECT_EQ(page(odd).find('\xff'), std::string::npos);
+  EXPECT_THAT(page(odd),
+              HasSubstr("bntrain --resume $&#39;" + folder.path().string() + "/a\\012b\\377&#39;"));
+  const ProgramResult error = run_bntrain({"report", run("no\nfolder")});
+  EXPECT_EQ(error.exit_code, 3);
+  EXPECT_EQ(lines(error.err).size(), 1U) << error.err;
 }
 
 TEST_F(ReportTest, OneBrokenRunLeavesOutNoOther) {

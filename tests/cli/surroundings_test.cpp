@@ -185,7 +185,13 @@ TEST(FirstHourTest, AFolderThatHoldsARunIsRefusedBeforeAnythingIsRead) {
   write_text(folder.file("config.toml"), "[train]\n");
   const ProgramResult result = run_bntrain({"--data", folder.file("none"), "--out", folder.path()});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("--out: the folder " + folder.path().string() + " already holds a run"));
+  EXPECT_THAT(result.err, HasSubstr("--out: the folder " + folder.path().string() +
+                                    " already holds a run (config.toml); it has no checkpoint"));
+  std::filesystem::remove(folder.file("config.toml"));
+  write_text(folder.file("report.html"), "<!DOCTYPE html>mine");
+  const ProgramResult foreign = run_bntrain({"--data", folder.file("none"), "--out", folder.path()});
+  EXPECT_EQ(foreign.exit_code, 2);
+  EXPECT_THAT(foreign.err, HasSubstr("holds a report.html that is no page of bntrain's"));
 }
 
 TEST(FirstHourTest, AReportAsksForItsToolsBeforeAnythingIsTrained) {

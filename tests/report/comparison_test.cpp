@@ -1,123 +1,21 @@
-// Which runs an argument names, what has become of them, and several over each other.
+// Several runs over each other, learning rates, commands.
 #include "report/comparison.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <optional>
-
-#include "core/folder_lock.hpp"
 #include "report/run_charts.hpp"
-#include "report/run_page.hpp"
+#include "report/run_groups.hpp"
 #include "report/run_words.hpp"
 #include "report/sample_run.hpp"
-#include "support/error_message.hpp"
-#include "support/temporary_folder.hpp"
 
 namespace bntrain::report::test {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-class FindRuns : public ::testing::Test {
- protected:
-  void write(const std::string& name, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(folder.file(name)).parent_path());
-    std::ofstream(folder.file(name)) << text;
-  }
-  RunState state(const std::vector<Json>& records) {
-    write("run/metrics.jsonl", lines_of(records));
-    return find_runs(folder.file("run"), problems).at(0).state;
-  }
-
-  TemporaryFolder folder;
-  std::vector<std::string> problems;
-};
-
-TEST_F(FindRuns, KnowTheirStateByLastRecordAndLock) {
-  std::vector<Json> records = sample_records({});
-  EXPECT_EQ(state(records), RunState::ended);
-  for (const auto& [status, expected] :
-       {std::pair("interrupted", RunState::interrupted), {"diverged", RunState::diverged}}) {
-    records.back()["status"] = status;
-    EXPECT_EQ(state(records), expected);
-  }
-  records.pop_back();
-  EXPECT_EQ(state(records), RunState::killed);
-  std::optional<FolderLock> training(std::in_place, folder.file("run"));
-  EXPECT_EQ(state(records), RunState::going_on);
-  EXPECT_EQ(state(sample_records({})), RunState::ended) << "its process writes its last files";
-  training.reset();
-  EXPECT_EQ(state(records), RunState::killed);
-  write("alone.jsonl", lines_of(records));
-  EXPECT_EQ(find_runs(folder.file("alone.jsonl"), problems).at(0).state, RunState::unfinished);
-}
-
-TEST_F(FindRuns, AreNamedByFolderOrFile) {
-  write("run/metrics.jsonl", lines_of(sample_records({})));
-  for (const char* name : {"run", "run/", "run/metrics.jsonl", "run/../run/."}) {
-    const std::vector<RecordedRun> runs = find_runs(folder.file(name), problems);
-    ASSERT_EQ(runs.size(), 1U) << name;
-    EXPECT_EQ(runs[0].history.name, "run");
-    EXPECT_FALSE(runs[0].folder.empty());
-  }
-  write("bench/runs/b.jsonl", lines_of(sample_records({})));
-  write("bench/runs/a.jsonl", lines_of(sample_records({})));
-  write("bench/runs/c.jsonl", "damaged\n");
-  write("bench/runs/notes.txt", "");
-  const std::vector<RecordedRun> runs = find_runs(folder.file("bench"), problems);
-  ASSERT_EQ(runs.size(), 2U);
-  EXPECT_EQ(runs[0].history.name, "a");
-  EXPECT_THAT(problems, ElementsAre(HasSubstr("c.jsonl: none of its lines is a record")));
-}
-
-TEST_F(FindRuns, OfTheSameNameAreNamedByTheEndsOfTheirPaths) {
-  for (const char* name : {"x/a/run/metrics.jsonl", "y/a/run/metrics.jsonl", "z/run.jsonl", "other.jsonl"})
-    write(name, lines_of(sample_records({})));
-  std::vector<RecordedRun> runs;
-  for (const char* name : {"x/a/run/", "y/a/run", "z/run.jsonl", "other.jsonl", "x/a/run"})
-    runs.push_back(find_runs(folder.file(name), problems).at(0));
-  name_apart(runs);
-  std::vector<std::string> names;
-  for (const RecordedRun& run : runs) names.push_back(run.history.name);
-  EXPECT_THAT(names, ElementsAre("x/a/run", "y/a/run", EndsWith("z/run"), "other", "x/a/run"));
-}
-
-TEST_F(FindRuns, WithoutReadableRecordsHaveTheirEvaluation) {
-  write("run/metrics.jsonl", std::string(100, '\0'));
-  EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file("run"), problems); }),
-              HasSubstr("none of its lines is a record"));
-  write(
-      "run/evaluation.json",
-      R"({"epoch":1,"step":4,"images":"test","count":5,"classes":["a","b"],"confusion":[[1,2],[0,2]],"mistakes":[]})");
-  const RecordedRun run = find_runs(folder.file("run"), problems).at(0);
-  EXPECT_EQ(run.state, RunState::unfinished);
-  EXPECT_THAT(run_page(run, Json::object()),
-              AllOf(HasSubstr("none of its lines is a record"), HasSubstr("5 test images after epoch 1")));
-}
-
-TEST_F(FindRuns, OfReproduceLieInItsFolder) {
-  write("reproduced/tutorial-bn-seed-0.jsonl", lines_of(sample_records({})));
-  EXPECT_TRUE(holds_many(folder.file("reproduced")));
-  EXPECT_EQ(find_runs(folder.file("reproduced"), problems).at(0).history.name, "tutorial-bn-seed-0");
-  write("run/metrics.jsonl", lines_of(sample_records({})));
-  write("run/other.jsonl", lines_of(sample_records({})));
-  EXPECT_FALSE(holds_many(folder.file("run")));
-}
-
-TEST_F(FindRuns, OfNothingIsAnErrorThatSaysWhatIsAllowed) {
-  for (const char* name : {"", "none"})
-    EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file(name), problems); }),
-                HasSubstr("name a folder of train, bench or reproduce --out, or a file of --metrics"));
-  write("bench/runs/c.jsonl", "damaged\n");
-  EXPECT_THAT(error_message(ErrorKind::data, [&] { find_runs(folder.file("bench"), problems); }),
-              HasSubstr("no finished run"));
-}
 
 RecordedRun with(const Json& settings, const std::string& name) {
   return sample_run({.settings = settings}, name);
@@ -152,6 +50,38 @@ TEST(Comparison, DrawsManySeedsAsOneCurve) {
   runs.resize(3);
   EXPECT_EQ(groups_of(runs, {"lr", "seed"}).size(), 3U) << "a few runs are a curve each, also of one name";
   EXPECT_THAT(comparison_page("few", runs), Not(HasSubstr("smallest to largest")));
+}
+
+TEST(Comparison, GroupsByWhatChangesTheTraining) {
+  std::vector<RecordedRun> runs = bench_runs();
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    Json& config = runs[i].history.start["config"];
+    config["threads"] = i % 3;
+    config["device"] = i % 2 == 0 ? "cpu" : "cuda";
+    for (const char* written : {"save-every", "log-every", "eval-every", "keep", "record"})
+      config[written] = i;
+    config["momentum"] = i < 8 ? Json("") : Json(0.9);
+  }
+  const std::vector<std::string> differing = differing_settings(runs);
+  EXPECT_THAT(differing, ElementsAre("lr", "seed", "threads", "device", "momentum"));
+  const std::vector<RunGroup> groups = groups_of(runs, differing);
+  ASSERT_EQ(groups.size(), 3U);
+  EXPECT_EQ(groups[0].name, "lr 0.1, momentum –");
+  EXPECT_EQ(groups[2].name, "lr 0.5, momentum 0.9");
+  EXPECT_THAT(comparison_page("bench", runs),
+              HasSubstr("<td>0.1<td>0, 1, 2, 3<td>0, 1, 2<td>cpu, cuda<td>–"));
+}
+
+TEST(Comparison, ShowsResultsBeforeSettingsAndBreaksLongOnes) {
+  std::string network = "conv20x5";
+  for (int i = 0; i < 60; ++i) network += ",conv" + std::to_string(i) + "x3";
+  const std::string page = comparison_page(
+      "two", {with({}, "a"), with({{"network", network}, {"data", std::string(40, 'd')}}, "b")});
+  EXPECT_THAT(page,
+              HasSubstr("<th scope=\"col\">images a second<th scope=\"col\">data<th scope=\"col\">network"));
+  EXPECT_THAT(page, HasSubstr("<td class=\"long\">" + std::string(40, 'd') + "<td class=\"long\" title=\"" +
+                              network + "\">conv20x5,conv0x3,"));
+  EXPECT_THAT(page, HasSubstr("<td>lenet-bn"));
 }
 
 TEST(Comparison, ShowsTheBestOfManyCurvesFirst) {
@@ -238,9 +168,25 @@ TEST(LearningRates, AreTheRecordedOnesElseTheSchedules) {
   EXPECT_THAT(missing, ElementsAre(HasSubstr("were not recorded")));
 }
 
-TEST(LearningRates, AreUnknownBeforeASettingWasChanged) {
+TEST(LearningRates, BeforeOneWasChangedAreThoseOfTheOneBefore) {
+  std::vector<Json> records = sample_records({.settings = {{"schedule", "linear:0=1,60=0"}}});
+  records[0]["changes"] = Json::array({{{"step", 15}, {"setting", "lr"}, {"from", 0.6}, {"to", 1.2}},
+                                       {{"step", 30}, {"setting", "momentum"}, {"from", 0.5}, {"to", 0.9}},
+                                       {{"step", 45}, {"setting", "lr"}, {"from", 1.2}, {"to", 0.2}}});
+  std::vector<std::string> missing;
+  const Series series = learning_rates(history_of(lines_of(records)), missing);
+  ASSERT_EQ(series.x.size(), 60U);
+  EXPECT_DOUBLE_EQ(series.y[0], 0.6);
+  EXPECT_DOUBLE_EQ(series.y[14], 0.6 * 46 / 60);
+  EXPECT_DOUBLE_EQ(series.y[15], 1.2 * 45 / 60);
+  EXPECT_DOUBLE_EQ(series.y[45], 0.2 * 15 / 60);
+  EXPECT_THAT(missing, ElementsAre());
+}
+
+TEST(LearningRates, AreUnknownBeforeTheScheduleWasChanged) {
   std::vector<Json> records = sample_records({});
-  records[0]["changes"] = Json::array({{{"step", 40}, {"setting", "lr"}, {"from", 0.1}, {"to", 0.2}}});
+  records[0]["changes"] =
+      Json::array({{{"step", 40}, {"setting", "schedule"}, {"from", "cosine"}, {"to", "constant"}}});
   std::vector<std::string> missing;
   const Series series = learning_rates(history_of(lines_of(records)), missing);
   ASSERT_EQ(series.x.size(), 20U);

@@ -110,10 +110,26 @@ TEST(RunHistory, NanAndInfinityOfOtherProgramsAreMissingValues) {
                  "\n"
                  R"({"event":"step","step":2,"loss":2,"layer":"NaN \" Infinity","x":NaN})"
                  "\n");
-  ASSERT_EQ(history.steps.size(), 2U);
+  ASSERT_EQ(history.steps.size(), 3U);
   EXPECT_TRUE(std::isnan(history.steps[0].loss));
   EXPECT_TRUE(std::isnan(history.steps[0].lr));
-  EXPECT_EQ(history.steps[1].loss, 2);
+  EXPECT_TRUE(std::isnan(history.steps[1].loss));
+  EXPECT_EQ(history.steps[1].lr, 1);
+  EXPECT_EQ(history.steps[2].loss, 2);
+  EXPECT_EQ(history.missing.size(), 1U) << "the first record alone";
+}
+
+TEST(RunHistory, OfALineWithANumberOutOfRangeTheRestIsKept) {
+  for (const std::string& number :
+       std::vector<std::string>{"1e999", "-1e999", "12" + std::string(400, '0'), "12.5E+4000"}) {
+    const RunHistory history =
+        history_of(R"({"event":"epoch","epoch":0,"steps":7,"note":"1e999 \\","train_loss":)" + number +
+                   R"(,"train_accuracy":1e-999,"test_accuracy":0.5})" + "\n");
+    ASSERT_EQ(history.epochs.size(), 1U) << number;
+    EXPECT_TRUE(std::isnan(history.epochs[0].train_loss)) << number;
+    EXPECT_EQ(history.epochs[0].train_accuracy, 0);
+    EXPECT_EQ(history.epochs[0].accuracy, 0.5);
+  }
 }
 
 TEST(RunHistory, OfAStepMadeTwiceTheLaterCounts) {

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <regex>
 
+#include "formats/safetensors.hpp"
+#include "report/comparison.hpp"
 #include "report/page_files.hpp"
 #include "report/sample_run.hpp"
 #include "report/text_curves.hpp"
@@ -140,6 +142,44 @@ TEST(RunPage, CellsOfALargeMatrixSayWhatTheyAre) {
               AllOf(HasSubstr("<path d=\"M1 3h1v1h-1z\"><title>class 3 → &lt;b&gt;: 7</title></path>"),
                     Not(HasSubstr("M1 2h1")), HasSubstr(">predicted</text>"), HasSubstr(">label</text>")));
   EXPECT_LT(page_of(sample_run(), sample_evaluation(200)).size(), most_bytes) << "too many cells for titles";
+}
+
+TEST(RunPage, LongNamesOfClassesAreBrokenAndCut) {
+  EvaluationDetails evaluation = sample_evaluation();
+  const std::string name = std::string(75, 'x') + std::string(75, 'y');
+  evaluation.classes[1] = name;
+  const std::string page = page_of(sample_run(), evaluation);
+  const auto cut = [](std::size_t left, std::size_t right) {
+    return std::string(left, 'x') + "…" + std::string(right, 'y');
+  };
+  EXPECT_THAT(page, HasSubstr("<th scope=\"col\" title=\"" + name + "\"><span>" + cut(7, 7) + "</span>"));
+  EXPECT_THAT(page,
+              HasSubstr("<th scope=\"row\" class=\"long\" title=\"" + name + "\">" + cut(24, 23) + "<td"));
+  EXPECT_THAT(page, HasSubstr("<th scope=\"row\" class=\"long\">" + name + "<td>")) << "of the scores";
+}
+
+TEST(RunPage, TablesOfManyClassesAreFolded) {
+  const std::string few = page_of(sample_run(), sample_evaluation(25)),
+                    many = page_of(sample_run(), sample_evaluation(26));
+  for (const char* summary :
+       {"<summary>The commonest mistakes</summary><div", "<summary>All 26 classes</summary><div"}) {
+    EXPECT_THAT(few, Not(HasSubstr(summary)));
+    EXPECT_THAT(many, HasSubstr(summary));
+  }
+}
+
+TEST(RunPage, IsUtf8WhateverNamesAre) {
+  const std::string odd = "\xff\xc3 ü";
+  std::vector<Json> records = sample_records({.norms = 1});
+  RecordedRun run{.history = history_of(lines_of(records), odd), .folder = odd};
+  run.history.start["config"]["data"] = odd;
+  run.history.norms[0].layer = odd;
+  EvaluationDetails evaluation = sample_evaluation();
+  evaluation.classes[1] = odd;
+  for (const std::string& page : {page_of(run, evaluation), comparison_page(odd, {run, run}, {odd})}) {
+    EXPECT_EQ(valid_utf8(page), page);
+    EXPECT_THAT(page, HasSubstr("\xEF\xBF\xBD\xEF\xBF\xBD ü"));
+  }
 }
 
 TEST(RunPage, SoDoManyLayers) {

@@ -9,6 +9,7 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,36 +19,62 @@ from pathlib import Path
 BNTRAIN = Path(sys.argv.pop(1)).resolve()
 WIDTHS = (360, 768, 1300, 3840)
 NETWORK = ",".join(["fc12,bn,relu"] * 6 + ["fc10"])
-# Run inside the page: opens what is closed, looks at every chart and points at the first one.
+# Run inside every page: opens what is closed, looks at every chart, points at the first one, uses a switch, prints.
 PROBE = """
 addEventListener("load", async () => {
   const pause = () => new Promise(done => setTimeout(done, 200));
-  for (const part of document.querySelectorAll("details.layer")) part.open = true;
-  await pause();
-  const charts = {};
-  for (const canvas of document.querySelectorAll("canvas")) {
+  const all = (selector, of = document) => [...of.querySelectorAll(selector)];
+  const box = element => { const { left, right, top, bottom } = element.getBoundingClientRect(); return { left, right, top, bottom }; };
+  function look(canvas) {
     const { width, height } = canvas;
-    const pixels = width && height ? canvas.getContext("2d").getImageData(0, 0, width, height).data : [];
+    const copy = new OffscreenCanvas(Math.max(width, 1), Math.max(height, 1)).getContext("2d", { willReadFrequently: true });
+    if (width && height) copy.drawImage(canvas, 0, 0);
+    const pixels = copy.getImageData(0, 0, Math.max(width, 1), Math.max(height, 1)).data;
     const colors = new Set();
-    for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] > 200) colors.add(pixels[i] << 16 | pixels[i + 1] << 8 | pixels[i + 2]);
-    const box = canvas.getBoundingClientRect();
-    charts[canvas.id] = { width: box.width, height: box.height, colors: colors.size, alt: canvas.getAttribute("aria-label") };
+    for (let i = 0; i < pixels.length && colors.size <= 3; i += 4) if (pixels[i + 3] > 200) colors.add(pixels[i] << 16 | pixels[i + 1] << 8 | pixels[i + 2]);
+    const { width: wide, height: high } = canvas.getBoundingClientRect();
+    const chart = Chart.getChart(canvas);
+    return { width: wide, height: high, colors: colors.size, alt: canvas.getAttribute("aria-label"),
+      legend: (chart?.legend.legendItems || []).map(item => [item.text, (item.lineDash || []).join(), item.pointStyle]),
+      dashes: (chart?.data.datasets || []).filter(set => set.group !== undefined).map(set => [set.group, (set.borderDash || []).join()]) };
   }
-  const first = document.querySelector("canvas"), box = first.getBoundingClientRect();
-  first.dispatchEvent(new MouseEvent("mousemove", { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true }));
+  const closed = all("details:not([open])").length;
+  for (const part of all("details.layer")) part.open = true;
+  await pause();
+  const charts = Object.fromEntries(all("canvas").map(canvas => [canvas.id, look(canvas)]));
+  const first = document.querySelector("canvas"), { left, top, width, height } = first.getBoundingClientRect();
+  first.dispatchEvent(new MouseEvent("mousemove", { clientX: left + width / 2, clientY: top + height / 2, bubbles: true }));
   await pause();
   const tooltip = Chart.getChart(first).tooltip;
   const one = document.querySelector("input[data-group]"), shown = () => Chart.getChart(first).getVisibleDatasetCount();
   const before = shown();
   one?.click();
   await pause();
-  const cut = [...document.querySelectorAll("h1, h2, h3, h4, p, dt, dd, figcaption, pre")]
+  let again = one ? all("canvas") : [], open_on_paper = true;
+  if (innerWidth === 1300) {  // what draws everything again takes its time
+    const layer = document.querySelector("details.layer");
+    if (layer) layer.open = false;
+    await pause();
+    dispatchEvent(new Event("beforeprint"));
+    open_on_paper = all("details:not([open])").length === 0;
+    dispatchEvent(new Event("afterprint"));
+    if (layer) layer.open = true;
+    await pause();
+    again = all("canvas");
+  }
+  const cut = all("h1, h2, h3, h4, p, dt, dd, figcaption, pre")
     .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline").map(part => part.textContent.slice(0, 60));
-  parent.postMessage({ width: innerWidth, wide: document.documentElement.scrollWidth, charts, cut, shown: [before, shown()],
+  const matrix = document.querySelector("svg.confusion");
+  parent.postMessage({ name: window.name, width: innerWidth, wide: document.documentElement.scrollWidth, charts, cut, closed, open_on_paper,
+    redrawn: again.map(canvas => look(canvas).colors), shown: [before, shown()],
+    swatches: all(".swatch line").map(line => line.getAttribute("stroke-dasharray")),
+    matrix: matrix && { box: box(matrix), labels: all("text", matrix).map(text => [text.textContent, box(text)]), cells: all("path", matrix).map(box) },
+    heads: Object.fromEntries(all("#runs ~ .wide th[scope=col]").map(head => [head.textContent, head.getBoundingClientRect().right])),
+    numbers: all(".pair td").map(cell => cell.getBoundingClientRect().right),
     paper: getComputedStyle(document.body).backgroundColor, tick: Chart.getChart(first).options.scales.x.ticks.color,
     tooltip: [tooltip.title, tooltip.body.map(part => part.lines)].flat(3),
     fetched: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:")),
-    pictures: [...document.images].map(image => image.naturalWidth) }, "*");
+    pictures: all("img").map(image => image.naturalWidth) }, "*");
 });
 """
 
@@ -65,19 +92,33 @@ def chromium(page, *flags):
     with tempfile.TemporaryDirectory() as profile:
         done = subprocess.run(
             ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--log-level=0",
-             "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000", "--window-size=4000,2000",
+             "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=100000", "--window-size=4000,2000",
              f"--user-data-dir={profile}", *flags, page.as_uri()], capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         raise AssertionError(f"Chromium failed: {done.stderr}")
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
+def digest(script):
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
 class RunPageTest(unittest.TestCase):
+    """All pages are looked at in one browser, each in frames of several widths."""
+
     @classmethod
     def setUpClass(cls):
         cls.keeper = tempfile.TemporaryDirectory(prefix="a run's & <folder> ")
         cls.folder = Path(cls.keeper.name)
         cls.train("run", "--epochs", 3, "--record", "bn,activations", "--log-every", 5, "--eval-every", 10)
+        cls.train("diverged", "--lr", "1e30", "--record", "bn", "--log-every", 1, code=4)
+        cls.train("slow", "--epochs", 2, "--lr", 0.01, "--network", "fc24,relu," * 20 + "fc10")
+        bntrain("report", cls.folder / "run", cls.folder / "slow", "-o", cls.folder / "both.html")
+        pages = {"run": cls.page("run"), "diverged": cls.page("diverged"), "both": (cls.folder / "both.html").read_text(),
+                 "names": cls.page_of_classes(["w" * 150] * 10), "classes": cls.page_of_classes([f"class {i}" for i in range(100)])}
+        widths = dict.fromkeys(pages, WIDTHS) | {"names": WIDTHS[::2], "classes": WIDTHS[::2]}
+        frames = [(name, width, "light") for name in pages for width in widths[name]] + [("run", 1300, "dark")]
+        cls.views, cls.console = cls.probe(pages, frames)
 
     @classmethod
     def tearDownClass(cls):
@@ -85,31 +126,46 @@ class RunPageTest(unittest.TestCase):
 
     @classmethod
     def train(cls, name, *more, code=0):
-        bntrain("--data", "synthetic:shape=1x8x8,train=600,test=200", "--network", NETWORK, "--init", "he", "--batch-size", 20, "--device", "cpu",
+        network = [] if "--network" in more else ["--network", NETWORK]
+        bntrain("--data", "synthetic:shape=1x8x8,train=600,test=200", *network, "--init", "he", "--batch-size", 20, "--device", "cpu",
                 "--out", cls.folder / name, *more, code=code)
 
-    def page(self, name="run"):
-        return (self.folder / name / "report.html").read_text()
+    @classmethod
+    def page(cls, name="run"):
+        return (cls.folder / name / "report.html").read_text()
 
-    def probe(self, page, *flags):
-        """What PROBE found in the page, by width. The policy of the page stays, with the probe added to it."""
-        digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
-        self.assertEqual(page.count("script-src "), 1)
-        probed = page.replace("script-src ", f"script-src 'sha256-{digest}' ").replace("</body>", f"<script>{PROBE}</script></body>")
-        (self.folder / "probed.html").write_text(probed)
-        frames = "".join(f'<iframe src="probed.html" style="width:{width}px;height:900px;border:0"></iframe>' for width in WIDTHS)
-        (self.folder / "frames.html").write_text(
-            f'<!doctype html><link rel="icon" href="data:,"><script>onmessage = event => document.body.append('
-            f'"FOU" + "ND" + JSON.stringify(event.data) + "E" + "ND");</script><body>{frames}')
-        dom, console = chromium(self.folder / "frames.html", "--dump-dom", *flags)
-        self.assertEqual(console, [])
+    @classmethod
+    def page_of_classes(cls, names):
+        """That of the diverged run, the shortest, with an evaluation of these classes."""
+        folder = cls.folder / f"{len(names)} classes"
+        shutil.copytree(cls.folder / "diverged", folder)
+        confusion = [[50 if row == column else (row + column) % 7 for column in range(len(names))] for row in range(len(names))]
+        (folder / "evaluation.json").write_text(json.dumps({"epoch": 0, "step": 1, "images": "test", "count": 9, "classes": names,
+                                                            "confusion": confusion, "mistakes": []}))
+        bntrain("report", folder)
+        return (folder / "report.html").read_text()
+
+    @classmethod
+    def probe(cls, pages, frames):
+        """What PROBE found in the frames, by name and width, and the console. The policies stay, with the probe added to them."""
+        for name, page in pages.items():
+            probed = page.replace("script-src ", f"script-src 'sha256-{digest(PROBE)}' ").replace("</body>", f"<script>{PROBE}</script></body>")
+            (cls.folder / f"probed-{name}.html").write_text(probed)
+        text = "".join(f'<iframe name="{name} {scheme}" src="probed-{name}.html" style="width:{width}px;color-scheme:{scheme}">'
+                       "</iframe>" for name, width, scheme in frames)
+        (cls.folder / "frames.html").write_text(
+            '<!doctype html><link rel="icon" href="data:,"><style>iframe { position: absolute; top: 0; left: 0; height: 900px; border: 0; }</style>'
+            '<script>onmessage = event => document.body.append('
+            f'"FOU" + "ND" + JSON.stringify(event.data) + "E" + "ND");</script><body>{text}')
+        dom, console = chromium(cls.folder / "frames.html", "--dump-dom")
         found = [json.loads(html.unescape(text)) for text in re.findall("FOUND(.*?)END", dom, re.DOTALL)]
-        self.assertEqual(sorted(view["width"] for view in found), list(WIDTHS))
-        return found
+        return {(*view["name"].split(), view["width"]): view for view in found}, console
 
-    def look(self, page, least_charts, *flags):
-        found = self.probe(page, *flags)
-        for view in found:
+    def look(self, name, least_charts, widths=WIDTHS):
+        """The views of the page, after what every page must be."""
+        views = [view for key, view in self.views.items() if key[:2] == (name, "light")]
+        self.assertEqual(sorted(view["width"] for view in views), list(widths))
+        for view in views:
             with self.subTest(width=view["width"]):
                 self.assertLessEqual(view["wide"], view["width"])
                 self.assertEqual(view["fetched"], [])
@@ -120,44 +176,75 @@ class RunPageTest(unittest.TestCase):
                     self.assertGreater(chart["height"], 200, name)
                     self.assertGreater(chart["colors"], 3, f"{name} is blank")
                     self.assertGreater(len(chart["alt"]), 40)
+                self.assertGreater(min(view["redrawn"], default=4), 3, "a chart is blank after a switch, a closed part or printing")
+                self.assertTrue(view["open_on_paper"])
                 self.assertTrue(all(width > 0 for width in view["pictures"]))
-        return found
+        return views
+
+    def test_the_console_is_silent(self):
+        self.assertEqual(self.console, [])
 
     def test_whole_page(self):
-        page = self.page()
-        for view in self.look(page, 6 + 6 * 5 + 6 * 2):
+        for view in self.look("run", 6 + 6 * 5 + 6 * 2):
             self.assertEqual(view["tooltip"][0], "epoch 1")
             self.assertRegex(" ".join(view["tooltip"]), r"train: [0-9.]+ test: [0-9.]+")
-        self.assertEqual(re.findall(r'<(?:link|img|script|iframe)[^>]*(?:src|href)="(?!data:)[^"]*"', page), [])
+            self.assertGreater(view["closed"], 40)
+        self.assertEqual(re.findall(r'<(?:link|img|script|iframe)[^>]*(?:src|href)="(?!data:)[^"]*"', self.page()), [])
+
+    def test_legends_show_lines_as_they_are_drawn(self):
+        for view in self.look("run", 40):
+            legend = view["charts"]["norm-0-mean"]["legend"]
+            self.assertEqual(legend, [["batch, all channels", "", "rect"], ["batch, median channel", "", "line"],
+                                      ["running, all channels", "", "rect"], ["running, median channel", "6,3", "line"]])
+            self.assertEqual([entry[:2] for entry in view["charts"]["loss-by-epoch"]["legend"]], [["train", ""], ["test", "6,3"]])
 
     def test_dark(self):
-        light = self.look(self.page(), 40, "--blink-settings=preferredColorScheme=1")[0]
-        dark = self.look(self.page(), 40, "--blink-settings=preferredColorScheme=0")[0]
+        light, dark = self.views["run", "light", 1300], self.views["run", "dark", 1300]
         self.assertEqual((light["paper"], dark["paper"]), ("rgb(255, 255, 255)", "rgb(13, 17, 23)"))
         self.assertNotEqual(light["tick"], dark["tick"])
+        self.assertEqual([chart["colors"] > 3 for chart in dark["charts"].values()], [True] * len(light["charts"]))
 
-    def test_console_errors_and_requests_would_be_seen(self):
-        page = self.page().replace("</body>", '<img src="https://example.org/a.png"></body>')
-        (self.folder / "broken.html").write_text(page)
-        self.assertRegex("".join(chromium(self.folder / "broken.html", "--dump-dom")[1]), "example.org")
-
-    def test_a_script_that_came_with_the_data_would_not_run(self):
-        page = self.page().replace("</body>", "<script>document.title = 'RAN'</script></body>")
-        (self.folder / "foreign.html").write_text(page)
+    def test_what_comes_with_the_data_runs_no_script_and_fetches_nothing(self):
+        foreign = "<script>document.title = 'RAN'</script><img src=\"https://example.org/a.png\"></body>"
+        (self.folder / "foreign.html").write_text(self.page().replace("</body>", foreign))
         dom, console = chromium(self.folder / "foreign.html", "--dump-dom")
         self.assertNotIn("<title>RAN", dom)
-        self.assertRegex("".join(console), "Content Security Policy")
+        self.assertRegex("".join(console), "(?s)inline script.*Content Security Policy")
+        self.assertRegex("".join(console), "example.org")
 
     def test_diverged(self):
-        self.train("diverged", "--lr", "1e30", "--record", "bn", "--log-every", 1, code=4)
-        self.look(self.page("diverged"), 3)
+        self.look("diverged", 3)
 
     def test_several_runs(self):
-        self.train("slow", "--epochs", 2, "--lr", 0.01)
-        file = self.folder / "both.html"
-        bntrain("report", self.folder / "run", self.folder / "slow", "-o", file)
-        for view in self.look(file.read_text(), 6):
+        for view in self.look("both", 6):
             self.assertEqual(view["shown"], [2, 1], "the switch of the first run")
+            self.assertEqual(view["swatches"], ["", "6,3"])
+            for name, chart in view["charts"].items():
+                self.assertEqual(dict(chart["dashes"]), {0: "", 1: "6,3"}, name)
+            heads = list(view["heads"])
+            self.assertLess(heads.index("images a second"), heads.index("network"))
+            if view["width"] >= 1280:
+                self.assertLess(view["heads"]["images a second"], view["width"], "results are in view")
+
+    def test_long_names_of_classes_push_no_count_out_of_view(self):
+        for view in self.look("names", 3, WIDTHS[::2]):
+            self.assertEqual(len(view["numbers"]), 100 + 10 * 5)
+            if view["width"] >= 1280:
+                self.assertLess(max(view["numbers"]), view["width"])
+
+    def test_large_matrices_have_labels_beside_their_cells(self):
+        for view in self.look("classes", 3, WIDTHS[::2]):
+            matrix = view["matrix"]
+            around, cells = matrix["box"], matrix["cells"]
+            left, top = min(cell["left"] for cell in cells), min(cell["top"] for cell in cells)
+            self.assertEqual([text for text, _ in matrix["labels"]], ["predicted", "label"])
+            for text, box in matrix["labels"]:
+                self.assertGreaterEqual(min(box["right"] - box["left"], box["bottom"] - box["top"]), 8, f"{text} is too small")
+                self.assertGreaterEqual(box["left"], around["left"] - 1, text)
+                self.assertGreaterEqual(box["top"], around["top"] - 1, text)
+            predicted, label = (box for _, box in matrix["labels"])
+            self.assertLessEqual(predicted["bottom"], top + 1)
+            self.assertLessEqual(label["right"], left + 1)
 
     def test_on_paper_every_table_is_open(self):
         def pages(text):

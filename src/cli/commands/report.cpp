@@ -2,7 +2,6 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,9 +71,8 @@ fs::path page_of(const ReportOptions& options, const std::vector<report::Recorde
 
 /// Without --output nobody's file is replaced but a page of this command.
 void expect_own(const fs::path& file) {
-  std::ifstream old(file, std::ios::binary);
-  std::string line;
-  if (!old || (std::getline(old, line) && line == report::page_mark)) return;
+  std::error_code ignored;
+  if (!fs::exists(file, ignored) || report::is_page(file)) return;
   throw Error(
       ErrorKind::usage, "output",
       file.string() + " is there and is none of this command's pages; name another file with --output");
@@ -87,12 +85,15 @@ std::string title_of(const ReportOptions& options) {
 
 void write_page(const ReportOptions& options, const Found& found) {
   const auto& [runs, problems] = found;
+  const bool to_stdout = options.output == "-";
   const fs::path file = page_of(options, runs);
   if (options.output.empty()) expect_own(file);
-  write_file(file, runs.size() == 1 && problems.empty()
-                       ? report::run_page(runs.front(), settings_record({}))
-                       : report::comparison_page(title_of(options), runs, problems));
-  print_result(file.string());
+  const std::string page = runs.size() == 1 && problems.empty()
+                               ? report::run_page(runs.front(), settings_record({}))
+                               : report::comparison_page(title_of(options), runs, problems);
+  if (to_stdout) return print_bytes(page);
+  write_file(file, page);
+  print_result(printable(file.string(), false));
 }
 
 /// Without its last line end, which print_result() writes.
@@ -123,13 +124,13 @@ int run(const ReportOptions& options) {
 void bind_flags(CLI::App& app, ReportOptions& options) {
   CLI::App& command = add_command(app, "report", "show runs: curves, statistics and mistakes in a page");
   add_argument(command, "RUN", options.runs,
-               "folders of train, bench or reproduce --out, and files of --metrics")
+               "folders of train, bench or reproduce --out, and files or pipes of --metrics")
       ->required();
   in_group(command, "Output", [&] {
-    add_path(
-        command, "-o,--output", options.output, "FILE.html",
-        "the page; default: report.html in the folder of the run, runs.html in that of a bench, report.html "
-        "here for several");
+    add_path(command, "-o,--output", options.output, "FILE.html",
+             "the page, - for stdout; default: report.html in the folder of the run, runs.html in that of a "
+             "bench, report.html "
+             "here for several");
     add_switch(command, "--text", options.text,
                "curves on stdout instead of a page; rows of numbers where it is no terminal");
     add_switch(command, "--csv", options.csv,

@@ -31,6 +31,7 @@ class Sources {
 
  private:
   int line_of(const std::string& flag) const;
+  std::string variable_of(const std::string& flag) const;
 
   const CLI::App& app_;
   std::vector<std::string> arguments_;

@@ -55,9 +55,11 @@ std::string parse_text(const std::string& flag, const std::string& text, const s
                  "it needs a value (" + type + "); a name that begins with -- is written ./--name");
 }
 
-std::string environment_name(const std::string& flag) {
-  std::string name = "BNTRAIN_";
-  for (const char letter : flag.substr(2)) {
+std::string environment_name(const CLI::App& command, const std::string& flag) {
+  std::string name = "BNTRAIN_", words = flag.substr(2);
+  // A variable is for all commands, and these flags are not of one meaning in all of them.
+  if (command.get_name() == "report" && (words == "csv" || words == "output")) words.insert(0, "report-");
+  for (const char letter : words) {
     name += letter == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
   }
   return name;
@@ -75,8 +77,10 @@ void set_footer(CLI::App& command, const std::vector<std::string>& lines) {
 }
 
 std::string sources_note(const CLI::App& command) {
-  return "Each flag can also be an environment variable (BNTRAIN_THREADS for --threads) or a key of the [" +
-         command.get_name() + "]\nsection in the file that --config names. Environment < file < flag.";
+  const std::string flag = command.get_option_no_throw("--threads") != nullptr ? "--threads" : "--csv";
+  return "Each flag can also be an environment variable (" + environment_name(command, flag) + " for " +
+         flag + ") or a key of the [" + command.get_name() +
+         "]\nsection in the file that --config names. Environment < file < flag.";
 }
 
 namespace {
@@ -94,7 +98,7 @@ CLI::Option* add_values(CLI::App& app, const std::string& flag, const std::strin
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name(type)
       ->default_str(default_text)
-      ->envname(environment_name(name));
+      ->envname(environment_name(app, name));
 }
 
 }  // namespace
@@ -140,7 +144,7 @@ CLI::Option* add_switch(CLI::App& app, const std::string& flag, bool& target, co
     if (text == "true" || text == "false" || text == "1" || text == "0") return "";
     throw BadValue(flag, text, "allowed: true or false");
   };
-  return app.add_flag(flag, target, help)->check(check)->envname(environment_name(flag));
+  return app.add_flag(flag, target, help)->check(check)->envname(environment_name(app, flag));
 }
 
 std::vector<std::string> parse_list(const std::string& flag, const std::string& text) {

@@ -56,8 +56,8 @@ void set_footer(CLI::App& command, const std::vector<std::string>& lines);
 /// For footers: the other sources of the settings of the command.
 std::string sources_note(const CLI::App& command);
 
-// The add_ functions bind one option. `flag` is "--long-name"; its environment variable is BNTRAIN_LONG_NAME;
-// the target's present value is the default that the help shows.
+// The add_ functions bind one option. `flag` is "--long-name"; its environment variable is
+// environment_name(); the target's present value is the default that the help shows.
 
 CLI::Option* add_number(CLI::App& app, const std::string& flag, double& target, const NumberRange& range,
                         const std::string& help);
@@ -156,7 +156,8 @@ CLI::Option* add_choice(CLI::App& app, const std::string& flag, Value& target,
                    take);
 }
 
-/// BNTRAIN_BATCH_SIZE for --batch-size.
-std::string environment_name(const std::string& flag);
+/// BNTRAIN_BATCH_SIZE for --batch-size; BNTRAIN_REPORT_CSV for --csv of report, which means something else
+/// than that of eval.
+std::string environment_name(const CLI::App& command, const std::string& flag);
 
 }  // namespace bntrain::cli

@@ -3,9 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
-#include "bntrain/error.hpp"
 #include "core/write_file.hpp"
 #include "report/run_page.hpp"
 
@@ -18,16 +18,10 @@ constexpr std::size_t most_steps = 1'000'000;
 
 }  // namespace
 
-LivePage::LivePage(const TrainOptions& options, const Json& start)
-    : RecordMaker(options.config.log_every > 0),
-      run_{.history = {}, .folder = options.out, .state = report::RunState::going_on},
+LivePage::LivePage(const TrainOptions& options, report::RunHistory so_far)
+    : run_(report::run_of(options.out, std::move(so_far))),
       file_(run_.folder / page_name),
       defaults_(settings_record({})) {
-  try {
-    run_ = report::find_runs(run_.folder, run_.history.missing).front();
-  } catch (const Error&) {  // the records could not be written
-    run_.history.add(start);
-  }
   run_.state = report::RunState::going_on;
   write();
 }
@@ -40,13 +34,11 @@ void LivePage::take(const Json& record) {
   steps.resize((steps.size() + 1) / 2);
 }
 
-void LivePage::on_epoch(const EpochResult& epoch) {
-  RecordMaker::on_epoch(epoch);
+void LivePage::refresh() {
   if (Clock::now() >= next_) write();
 }
 
-void LivePage::on_end(const TrainResult& result) {
-  RecordMaker::on_end(result);
+void LivePage::finish() {
   run_.state = report::state_of(run_.history, true, false);
   write();
 }

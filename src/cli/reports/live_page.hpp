@@ -6,25 +6,21 @@
 
 #include "cli/flags/train_options.hpp"
 #include "report/run_files.hpp"
-#include "train/record_writer.hpp"
 
 namespace bntrain::cli {
 
 /// The page beside the records: what is told is kept, so that no page needs to read the records again. A page
 /// that cannot be written is one warning; the run goes on.
-class LivePage : public RecordMaker {
+class LivePage {
  public:
-  /// Takes up the records that the run's folder has, those of a run that is resumed, and writes the first
-  /// page.
-  LivePage(const TrainOptions& options, const Json& start);
+  /// Goes on from `so_far`, what the records of the run's folder say, and writes the first page.
+  LivePage(const TrainOptions& options, report::RunHistory so_far);
 
-  /// Writes the page anew, unless making pages would take more than a hundredth of the time.
-  void on_epoch(const EpochResult& epoch) override;
-  /// The last page.
-  void on_end(const TrainResult& result) override;
-
- protected:
-  void take(const Json& record) override;
+  void take(const Json& record);
+  /// After an epoch: writes the page anew, unless making pages would take more than a hundredth of the time.
+  void refresh();
+  /// The last page, after the last record.
+  void finish();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -40,7 +40,9 @@ class PrintableMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
               spdlog::memory_buf_t& to) override {
-    const std::string text = printable({message.payload.data(), message.payload.size()});
+    // Warnings and errors are a line each, whatever the names in them hold.
+    const std::string text =
+        printable({message.payload.data(), message.payload.size()}, message.level < spdlog::level::warn);
     to.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
@@ -84,7 +86,7 @@ void draw(const std::string& text) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
+std::string printable(std::string_view text, bool lines) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
     auto code = static_cast<unsigned char>(text[i]);
@@ -92,7 +94,7 @@ std::string printable(std::string_view text) {
     const bool upper =
         code == 0xC2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xE0) == 0x80;
     if (upper) code = static_cast<unsigned char>(text[++i]);
-    const bool control = upper || code == 0x7F || (code < 0x20 && code != '\n' && code != '\t');
+    const bool control = upper || code == 0x7F || (code < 0x20 && code != '\t' && !(lines && code == '\n'));
     result += control ? fmt::format("\\u{:04x}", code) : std::string(1, text[i]);
   }
   return result;
@@ -139,7 +141,11 @@ bool prints_to_terminal() {
 }
 
 void print_result(const std::string& line) {
-  if (std::fputs((printable(line) + "\n").c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+  print_bytes(printable(line) + "\n");
+}
+
+void print_bytes(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size() || std::fflush(stdout) != 0) {
     if (errno == EPIPE) throw ClosedPipe();
     throw Error(ErrorKind::runtime,
                 std::string("the results cannot be written to stdout: ") + std::strerror(errno));

@@ -10,9 +10,9 @@
 
 namespace bntrain::cli {
 
-/// The text with its control characters but line ends and tabs as JSON writes them, \u001b: names come from
-/// files and command lines, and a terminal would obey them.
-std::string printable(std::string_view text);
+/// The text with its control characters but tabs as JSON writes them, \u001b: names come from files and
+/// command lines, and a terminal would obey them. `lines`: its line ends stay too.
+std::string printable(std::string_view text, bool lines = true);
 
 /// Before any file is opened. Standard streams that are closed become /dev/null, so that no file is taken for
 /// one of them; writing to a closed pipe or beyond a limit on file sizes is an error instead of the end.
@@ -47,6 +47,9 @@ struct ClosedPipe : std::exception {
 /// One printable() line on stdout at once, so that a pipe sees every epoch when it ends. Throws ClosedPipe or
 /// Error(runtime).
 void print_result(const std::string& line);
+
+/// The text on stdout as it is. Throws likewise.
+void print_bytes(const std::string& text);
 
 /// A progress bar that redraws one line of stderr.
 class Progress {

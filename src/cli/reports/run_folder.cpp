@@ -13,9 +13,11 @@
 #include "bntrain/model_file.hpp"
 #include "cli/flags/config_file.hpp"
 #include "cli/flags/paths.hpp"
+#include "cli/reports/live_page.hpp"
 #include "core/rescue.hpp"
 #include "core/write_file.hpp"
 #include "formats/safetensors.hpp"
+#include "report/page.hpp"
 #include "train/mistakes.hpp"
 
 namespace bntrain::cli {
@@ -71,10 +73,18 @@ bool is_numbered(const fs::path& path) {
 void expect_no_run(const std::string& folder) {
   std::error_code ignored;
   for (const char* name : run_files) {
-    if (!fs::exists(fs::path(folder) / name, ignored)) continue;
-    throw Error(ErrorKind::usage, "out",
-                "the folder " + folder + " already holds a run (" + name + "); --resume " + folder +
-                    " continues it, or name another folder");
+    const fs::path file = fs::path(folder) / name;
+    if (!fs::exists(file, ignored)) continue;
+    std::string problem = " already holds a run (" + std::string(name) + "); ";
+    if (name == std::string(last_name))
+      problem += "--resume " + folder + " continues it, or name another folder";
+    else if (name == std::string(page_name) && !report::is_page(file))
+      problem = " holds a " + std::string(page_name) +
+                " that is no page of bntrain's, and the run would write one; move it away, or name another "
+                "folder";
+    else
+      problem += "it has no checkpoint to resume from: name another folder, or move the file away";
+    throw Error(ErrorKind::usage, "out", "the folder " + folder + problem);
   }
 }
 

@@ -10,7 +10,8 @@
 #include "bntrain/error.hpp"
 #include "cli/reports/output.hpp"
 #include "core/write_file.hpp"
-#include "report/run_history.hpp"
+#include "report/history_reader.hpp"
+#include "report/page.hpp"
 
 namespace bntrain::cli {
 namespace {
@@ -25,7 +26,7 @@ bool is_before(const Json& record, const TrainProgress& checkpoint) {
 
 struct KeptRecords {
   std::string text;
-  std::int64_t epochs = 0;
+  report::HistoryReader history;
 };
 
 KeptRecords read_records(const std::string& path, const TrainProgress& checkpoint) {
@@ -36,13 +37,13 @@ KeptRecords read_records(const std::string& path, const TrainProgress& checkpoin
     const bool cut_off = file.eof();  // the process was killed in the middle of a line
     try {
       // Most of the bytes of dense records: checked, but not kept in memory.
-      if (const auto of_layer = report::layer_record(line); of_layer && Json::accept(line)) {
-        if (of_layer->step < checkpoint.steps) kept.text += line + "\n";
-        continue;
+      const auto of_layer = report::layer_record(line);
+      const bool is_kept = of_layer && of_layer->step < checkpoint.steps;
+      if (!is_kept || !kept.history.passes_over(line) || !Json::accept(line)) {
+        const Json record = Json::parse(line);
+        if (!is_before(record, checkpoint)) continue;
+        kept.history.take(record);
       }
-      const Json record = Json::parse(line);
-      if (!is_before(record, checkpoint)) continue;
-      if (record.at("event") == "epoch") ++kept.epochs;
       kept.text += line + "\n";
     } catch (const Json::exception&) {
       if (cut_off) break;
@@ -55,14 +56,17 @@ KeptRecords read_records(const std::string& path, const TrainProgress& checkpoin
   return kept;
 }
 
-/// Replaces the file by `start` and its records from before the checkpoint.
-void rewind(const std::string& path, const Json& start, const TrainProgress& checkpoint) {
-  const KeptRecords kept = read_records(path, checkpoint);
-  if (kept.epochs < checkpoint.epochs.count) {
-    spdlog::warn("{} holds the records of only {} of the {} epochs before the checkpoint", path, kept.epochs,
-                 checkpoint.epochs.count);
+/// Replaces the file by `start` and its records from before the checkpoint, and returns what they say.
+report::RunHistory rewind(const std::string& path, const Json& start, const TrainProgress& checkpoint) {
+  KeptRecords kept = read_records(path, checkpoint);
+  kept.history.take(start);
+  report::RunHistory history = kept.history.finish();
+  if (std::ssize(history.epochs) < checkpoint.epochs.count) {
+    spdlog::warn("{} holds the records of only {} of the {} epochs before the checkpoint", path,
+                 history.epochs.size(), checkpoint.epochs.count);
   }
   write_file(path, one_line(start) + "\n" + kept.text);
+  return history;
 }
 
 }  // namespace
@@ -92,6 +96,7 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
       steps_per_epoch_(trainer.steps_per_epoch()),
       total_steps_(trainer.total_steps()),
       folder_(folder),
+      records_(*this, options.config.log_every > 0),
       progress_(shows_progress(options.log)) {
   const TrainConfig& config = options.config;
   const TrainProgress* resumed = options.stored ? &options.stored->checkpoint.progress : nullptr;
@@ -100,12 +105,14 @@ TrainReport::TrainReport(const TrainOptions& options, const Trainer& trainer, co
   if (folder == nullptr) return;
   metrics_.emplace_back("--out", folder->metrics(), config, start, resumed);
   if (options.no_report) {
-    std::error_code ignored;  // a page of what was before is out of date from here on
-    std::filesystem::remove(std::filesystem::path(options.out) / page_name, ignored);
+    // A page of what was before is out of date from here on.
+    const std::filesystem::path page = std::filesystem::path(options.out) / page_name;
+    std::error_code ignored;
+    if (report::is_page(page)) std::filesystem::remove(page, ignored);
     return;
   }
   try {
-    page_.emplace(options, start);
+    page_.emplace(options, metrics_.back().take_history());
   } catch (const std::bad_alloc&) {
     spdlog::warn("there is not enough memory for the report; the run goes on without it");
   }
@@ -116,17 +123,17 @@ void TrainReport::on_steps(std::int64_t epoch, std::int64_t first_step,
   if (steps.empty()) return;
   progress_.update(fmt::format("Epoch {}", epoch), first_step + static_cast<std::int64_t>(steps.size()),
                    total_steps_, fmt::format("loss {:.4f}", steps.back().loss()));
-  record([&](RecordMaker& records) { records.on_steps(epoch, first_step, steps); });
+  records_.on_steps(epoch, first_step, steps);
   tell([&](EventLog& events) { events.on_steps(epoch, first_step, steps); });
 }
 
 void TrainReport::on_evaluation(const Evaluation& evaluation) {
-  record([&](RecordMaker& records) { records.on_evaluation(evaluation); });
+  records_.on_evaluation(evaluation);
   tell([&](EventLog& events) { events.on_evaluation(evaluation); });
 }
 
 void TrainReport::on_record(const StepRecord& step) {
-  record([&](RecordMaker& records) { records.on_record(step); });
+  records_.on_record(step);
   tell([&](EventLog& events) { events.on_record(step); });
 }
 
@@ -138,7 +145,8 @@ void TrainReport::on_answers(const Trainer& trainer, const EpochResult& epoch,
 }
 
 void TrainReport::on_epoch(const EpochResult& epoch) {
-  record([&](RecordMaker& records) { records.on_epoch(epoch); });
+  records_.on_epoch(epoch);
+  show([](LivePage& page) { page.refresh(); });
   tell([&](EventLog& events) { events.on_epoch(epoch); });
   progress_.clear();
   const std::string line =
@@ -158,7 +166,8 @@ void TrainReport::on_checkpoint(const Trainer& trainer) {
 }
 
 void TrainReport::on_end(const TrainResult& result) {
-  record([&](RecordMaker& records) { records.on_end(result); });
+  records_.on_end(result);
+  show([](LivePage& page) { page.finish(); });
   tell([&](EventLog& events) { events.on_end(result); });
   progress_.clear();
   if (!interrupted_epoch_.empty()) print(interrupted_epoch_);
@@ -183,10 +192,10 @@ void TrainReport::print(const std::string& line) {
   }
 }
 
-void TrainReport::record(const std::function<void(RecordMaker&)>& write) {
+void TrainReport::take(const Json& record) {
   metrics_.remove_if([&](RecordFile& file) {
     try {
-      write(file.records());
+      file.take(record);
       return false;
     } catch (const Error& error) {
       progress_.clear();
@@ -195,8 +204,12 @@ void TrainReport::record(const std::function<void(RecordMaker&)>& write) {
       return true;
     }
   });
+  show([&](LivePage& page) { page.take(record); });
+}
+
+void TrainReport::show(const std::function<void(LivePage&)>& tell_page) {
   try {
-    if (page_) write(*page_);
+    if (page_) tell_page(*page_);
   } catch (const std::bad_alloc&) {
     progress_.clear();
     spdlog::warn("there is not enough memory for the report; the run goes on without it");
@@ -224,8 +237,9 @@ RecordFile::RecordFile(const std::string& flag, const std::string& path, const T
   if (resumed == nullptr || is_device) {
     file_.open(path, std::ios::trunc);
     writer_.emplace(file_, name, records_steps, start);
+    history_.add(start);
   } else {
-    rewind(path, start, *resumed);
+    history_ = rewind(path, start, *resumed);
     file_.open(path, std::ios::app);
     writer_.emplace(file_, name, records_steps);
   }

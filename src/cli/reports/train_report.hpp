@@ -8,6 +8,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "bntrain/train.hpp"
 #include "cli/flags/train_options.hpp"
@@ -15,6 +16,7 @@
 #include "cli/reports/live_page.hpp"
 #include "cli/reports/output.hpp"
 #include "cli/reports/run_folder.hpp"
+#include "report/run_history.hpp"
 #include "train/record_writer.hpp"
 
 namespace bntrain::cli {
@@ -29,13 +31,16 @@ class RecordFile {
   RecordFile(const std::string& flag, const std::string& path, const TrainConfig& config, const Json& start,
              const TrainProgress* resumed);
 
-  RecordWriter& records() { return *writer_; }
+  void take(const Json& record) { writer_->take(record); }
+  /// What the file held when it was begun, `start` included; once.
+  report::RunHistory take_history() { return std::move(history_); }
   /// Takes away what was written of a record that did not fit, and writes no more.
   void end_at_last_line();
 
  private:
   std::string path_;
   std::ofstream file_;
+  report::RunHistory history_;
   std::optional<RecordWriter> writer_;
 };
 
@@ -60,8 +65,20 @@ class TrainReport : public TrainObserver {
   void expect_printed() const;
 
  private:
+  /// Makes each record once, for the files and the page.
+  class Records : public RecordMaker {
+   public:
+    Records(TrainReport& report, bool steps) : RecordMaker(steps), report_(report) {}
+    void take(const Json& record) override { report_.take(record); }
+
+   private:
+    TrainReport& report_;
+  };
+
   void print(const std::string& line);
-  void record(const std::function<void(RecordMaker&)>& write);
+  void take(const Json& record);
+  /// Tells it to the page, where there is one.
+  void show(const std::function<void(LivePage&)>& tell_page);
   /// Tells it to TensorBoard's event file, where there is one.
   void tell(const std::function<void(EventLog&)>& write);
 
@@ -69,6 +86,7 @@ class TrainReport : public TrainObserver {
   std::int64_t steps_per_epoch_;
   std::int64_t total_steps_;
   RunFolder* folder_;
+  Records records_;
   std::list<RecordFile> metrics_;
   std::optional<EventLog> events_;
   std::optional<LivePage> page_;
