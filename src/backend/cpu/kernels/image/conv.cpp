@@ -199,7 +199,7 @@ static void backward_input(const ConvShape& s, const ChannelRange& inputs, std::
 
 }  // namespace conv
 
-constexpr ConvAlgorithm conv_table{"direct",
+constexpr ConvAlgorithm conv_table{"im2col",
                                    conv::packed_floats,
                                    conv::pack,
                                    conv::packed_floats,
