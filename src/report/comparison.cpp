@@ -42,9 +42,12 @@ Summary summary_of(const std::vector<double>& values) {
 
 std::string text_of(const Summary& summary) {
   if (!std::isfinite(summary.mean)) return "–";
-  const std::string mean = fmt::format("{:.4f}", summary.mean);
-  return summary.high > summary.low ? fmt::format("{} ({:.4f} to {:.4f})", mean, summary.low, summary.high)
-                                    : mean;
+  // The loss of a run that diverges may have thirty digits.
+  const auto number = [](double value) {
+    return std::abs(value) < 1e4 ? fmt::format("{:.4f}", value) : fmt::format("{:.3g}", value);
+  };
+  if (!(summary.high > summary.low)) return number(summary.mean);
+  return fmt::format("{} ({} to {})", number(summary.mean), number(summary.low), number(summary.high));
 }
 
 template <class Get>
@@ -187,8 +190,8 @@ HtmlTable run_table(const std::vector<RunGroup>& groups, const std::vector<std::
   for (const RunGroup& group : groups)
     if (const std::string set = evaluated_by(group); set != "–") sets.insert(set);
   if (sets.size() > 1) table.heading.emplace_back("evaluated on");
-  table.heading.insert(table.heading.end(),
-                       {"best accuracy", "last accuracy", "last train loss", "epochs", "images a second"});
+  table.heading.insert(table.heading.end(), {"best accuracy", "last accuracy", "last train loss",
+                                             "epochs done", "images a second"});
   table.heading.insert(table.heading.end(), differing.begin(), differing.end());
   for (const RunGroup& group : groups) {
     std::vector<std::string> row{group.name, states_of(group), std::to_string(group.runs.size())};

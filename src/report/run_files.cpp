@@ -184,7 +184,11 @@ std::vector<RecordedRun> find_runs(const fs::path& named, std::vector<std::strin
     if (!runs.empty()) return runs;
     throw Error(ErrorKind::data, named.string() + ": it has no finished run");
   }
-  if (fs::exists(named / records_name, ignored)) return {run_in(named)};
+  if (fs::exists(named / records_name, ignored) || fs::exists(named / "evaluation.json", ignored))
+    return {run_in(named)};
+  if (fs::exists(named / "last.safetensors", ignored))
+    throw Error(ErrorKind::data, named.string() + ": there is a checkpoint here, but neither records (" +
+                                     records_name + ") nor an evaluation.json to show");
   throw Error(ErrorKind::data,
               named.string() +
                   (fs::exists(named, ignored) ? ": there is no run here" : ": there is no such folder") +

@@ -287,7 +287,8 @@ std::string run_page(const RecordedRun& run, const Json& defaults) {
   if (!run.folder.empty() && (!run.history.epochs.empty() || std::filesystem::exists(file, ignored)))
     evaluation = read_evaluation(file, missing);
   // While training goes on, it is written before the record of its epoch.
-  if (evaluation && run.state != RunState::going_on && evaluation->step > run.history.last_step())
+  if (evaluation && run.state != RunState::going_on && !run.history.start.empty() &&
+      evaluation->step > run.history.last_step())
     missing.push_back(
         fmt::format("evaluation.json does not fit the records: it is of epoch {} after {} steps, and the "
                     "records end after {}.",

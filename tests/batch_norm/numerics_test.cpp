@@ -224,6 +224,12 @@ TEST_P(BatchNormNumerics, EpsilonZeroAtRunningVarianceZero) {
   check_inference(c);
 }
 
+TEST_P(BatchNormNumerics, RunningVarianceOfExactlyEpsilon) {
+  NormCase c = make_case({5, 2, 3});
+  c.options.eps = c.running_var[1] = 0.25;
+  check_inference(c);
+}
+
 TEST_P(BatchNormNumerics, GammaOfEverySize) {
   for (const float gamma : {0.0f, -0.0f, -2.0f, 1e-20f, -1e-20f, 1e20f}) {
     SCOPED_TRACE(gamma);

@@ -79,6 +79,10 @@ TEST(ConvCase, TheRuleTakesFewChannels) {
     EXPECT_TRUE(direct("256x64x16x16-64k3p1", pass));
     EXPECT_FALSE(direct("256x64x16x16-64k3p1", pass, true));
     EXPECT_FALSE(direct("256x128x16x16-64k3p1", pass));
+    EXPECT_FALSE(direct("256x65x16x16-64k3p1", pass));
+    EXPECT_FALSE(direct("256x64x16x16-65k3p1", pass));
+    EXPECT_TRUE(direct("256x32x16x16-32k3p1", pass, true));
+    EXPECT_FALSE(direct("256x32x16x16-33k3p1", pass, true));
     EXPECT_FALSE(direct("256x20x12x12-50k1", pass));
   }
   EXPECT_TRUE(direct("256x16x32x32-32k3s2p1", ConvolutionPass::forward));

@@ -154,6 +154,16 @@ TEST_F(ReportTest, APageThatCannotBeWrittenIsOneWarning) {
   EXPECT_THAT(command.err, HasSubstr("report.html"));
 }
 
+TEST_F(ReportTest, APageThatIsOutOfDateIsTakenAway) {
+  ASSERT_EQ(train({"--epochs", "1"}).exit_code, 0);
+  // The page has a chart library in it; the other files of so small a run are smaller than the limit.
+  const ProgramResult result = run_in_shell("ulimit -f 150 && \"$0\" --resume '" + run() + "' --epochs 3");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, AllOf(HasSubstr("the report cannot be written"), Not(HasSubstr("xdg-open")),
+                                HasSubstr("the run is kept in")));
+  EXPECT_FALSE(std::filesystem::exists(run() + "/report.html"));
+}
+
 TEST_F(ReportTest, LaysSeveralRunsOverEachOther) {
   ASSERT_EQ(train({"--epochs", "2"}, {}, "a").exit_code, 0);
   ASSERT_EQ(train({"--epochs", "2", "--lr", "0.05", "--norm", "none"}, {}, "b").exit_code, 0);
@@ -180,6 +190,41 @@ TEST_F(ReportTest, WithoutOutputNoForeignFileIsReplaced) {
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("name another file with --output"));
   EXPECT_EQ(read_text(folder.file("report.html")), "<!DOCTYPE html>mine");
+}
+
+TEST_F(ReportTest, AFileOfTheRunIsNoPlaceForThePage) {
+  ASSERT_EQ(train({"--epochs", "1"}, {}, "a").exit_code, 0);
+  for (const char* name : {"/metrics.jsonl", "/last.safetensors"}) {
+    const std::string before = read_text(run("a") + name);
+    const ProgramResult result = run_bntrain({"report", run("a"), "-o", run("a") + name});
+    EXPECT_EQ(result.exit_code, 2) << result.out;
+    EXPECT_THAT(result.err, AllOf(HasSubstr("--output"), HasSubstr("is none of this command's pages")));
+    EXPECT_EQ(read_text(run("a") + name), before);
+  }
+  write_text(folder.file("empty"), "");
+  EXPECT_EQ(run_bntrain({"report", run("a"), "-o", folder.file("empty")}).exit_code, 0) << "as of mktemp";
+}
+
+TEST_F(ReportTest, ARunThatIsNamedTwiceIsOneRun) {
+  ASSERT_EQ(train({"--epochs", "1"}, {}, "a").exit_code, 0);
+  ASSERT_EQ(train({"--epochs", "1", "--lr", "0.05"}, {}, "b").exit_code, 0);
+  std::filesystem::create_directory_symlink(run("a"), folder.file("best"));
+  const ProgramResult result = run_bntrain(
+      {"report", run("a"), run("b"), folder.file("best"), run("b") + "/metrics.jsonl", "-o", "-"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("<h1>2 runs</h1>"), HasSubstr("<p class=\"lead\">2 runs.</p>")));
+}
+
+TEST_F(ReportTest, AnEvaluationWithoutRecordsIsShown) {
+  ASSERT_EQ(train({"--epochs", "1"}).exit_code, 0);
+  std::filesystem::remove(run() + "/metrics.jsonl");
+  ASSERT_EQ(run_bntrain({"report", run()}).exit_code, 0);
+  EXPECT_THAT(page(), AllOf(HasSubstr("data:image/png;base64,"), HasSubstr("metrics.jsonl"),
+                            Not(HasSubstr("does not fit"))));
+  std::filesystem::remove(run() + "/evaluation.json");
+  const ProgramResult result = run_bntrain({"report", run()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.err, HasSubstr("there is a checkpoint here, but neither records"));
 }
 
 TEST_F(ReportTest, TakesTheFolderOfABench) {

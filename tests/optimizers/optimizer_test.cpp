@@ -43,21 +43,23 @@ TEST(Optimizer, TheRulesInDoubleAreThoseOfTheReference) {
                                    .lr = 0.1,
                                    .weight_decay = 0.01,
                                    .momentum = rule == UpdateRule::sgd ? 0.0 : 0.9};
-    UpdatedParameter p{1.5, 0, 0};
-    reference::Values w{1.5}, buffer;
-    reference::AdamWState state;
-    for (int step = 0; step < 4; ++step) {
-      const double g = 0.3 - 0.2 * step;
-      p = updated(rule, update_scalars(options, 0.1, step), g, p);
-      if (adamw)
-        reference::adamw_step(w, {g}, state, {.lr = 0.1, .weight_decay = 0.01});
-      else
-        reference::sgd_step(w, {g}, buffer,
-                            {.lr = 0.1,
-                             .momentum = options.momentum,
-                             .weight_decay = 0.01,
-                             .nesterov = rule == UpdateRule::sgd_nesterov});
-      EXPECT_NEAR(p.w, w[0], 1e-6) << static_cast<int>(rule) << ", step " << step;  // scalars are float32
+    for (const double size : {1.0, 1e-8}) {  // a gradient as small as epsilon
+      UpdatedParameter p{1.5, 0, 0};
+      reference::Values w{1.5}, buffer;
+      reference::AdamWState state;
+      for (int step = 0; step < 4; ++step) {
+        const double g = size * (0.3 - 0.2 * step);
+        p = updated(rule, update_scalars(options, 0.1, step), g, p);
+        if (adamw)
+          reference::adamw_step(w, {g}, state, {.lr = 0.1, .weight_decay = 0.01});
+        else
+          reference::sgd_step(w, {g}, buffer,
+                              {.lr = 0.1,
+                               .momentum = options.momentum,
+                               .weight_decay = 0.01,
+                               .nesterov = rule == UpdateRule::sgd_nesterov});
+        EXPECT_NEAR(p.w, w[0], 1e-6) << static_cast<int>(rule) << ", step " << step;  // scalars are float32
+      }
     }
   }
 }

@@ -124,6 +124,14 @@ TEST(Comparison, ARunThatExplodesDoesNotFlattenTheOthers) {
   EXPECT_THAT(comparison_page("two", runs), HasSubstr("<span class=\"badge bad\">diverged</span> bad"));
 }
 
+TEST(Comparison, TheLossOfARunThatDivergedHasFewDigits) {
+  std::vector<RecordedRun> runs = {with({{"lr", 1e30}}, "far"), with({{"lr", 0.1}}, "near")};
+  runs[0].history.epochs.back().train_loss = 4.62987304783e29;
+  runs[1].history.epochs.back().train_loss = 0.25;
+  const std::string page = comparison_page("two", runs);
+  EXPECT_THAT(page, AllOf(HasSubstr("<td>4.63e+29<td>"), HasSubstr("<td>0.2500<td>")));
+}
+
 TEST(Comparison, AThousandRunsFitInTwoMegabytes) {
   std::vector<RecordedRun> runs;
   for (int i = 0; i < 1000; ++i) runs.push_back(with({{"lr", 0.001 * i}}, "run"));

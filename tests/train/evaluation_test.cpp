@@ -161,6 +161,14 @@ TEST_P(EvaluationTest, RecomputedOverOneBatchIsThatBatchsOwn) {
   }
 }
 
+TEST_P(EvaluationTest, NeedsImagesAndABatch) {
+  use(networks().front());
+  EXPECT_THROW(evaluator(0), std::logic_error);
+  ImageSet none = images_;
+  none.count = 0;
+  EXPECT_THROW(Evaluator(network_, options_, none, kBatch, *backend_), std::logic_error);
+}
+
 TEST_P(EvaluationTest, NaNIsUndecidedAndWrong) {
   use(networks().front());
   tensor("10.bias")[2] = std::nanf("");

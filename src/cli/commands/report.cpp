@@ -1,6 +1,7 @@
 // bntrain report: what runs were like, from their records.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -41,13 +42,21 @@ struct Found {
   std::vector<std::string> problems;
 };
 
-/// One that cannot be read leaves out no other.
+/// Whether it was named before, perhaps by another path: runs/* runs/best.
+bool is_among(const std::vector<report::RecordedRun>& runs, const report::RecordedRun& run) {
+  std::error_code ignored;
+  return std::ranges::any_of(runs, [&](const report::RecordedRun& other) {
+    return fs::equivalent(run.place, other.place, ignored);
+  });
+}
+
+/// One that cannot be read leaves out no other, and one that is named twice is one.
 Found read_runs(const ReportOptions& options) {
   Found found;
   for (const std::string& named : options.runs) {
     try {
       for (report::RecordedRun& run : report::find_runs(path_of("RUN", named), found.problems))
-        found.runs.push_back(std::move(run));
+        if (!is_among(found.runs, run)) found.runs.push_back(std::move(run));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data || options.runs.size() == 1) throw;
       found.problems.push_back(error.message() + "; it is left out");
@@ -69,30 +78,40 @@ fs::path page_of(const ReportOptions& options, const std::vector<report::Recorde
   return runs.front().folder.empty() ? fs::path(page_name) : runs.front().folder / page_name;
 }
 
-/// Without --output nobody's file is replaced but a page of this command.
+/// Nobody's file is replaced but a page of this command: --output may name a file of the run by mistake.
 void expect_own(const fs::path& file) {
   std::error_code ignored;
-  if (!fs::exists(file, ignored) || report::is_page(file)) return;
-  throw Error(
-      ErrorKind::usage, "output",
-      file.string() + " is there and is none of this command's pages; name another file with --output");
+  if (!fs::is_regular_file(file, ignored) || fs::file_size(file, ignored) == 0 || report::is_page(file))
+    return;
+  throw Error(ErrorKind::usage, "output",
+              file.string() +
+                  " is there and is none of this command's pages; remove it, or name another file with "
+                  "--output");
 }
 
-std::string title_of(const ReportOptions& options) {
+std::string title_of(const ReportOptions& options, std::size_t runs) {
   return options.runs.size() == 1 ? fs::path(options.runs.front()).lexically_normal().string()
-                                  : std::to_string(options.runs.size()) + " runs";
+                                  : std::to_string(runs) + " runs";
+}
+
+void write_beside_records(const fs::path& file, const std::string& page) {
+  try {
+    write_file(file, page);
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.message() + "; --output FILE.html writes it elsewhere");
+  }
 }
 
 void write_page(const ReportOptions& options, const Found& found) {
   const auto& [runs, problems] = found;
   const bool to_stdout = options.output == "-";
   const fs::path file = page_of(options, runs);
-  if (options.output.empty()) expect_own(file);
+  if (!to_stdout) expect_own(file);
   const std::string page = runs.size() == 1 && problems.empty()
                                ? report::run_page(runs.front(), settings_record({}))
-                               : report::comparison_page(title_of(options), runs, problems);
+                               : report::comparison_page(title_of(options, runs.size()), runs, problems);
   if (to_stdout) return print_bytes(page);
-  write_file(file, page);
+  options.output.empty() ? write_beside_records(file, page) : write_file(file, page);
   print_result(printable(file.string(), false));
 }
 

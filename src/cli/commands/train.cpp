@@ -28,6 +28,7 @@
 #include "cli/reports/train_report.hpp"
 #include "core/machine_limits.hpp"
 #include "network/batch_norm_convention.hpp"
+#include "report/page.hpp"
 #include "report/run_words.hpp"
 
 namespace bntrain::cli {
@@ -143,8 +144,9 @@ void check_gate(const TrainOptions& options, const TrainResult& result) {
 
 /// Said before anybody closes the terminal: where the run is, or that its model is gone.
 void log_kept(const TrainOptions& options, const TrainResult& result) {
-  if (!options.out.empty() && !options.no_report && result.steps > 0)
-    spdlog::info("the report of the run: xdg-open {}", report::shell_word(options.out + "/" + page_name));
+  const std::string page = options.out + "/" + page_name;
+  if (!options.out.empty() && !options.no_report && result.steps > 0 && report::is_page(page))
+    spdlog::info("the report of the run: xdg-open {}", report::shell_word(page));
   if (result.end != TrainEnd::finished || result.steps == 0) return;
   if (!options.out.empty()) spdlog::info("the run is kept in {}", options.out);
   if (options.out.empty() && options.save.empty())

@@ -126,9 +126,11 @@ void expect_event_folder(const TrainOptions& options) {
   if (fs::exists(folder, ignored) && !fs::is_directory(folder, ignored))
     refuse(ErrorKind::data, folder.string() + " is a file; name a folder");
   if (holds_event_files(folder) && !continues(options))
-    refuse(ErrorKind::usage,
-           "the folder " + folder.string() +
-               " already holds event files of a run; --resume continues that one, or name another folder");
+    refuse(
+        ErrorKind::usage,
+        "the folder " + folder.string() +
+            " already holds event files of a run; name another folder (--resume continues a run that --out "
+            "keeps, in the same curves)");
 }
 
 EventLog::EventLog(const TrainOptions& options, const Json& start)

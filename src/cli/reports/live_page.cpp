@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/write_file.hpp"
+#include "report/page.hpp"
 #include "report/run_page.hpp"
 
 namespace bntrain::cli {
@@ -50,6 +51,9 @@ void LivePage::write() {
   } catch (const std::exception& error) {
     if (!warned_) spdlog::warn("the report cannot be written: {}; the run goes on without it", error.what());
     warned_ = true;
+    // One of before would say for ever that the run goes on.
+    std::error_code ignored;
+    if (report::is_page(file_)) std::filesystem::remove(file_, ignored);
   }
   const Clock::time_point end = Clock::now();
   next_ = end + most_share * (end - start);

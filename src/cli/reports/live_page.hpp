@@ -10,7 +10,7 @@
 namespace bntrain::cli {
 
 /// The page beside the records: what is told is kept, so that no page needs to read the records again. A page
-/// that cannot be written is one warning; the run goes on.
+/// that cannot be written is one warning, and there is none until one can; the run goes on.
 class LivePage {
  public:
   /// Goes on from `so_far`, what the records of the run's folder say, and writes the first page.

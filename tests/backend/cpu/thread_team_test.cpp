@@ -1,11 +1,16 @@
 #include "backend/cpu/thread_team.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include "backend/cpu/backend.hpp"
+#include "core/machine_limits.hpp"
 
 namespace bntrain::cpu {
 namespace {
@@ -57,6 +62,22 @@ TEST_P(ThreadTeamTest, EndsWithoutEverHavingWorked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadTeamTest, testing::Values(1, 2, 3, 8));
+
+TEST(UsableCores, AreThoseOfTheThreadsAffinityUpToTheQuota) {
+  std::thread([] {  // it alone is bound
+    cpu_set_t set;
+    ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+    const int cores = CPU_COUNT(&set), quota = cpu_quota();
+    EXPECT_EQ(usable_cores(), quota > 0 ? std::min(cores, quota) : cores);
+    int first = 0;
+    while (!CPU_ISSET(first, &set)) ++first;
+    CPU_ZERO(&set);
+    CPU_SET(first, &set);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+    EXPECT_EQ(usable_cores(), 1);
+  })
+      .join();
+}
 
 TEST(ThreadTeam, NeedsAThread) {
   EXPECT_THROW(ThreadTeam{0}, std::logic_error);

@@ -85,6 +85,13 @@ TEST_F(Convolutions, TakeTheFirstAllowedAlgorithmWhoseWorkspaceTheDeviceHas) {
   EXPECT_EQ(choose(std::vector{transform("fft")}, Precision::fp32, none), std::nullopt);
 }
 
+TEST_F(Convolutions, AWorkspaceTakesUpToHalfOfTheFreeMemory) {
+  resources.free_bytes = 4 * kMiB;
+  CallWorkspace workspace;
+  EXPECT_FALSE(workspace.reserve(2 * kMiB + 1));
+  EXPECT_TRUE(workspace.reserve(2 * kMiB));
+}
+
 TEST_F(Convolutions, AWorkspaceThatGrowsKeepsWhatGraphsMayUse) {
   CallWorkspace workspace;
   ASSERT_TRUE(workspace.reserve(100));
@@ -145,7 +152,8 @@ TEST_F(Convolutions, OfPatchesAreThoseOfTheReference) {
                                     {1, 1, 1, 1, 1, 1},
                                     {3, 2, 8, 11, 3, 2, 3},
                                     {2, 2, 5, 5, 3, 5},
-                                    {4, 1, 6, 6, 2, 1, 2}})
+                                    {4, 1, 6, 6, 2, 1, 2},
+                                    {600, 1, 1, 1, 64, 1}})  // more images than a block adds up
     expect_the_reference(s);
 }
 

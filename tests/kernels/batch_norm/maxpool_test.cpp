@@ -381,7 +381,7 @@ TEST(BatchNormMaxPool, ADegenerateChannelIsBetaWithoutGradient) {
 
 TEST(BatchNormMaxPool, LargeAndSmallValuesAreNormalised) {
   for (const std::int64_t pool : {1, 2})
-    for (const float scale : {1e18f, 1e-18f}) {
+    for (const float scale : {1e18f, 8e18f, 1e-18f}) {  // the squares of 8e18 overflow only as a sum
       MaxPoolProblem p = make_problem({30, 1, 8, 8, pool}, kNone, true);
       SCOPED_TRACE(p.name() + ", " + std::to_string(scale));
       for (float& value : p.x) value *= scale;

@@ -154,6 +154,21 @@ TEST(NormKernelVariant, CapsOnTheBlocksAreKept) {
   EXPECT_EQ(capped(NormVariant::automatic, 1).variant, NormVariant::plain);
 }
 
+TEST(NormKernelVariant, AClusterMayFillTheDevice) {
+  // The least shared memory of a multiprocessor with which a channel stays on it.
+  const auto least = [](NormPass pass, int multiprocessors) {
+    for (std::int64_t bytes = 0; bytes < 227 * kKilo; bytes += 128) {
+      const Choice choice = chosen(pass, images(32, 512, 7), {multiprocessors, 90, bytes, kMega});
+      if (choice.variant == NormVariant::resident && choice.tuning.cluster == 1) return bytes;
+    }
+    return std::int64_t{-1};
+  };
+  for (const NormPass pass : {NormPass::forward, NormPass::backward}) {
+    EXPECT_GT(least(pass, 1), 0);
+    EXPECT_EQ(least(pass, 1), least(pass, 2)) << "one block on each is enough";
+  }
+}
+
 TEST(NormKernelVariant, WhatCannotServeSaysSo) {
   const auto message = [](const NormShape& shape, const DeviceLimits& device, NormVariant wanted) {
     try {

@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "kernels/convolution/convolution_cases.hpp"
+#include "kernels/convolution/shared_layout.hpp"
 #include "support/nan.hpp"
 
 namespace bntrain {
@@ -148,6 +149,24 @@ TEST(Convolution, RefusesWhatItDoesNotTake) {
     EXPECT_THROW(kernels::convolution_backward_input(s, nullptr, nullptr, nullptr, {}),
                  std::invalid_argument);
   }
+}
+
+// Eight lanes at a time, 16 bytes a lane, 128 bytes of banks.
+TEST(SharedLayout, CountsTheAccessesOfAWarp) {
+  using kernels::wavefronts;
+  EXPECT_EQ(wavefronts([](int lane) { return 4 * lane; }), 4) << "all banks at once";
+  EXPECT_EQ(wavefronts([](int) { return 12; }), 4) << "one address";
+  EXPECT_EQ(wavefronts([](int lane) { return 8 * lane; }), 8) << "every other group of banks";
+  EXPECT_EQ(wavefronts([](int lane) { return 32 * lane; }), 32) << "the same banks";
+  EXPECT_EQ(wavefronts([](int lane) { return 36 * lane; }), 4) << "the next ones";
+}
+
+TEST(SharedLayout, TakesThePitchWithTheFewestAccesses) {
+  // Rows of 30 floats and more: with 36 eight of them lie in different banks.
+  EXPECT_EQ(kernels::best_pitch(
+                30, [](int pitch) { return kernels::wavefronts([&](int lane) { return pitch * lane; }); }),
+            36);
+  EXPECT_EQ(kernels::best_pitch(30, [](int) { return 1; }), 32) << "the least of equals";
 }
 
 }  // namespace

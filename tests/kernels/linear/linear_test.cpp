@@ -1,10 +1,12 @@
 // The products of fully connected layers against plain loops in double precision.
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "kernels/kernel_runs.hpp"
 #include "kernels/kernels.hpp"
 #include "kernels/linear/linear_sums.hpp"
+#include "kernels/linear/provider.hpp"
 #include "support/guarded.hpp"
 #include "support/nan.hpp"
 #include "support/reference.hpp"
@@ -15,7 +17,6 @@ namespace {
 
 using kernels::LinearShape;
 using support::Guarded;
-
 using support::kNan;
 
 std::string name(const LinearShape& s) {
@@ -117,13 +118,31 @@ TEST(Linear, LaunchesNothingForNoElements) {
 }
 
 TEST(Linear, RefusesWhatMakesNoSense) {
-  for (const LinearShape& s : {LinearShape{-1, 1, 1}, {1, -1, 1}, {1, 1, -1}, {1 << 16, 1 << 15, 1}}) {
+  for (const LinearShape& s : {LinearShape{-1, 1, 1},
+                               {1, -1, 1},
+                               {1, 1, -1},
+                               {1 << 16, 1 << 15, 1},
+                               {1, 1 << 15, 1 << 16},
+                               {1 << 16, 1, 1 << 15}}) {
     EXPECT_THROW(kernels::linear_forward(s, nullptr, nullptr, nullptr, nullptr, nullptr, {}),
                  std::invalid_argument);
     EXPECT_THROW(kernels::linear_workspace(s), std::invalid_argument);
   }
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();  // elements of a tensor
+  for (const LinearShape& s : {LinearShape{most, 1, 1}, {1, most, 1}, {1, 1, most}})
+    EXPECT_NO_THROW(kernels::linear_workspace(s));
   EXPECT_THROW(kernels::linear_forward({7, 130, 10}, nullptr, nullptr, nullptr, nullptr, nullptr, {}),
                std::invalid_argument);
+}
+
+TEST(Linear, DividesTheProductsOfFewOutputs) {
+  using kernels::prefers_divided_products;
+  EXPECT_TRUE(prefers_divided_products({256, 4096, 16}));
+  EXPECT_TRUE(prefers_divided_products({256, 1, 1}));
+  EXPECT_FALSE(prefers_divided_products({256, 4096, 17}));
+  EXPECT_FALSE(prefers_divided_products({256, 4097, 16}));
+  EXPECT_FALSE(prefers_divided_products({256, 0, 16}));
+  EXPECT_FALSE(prefers_divided_products({256, 4096, 0}));
 }
 
 }  // namespace

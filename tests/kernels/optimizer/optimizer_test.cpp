@@ -148,6 +148,14 @@ TEST_P(Optimizer, AgreesWithTheReference) {
     }
 }
 
+TEST_P(Optimizer, OfSmallGradientsFollowTheEpsilon) {
+  const Case c{.rule = GetParam(), .size = 4};
+  State start = initial(c.size);
+  start.m = start.v = std::vector<float>(4, 0);
+  const std::vector<float> gradient{0, 1e-7f, -1e-8f, 1e-9f};
+  expect_update(c, start, gradient, run(c, start, gradient), c.scalars[0]);
+}
+
 TEST_P(Optimizer, TenUpdatesFollowTheScalarsOfTheirSteps) {
   Case c{.rule = GetParam(), .size = 257, .decayed = 101};
   c.scalars.clear();
