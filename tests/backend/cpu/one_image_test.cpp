@@ -79,6 +79,7 @@ class SmallBatchTest : public testing::TestWithParam<CpuIsa> {
     setup.batch = batch;
     setup.train = 4 * batch + (batch + 1) / 2;
     setup.backend = test::one_image_backend(GetParam());
+    setup.shape = {2, 28, 28, false};  // enough work to be shared
     return setup;
   }
   static ModelState after_an_epoch(const test::TrainingSetup& setup) {
@@ -93,8 +94,8 @@ class SmallBatchTest : public testing::TestWithParam<CpuIsa> {
 
 TEST_P(SmallBatchTest, ThreadsThatShareAnImageDoNotShow) {
   for (const char* text :
-       {"conv6x3p1,bn,relu,maxpool2,conv9x3p1,bn,relu,avgpool2,fc40,bn,relu,fc4",
-        "bn,conv6x3,relu,conv5x2s2,fc4",
+       {"conv64x3p1,bn,relu,maxpool2,conv19x3p1,bn,relu,avgpool2,fc40,bn,relu,fc4",
+        "bn,conv32x3,relu,conv13x2s2,fc4",
         "conv4x3p1,res(conv4x3p1,bn,relu,conv4x3p1,bn),relu,res(conv8x3s2p1,bn|conv8x1s2),gelu,fc4"})
     for (const std::int64_t batch : {1, 2, 3, 5, 7}) {
       SCOPED_TRACE(std::string(text) + ", batches of " + std::to_string(batch));

@@ -55,19 +55,22 @@ std::string BlockOp::variant(StepPass pass) const {
 void BlockOp::forward(const Pass& pass) {
   if (of_features() && takes_batch_statistics(pass)) return forward_features(pass);
   if (!after_conv() && (pools_raw(shape_) || takes_batch_statistics(pass)))
-    for_each_part(pass.groups, shape_.channels, [&](std::int64_t group, const ChannelRange& channels, int) {
-      const std::int64_t c = channels.first;
-      const ConvEpilogue e = epilogue(pass, group);
-      w_.kernels.block_reduce(shape_of(channels), input(group) + in_offset(c),
-                              e.gamma != nullptr ? e.gamma + c : nullptr, e.valid,
-                              e.moments != nullptr ? e.moments + c : nullptr, e.pooled + out_offset(c));
-    });
+    for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                  [&](std::int64_t group, const ChannelRange& channels, int) {
+                    const std::int64_t c = channels.first;
+                    const ConvEpilogue e = epilogue(pass, group);
+                    w_.kernels.block_reduce(shape_of(channels), input(group) + in_offset(c),
+                                            e.gamma != nullptr ? e.gamma + c : nullptr, e.valid,
+                                            e.moments != nullptr ? e.moments + c : nullptr,
+                                            e.pooled + out_offset(c));
+                  });
   if (op_.has_norm()) takes_batch_statistics(pass) ? use_batch_statistics(pass) : use_running_statistics();
-  for_each_part(pass.groups, shape_.channels, [&](std::int64_t group, const ChannelRange& channels, int) {
-    const std::int64_t c = channels.first;
-    w_.kernels.block_forward(shape_of(channels), raw(group) + raw_offset(c), coefficients(c),
-                             output(group) + out_offset(c));
-  });
+  for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                [&](std::int64_t group, const ChannelRange& channels, int) {
+                  const std::int64_t c = channels.first;
+                  w_.kernels.block_forward(shape_of(channels), raw(group) + raw_offset(c), coefficients(c),
+                                           output(group) + out_offset(c));
+                });
 }
 
 BlockShape BlockOp::shape_of(const ChannelRange& channels) const {
@@ -123,12 +126,14 @@ void BlockOp::update_running() {
 void BlockOp::backward(const Pass& pass) {
   if (of_features()) return backward_features(pass);
   if (op_.has_norm()) {
-    for_each_part(pass.groups, shape_.channels, [&](std::int64_t group, const ChannelRange& channels, int) {
-      const std::int64_t c = channels.first, out = out_offset(c);
-      w_.kernels.block_backward_sums(shape_of(channels), raw(group) + raw_offset(c), output(group) + out,
-                                     output_gradient(group) + out, coefficients(c),
-                                     &sums_[static_cast<std::size_t>(2 * (group * shape_.channels + c))]);
-    });
+    for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                  [&](std::int64_t group, const ChannelRange& channels, int) {
+                    const std::int64_t c = channels.first, out = out_offset(c);
+                    w_.kernels.block_backward_sums(
+                        shape_of(channels), raw(group) + raw_offset(c), output(group) + out,
+                        output_gradient(group) + out, coefficients(c),
+                        &sums_[static_cast<std::size_t>(2 * (group * shape_.channels + c))]);
+                  });
     for (std::int64_t c = 0; c < shape_.channels; ++c) {
       double dbeta = 0;
       double dgamma = 0;
@@ -142,12 +147,13 @@ void BlockOp::backward(const Pass& pass) {
   }
   if (!stores_input_gradient()) return;
   const GradientLayout dense{shape_.in_height * shape_.in_width, shape_.in_width, 1, 0};
-  for_each_part(
-      pass.groups, shape_.channels, [&](std::int64_t group, const ChannelRange& channels, int thread) {
-        const std::int64_t plane = shape_.in_height * shape_.in_width, first = channels.first * plane;
-        with_input_gradient(group, thread, first, (channels.last - channels.first) * plane,
-                            [&](float* dx) { backward_input(pass, group, channels, dense, dx); });
-      });
+  for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                [&](std::int64_t group, const ChannelRange& channels, int thread) {
+                  const std::int64_t plane = shape_.in_height * shape_.in_width,
+                                     first = channels.first * plane;
+                  with_input_gradient(group, thread, first, (channels.last - channels.first) * plane,
+                                      [&](float* dx) { backward_input(pass, group, channels, dense, dx); });
+                });
 }
 
 void BlockOp::set_gradients(std::int64_t channel, double dbeta, double dgamma) {

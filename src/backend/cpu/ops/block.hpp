@@ -92,6 +92,8 @@ class BlockOp : public Op {
   void set_gradients(std::int64_t channel, double dbeta, double dgamma);
   void use_running_statistics();
   BlockShape shape_of(const ChannelRange& channels) const;
+  /// As for_each_part() wants it: a pass makes some eight operations a pixel.
+  std::int64_t cost_of_channel() const { return 8 * shape_.in_height * shape_.in_width; }
   /// Floats of a group before that channel, of the input and of the output.
   std::int64_t in_offset(std::int64_t channel) const {
     return channel * shape_.in_height * shape_.in_width * w_.kernels.lanes;

@@ -23,6 +23,10 @@ ConvShape shape_of(const PlanOp& op) {
           op.stride};
 }
 
+std::int64_t multiply_adds(const ConvShape& s) {
+  return s.out_channels * s.out_height * s.out_width * s.in_channels * s.kernel * s.kernel;
+}
+
 /// So that what follows is aligned as FloatBuffer's memory is.
 std::int64_t whole_lines(std::int64_t floats) {
   return (floats + 31) / 32 * 32;
@@ -94,12 +98,13 @@ std::string ConvOp::variant(StepPass pass) const {
 }
 
 void ConvOp::forward(const Pass& pass) {
-  for_each_part(
-      pass.groups, shape_.out_channels, [&](std::int64_t group, const ChannelRange& outputs, int thread) {
-        algorithm_.forward(shape_, outputs, padded_input(group, thread), packed_.data(), parameter(op_.bias),
-                           output(group), block_ != nullptr ? block_->epilogue(pass, group) : ConvEpilogue{},
-                           scratch(thread));
-      });
+  for_each_part(pass.groups, shape_.out_channels, multiply_adds(shape_) / shape_.out_channels,
+                [&](std::int64_t group, const ChannelRange& outputs, int thread) {
+                  algorithm_.forward(shape_, outputs, padded_input(group, thread), packed_.data(),
+                                     parameter(op_.bias), output(group),
+                                     block_ != nullptr ? block_->epilogue(pass, group) : ConvEpilogue{},
+                                     scratch(thread));
+                });
 }
 
 float* ConvOp::dout(std::int64_t place) {
@@ -151,17 +156,18 @@ void ConvOp::backward(const Pass& pass) {
   const auto first_group = [&](std::int64_t slice) { return pass.groups * slice / slices; };
   const ChannelRange inputs{0, shape_.in_channels}, outputs{0, shape_.out_channels};
   if (w_.kernels.lanes == 1) {
-    for_each_part(pass.groups, shape_.out_channels, [&](std::int64_t group, const ChannelRange& range, int) {
-      lay_out_gradient(pass, group, range, dout(group));
-    });
-    for_each_part(slices, shape_.out_channels,
+    for_each_part(pass.groups, shape_.out_channels, 8 * shape_.out_height * shape_.out_width,
+                  [&](std::int64_t group, const ChannelRange& range, int) {
+                    lay_out_gradient(pass, group, range, dout(group));
+                  });
+    for_each_part(slices, shape_.out_channels, multiply_adds(shape_) / shape_.out_channels,
                   [&](std::int64_t slice, const ChannelRange& range, int thread) {
                     float* partials = cleared_partials(slice, range);
                     for (std::int64_t group = first_group(slice); group < first_group(slice + 1); ++group)
                       add_weight_gradient(group, range, dout(group), partials, thread);
                   });
     if (has_input_gradient())
-      for_each_part(pass.groups, shape_.in_channels,
+      for_each_part(pass.groups, shape_.in_channels, multiply_adds(shape_) / shape_.in_channels,
                     [&](std::int64_t group, const ChannelRange& range, int thread) {
                       input_gradient(group, range, dout(group), thread);
                     });

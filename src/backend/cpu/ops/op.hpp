@@ -128,13 +128,15 @@ class Op {
   }
 
   /// Calls work(group, channels, thread) so that all `channels` of all groups are covered. Groups of one
-  /// image are divided until every thread has the same share.
+  /// image are divided until every thread has the same share, unless that leaves a part less than what a
+  /// hand-over costs. `cost` is that of a channel in multiply-adds.
   template <class Work>
-  void for_each_part(std::int64_t groups, std::int64_t channels, const Work& work) {
-    constexpr std::int64_t kUnit = 4;  // whole register tiles
+  void for_each_part(std::int64_t groups, std::int64_t channels, std::int64_t cost, const Work& work) {
+    constexpr std::int64_t kUnit = 4;         // whole register tiles
+    constexpr std::int64_t kLeast = 1 << 17;  // some 2 us
     const std::int64_t units = (channels + kUnit - 1) / kUnit, threads = w_.team.size();
-    const std::int64_t parts =
-        w_.kernels.lanes > 1 ? 1 : std::min(units, threads / std::gcd(groups, threads));
+    const std::int64_t most = std::min(units, std::max<std::int64_t>(1, channels * cost / kLeast));
+    const std::int64_t parts = w_.kernels.lanes > 1 ? 1 : std::min(most, threads / std::gcd(groups, threads));
     w_.team.for_each(groups * parts, [&](std::int64_t task, int thread) {
       const std::int64_t part = task % parts;
       work(task / parts,
