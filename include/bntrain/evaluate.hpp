@@ -32,7 +32,7 @@ class Evaluator {
   Evaluator& operator=(Evaluator&&) noexcept;
   ~Evaluator();
 
-  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)", or "(one image a group)" in small batches.
   std::string variant() const;
   /// One line for people about the steps so far; "" when there is nothing to say.
   std::string report() const;

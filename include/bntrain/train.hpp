@@ -143,7 +143,7 @@ class Trainer {
   const Dataset& data() const { return split_ ? *split_ : dataset_; }
   const TrainConfig& config() const { return config_; }
   const Network& network() const { return network_; }
-  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)".
+  /// Names what the bits depend on: "cpu x86-64-v4 (16 lanes)", or "(one image a group)" in small batches.
   std::string variant() const;
   /// One line for people about the steps so far; "" when there is nothing to say.
   std::string report() const;

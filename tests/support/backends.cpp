@@ -10,9 +10,16 @@ BackendCase cpu_backend(CpuIsa isa) {
   return {"cpu_" + to_string(isa), [isa](int threads) { return cpu::make_cpu_backend(threads, isa); }};
 }
 
+BackendCase one_image_backend(CpuIsa isa) {
+  return {"cpu_one_image", [isa](int threads) {
+            return cpu::make_cpu_backend(threads, isa, ConvMethod::automatic, cpu::Lanes::one_image);
+          }};
+}
+
 std::vector<BackendCase> host_backends() {
   std::vector<BackendCase> all;
   for (const CpuIsa isa : available_cpu_isas()) all.push_back(cpu_backend(isa));
+  all.push_back(one_image_backend());
   if (available_cpu_isas().back() >= CpuIsa::v3)
     all.push_back({"cpu_winograd", [](int threads) {
                      return cpu::make_cpu_backend(threads, CpuIsa::automatic, ConvMethod::winograd);

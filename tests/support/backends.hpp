@@ -23,8 +23,11 @@ inline void PrintTo(const BackendCase& backend, std::ostream* out) {
 }
 
 BackendCase cpu_backend(CpuIsa isa = CpuIsa::automatic);
+/// The kernels for one image a group, whatever the batch.
+BackendCase one_image_backend(CpuIsa isa = CpuIsa::automatic);
 
-/// Every instruction set of this processor, and the CUDA backend with its kernels on the host executor.
+/// Every instruction set of this processor, one image a group, and the CUDA backend with its kernels on the
+/// host executor.
 std::vector<BackendCase> host_backends();
 
 /// The CUDA backend on a GPU. "" or why there is none.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "backend/cpu/isa.hpp"
 #include "backend/cpu/ops/add.hpp"
 #include "backend/cpu/ops/conv.hpp"
 #include "backend/cpu/ops/linear.hpp"
@@ -249,8 +250,7 @@ std::string CpuExecutable::first_non_finite(BatchRange range) {
 
 std::string CpuExecutable::variant() const {
   static constexpr const char* methods[] = {"", ", direct", ", Winograd"};
-  return std::string("cpu ") + w_.kernels.name + " (" + std::to_string(w_.kernels.lanes) + " lanes)" +
-         methods[static_cast<int>(w_.conv)] + arithmetic_version;
+  return "cpu " + describe(w_.kernels) + methods[static_cast<int>(w_.conv)] + arithmetic_version;
 }
 
 std::vector<float> CpuExecutable::read(StateBuffer which) const {

@@ -21,7 +21,7 @@ std::string to_string(CpuIsa isa) {
 
 namespace cpu {
 
-const Kernels& select_kernels(CpuIsa isa) {
+const Kernels& select_kernels(CpuIsa isa, Lanes lanes) {
   const std::vector<CpuIsa> isas = available_cpu_isas();
   if (isa == CpuIsa::automatic) isa = isas.back();
   if (std::find(isas.begin(), isas.end(), isa) == isas.end()) {
@@ -30,11 +30,17 @@ const Kernels& select_kernels(CpuIsa isa) {
     throw Error(ErrorKind::usage, "this processor cannot run the instruction set " + to_string(isa) +
                                       "; it can run:" + list + " (or auto, the best of them)");
   }
+  const bool images = lanes == Lanes::images;
 #ifdef __x86_64__
-  if (isa == CpuIsa::v4) return v4::kernels();
-  if (isa == CpuIsa::v3) return v3::kernels();
+  if (isa == CpuIsa::v4) return images ? v4::kernels() : v4::image_kernels();
+  if (isa == CpuIsa::v3) return images ? v3::kernels() : v3::image_kernels();
 #endif
-  return v2::kernels();
+  return images ? v2::kernels() : v2::image_kernels();
+}
+
+std::string describe(const Kernels& kernels) {
+  return kernels.name +
+         (kernels.lanes == 1 ? " (one image a group)" : " (" + std::to_string(kernels.lanes) + " lanes)");
 }
 
 }  // namespace cpu

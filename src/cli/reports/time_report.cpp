@@ -62,15 +62,16 @@ TableRow row_of(const TimedPart& part, const DevicePeaks& peaks) {
 
 std::string heading(const TimeReport& report) {
   std::string text = fmt::format(
-      "network   {}\nbatch     {} of {}\nbackend   {}\n"
+      "network   {}\nbatch     {} of {}\nbackend   {}\nkernels   {}\n"
       "peaks     copy {:.1f} GB/s (bytes read + written between arrays too large for the caches), FMA {:.1f} "
       "GFLOP/s (float32 multiply-adds in registers)\n"
       "rows      ms: median of {} repetitions; spread: interquartile range; share: of the sum of the parts\n"
       "          MB and FLOP: the least that the part needs, each tensor read once and written once; above "
       "100% "
       "of copy: cached\n",
-      report.network, report.batch, report.dataset, report.backend, 1e-9 * report.peaks.copy_bytes_per_second,
-      1e-9 * report.peaks.fma_flops_per_second, report.repetitions);
+      report.network, report.batch, report.dataset, report.backend, report.variant,
+      1e-9 * report.peaks.copy_bytes_per_second, 1e-9 * report.peaks.fma_flops_per_second,
+      report.repetitions);
   if (report.fused_blocks) {
     text +=
         "          A convolution before a block does part of the block's work: forward its statistics "

@@ -71,7 +71,7 @@ TEST_P(SigmoidTest, NanPassesAndStaysInItsLane) {
   }
 }
 
-BNTRAIN_FOR_EVERY_ISA(SigmoidTest);
+BNTRAIN_FOR_EVERY_TABLE(SigmoidTest);
 
 struct SmoothActivation {
   Activation activation;
@@ -147,7 +147,7 @@ TEST_P(ActivationTest, EndsAreThoseOfPyTorch) {
   EXPECT_EQ(y[4], -1);
 }
 
-BNTRAIN_FOR_EVERY_ISA(ActivationTest);
+BNTRAIN_FOR_EVERY_TABLE(ActivationTest);
 
 }  // namespace
 }  // namespace bntrain::cpu

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "backend/cpu/every_isa.hpp"
 #include "support/small_training.hpp"
@@ -36,12 +37,15 @@ namespace {
 class AllocationTest : public testing::TestWithParam<CpuIsa> {};
 
 TEST_P(AllocationTest, NoStepAllocates) {
-  for (const int threads : {1, 3}) {
+  for (const auto& [backend, threads] : {std::pair{test::cpu_backend(GetParam()), 1},
+                                         {test::cpu_backend(GetParam()), 3},
+                                         {test::one_image_backend(GetParam()), 1},
+                                         {test::one_image_backend(GetParam()), 3}}) {
     test::TrainingSetup setup;
     setup.text =
         "bn,conv4x3p1,bn,relu,maxpool2,conv3x3,relu,conv3x2p1,bn,sigmoid,avgpool2,fc8,bn,relu,fc9,bn,sigmoid,"
         "fc4";
-    setup.backend = test::cpu_backend(GetParam());
+    setup.backend = backend;
     setup.threads = threads;
     std::int64_t before = allocations;
     test::SmallTraining training(setup);
@@ -55,7 +59,7 @@ TEST_P(AllocationTest, NoStepAllocates) {
       training->train_step({0, 5}, params);
       training->eval_step({1, 7});
     }
-    EXPECT_EQ(allocations, before) << threads << " threads";
+    EXPECT_EQ(allocations, before) << backend.name << ", " << threads << " threads";
   }
 }
 

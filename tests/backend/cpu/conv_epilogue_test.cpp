@@ -56,9 +56,9 @@ TEST_P(ConvEpilogueTest, GivesTheBitsOfBlockReduceAndLeavesTheOutputAlone) {
           const auto out_size = at(p.output().size() * k.lanes);
           Guarded out(out_size), plain(out_size);
           const Guarded aligned(weights);
-          conv->forward(p.shape, in.data(), aligned.data(), p.bias.data(), plain.data(), ConvEpilogue{},
-                        scratch.data());
-          conv->forward(p.shape, in.data(), aligned.data(), p.bias.data(), out.data(),
+          conv->forward(p.shape, {0, c.out_channels}, in.data(), aligned.data(), p.bias.data(), plain.data(),
+                        ConvEpilogue{}, scratch.data());
+          conv->forward(p.shape, {0, c.out_channels}, in.data(), aligned.data(), p.bias.data(), out.data(),
                         {&block, norm ? gamma.data() : nullptr, norm ? fused.moments.data() : nullptr,
                          fused.pooled.data(), valid},
                         scratch.data());
@@ -83,7 +83,7 @@ TEST_P(ConvEpilogueTest, GivesTheBitsOfBlockReduceAndLeavesTheOutputAlone) {
     }
 }
 
-BNTRAIN_FOR_EVERY_ISA(ConvEpilogueTest);
+BNTRAIN_FOR_EVERY_TABLE(ConvEpilogueTest);
 
 }  // namespace
 }  // namespace bntrain::cpu

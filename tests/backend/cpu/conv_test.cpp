@@ -46,8 +46,8 @@ class ConvTest : public KernelTest {
     Guarded out(at(p.output().size() * k.lanes));
     const Guarded in = p.padded_lanes(k.lanes, kDead);
     Guarded scratch(at(conv.scratch_floats(p.shape)));
-    conv.forward(p.shape, in.data(), packed(conv, p).data(), bias, out.data(), ConvEpilogue{},
-                 scratch.data());
+    conv.forward(p.shape, {0, p.shape.out_channels}, in.data(), packed(conv, p).data(), bias, out.data(),
+                 ConvEpilogue{}, scratch.data());
     EXPECT_TRUE(scratch.intact());
     EXPECT_TRUE(out.complete());
     return out;
@@ -66,8 +66,8 @@ class ConvTest : public KernelTest {
     EXPECT_TRUE(packed.complete());
     Guarded dx(at(p.input().size() * k.lanes));
     Guarded scratch(at(conv.scratch_floats(p.shape)));
-    conv.backward_input(p.shape, p.padding, gradient(p, layout).data(), layout, packed.data(), dx.data(),
-                        scratch.data());
+    conv.backward_input(p.shape, {0, p.shape.in_channels}, p.padding, gradient(p, layout).data(), layout,
+                        packed.data(), dx.data(), scratch.data());
     EXPECT_TRUE(scratch.intact());
     EXPECT_TRUE(dx.complete());
     return dx;
@@ -86,8 +86,9 @@ class ConvTest : public KernelTest {
     WeightGradients g{Guarded(p.weight.size()), Guarded(bias)};
     const Guarded in = p.padded_lanes(k.lanes, kDead), dy = gradient(p, layout);
     for (std::int64_t group = 0; group < 2; ++group)
-      conv.backward_weights(p.shape, in.data(), dy.data(), layout, partials.data() + group % count * partial,
-                            with_bias ? g.bias.data() : nullptr, scratch.data());
+      conv.backward_weights(p.shape, {0, p.shape.out_channels}, in.data(), dy.data(), layout,
+                            partials.data() + group % count * partial, with_bias ? g.bias.data() : nullptr,
+                            scratch.data());
     const std::int64_t half = p.shape.out_channels / 2;
     for (const auto& [first, last] : {std::pair{half, p.shape.out_channels}, {std::int64_t{0}, half}})
       conv.merge(p.shape, partials.data(), count, partial, first, last, g.weight.data());
@@ -211,7 +212,7 @@ TEST_P(ConvTest, UsualErrorsOfEveryAlgorithm) {
   }
 }
 
-BNTRAIN_FOR_EVERY_ISA(ConvTest);
+BNTRAIN_FOR_EVERY_TABLE(ConvTest);
 
 }  // namespace
 }  // namespace bntrain::cpu

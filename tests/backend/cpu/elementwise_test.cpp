@@ -164,7 +164,7 @@ TEST_P(ElementwiseTest, AdamWIsThatOfTheReference) {
   }
 }
 
-BNTRAIN_FOR_EVERY_ISA(ElementwiseTest);
+BNTRAIN_FOR_EVERY_TABLE(ElementwiseTest);
 
 }  // namespace
 }  // namespace bntrain::cpu

@@ -112,7 +112,7 @@ TEST_P(FeatureNormTest, BackwardSumsAreThoseOfTheGroups) {
   }
 }
 
-BNTRAIN_FOR_EVERY_ISA(FeatureNormTest);
+BNTRAIN_FOR_EVERY_TABLE(FeatureNormTest);
 
 }  // namespace
 }  // namespace bntrain::cpu

@@ -207,7 +207,7 @@ TEST_P(LinearTest, ReluBackwardMasksWhereTheOutputIsZero) {
   EXPECT_TRUE(gradient.intact());
 }
 
-BNTRAIN_FOR_EVERY_ISA(LinearTest);
+BNTRAIN_FOR_EVERY_TABLE(LinearTest);
 
 }  // namespace
 }  // namespace bntrain::cpu

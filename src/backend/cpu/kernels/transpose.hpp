@@ -37,6 +37,27 @@ BNTRAIN_INLINE void transpose_stage(Vec (&rows)[kLanes]) {
   }
 }
 
+/// Exchanges as a transpose does, but adds the two vectors of each exchange.
+template <int Step>
+BNTRAIN_INLINE void sum_stage(Vec (&rows)[kLanes]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < Step; ++i)
+    rows[i] = exchanged<Step, 0>(rows[i], rows[i + Step]) + exchanged<Step, 1>(rows[i], rows[i + Step]);
+}
+
+/// Lane i = the sum over the lanes of rows[i], which are lost.
+BNTRAIN_INLINE Vec sums_of_rows(Vec (&rows)[kLanes]) {
+#if defined(__AVX512F__)
+  sum_stage<8>(rows);
+#endif
+#if defined(__AVX2__)
+  sum_stage<4>(rows);
+#endif
+  sum_stage<2>(rows);
+  sum_stage<1>(rows);
+  return rows[0];
+}
+
 /// out[lane * stride + i] = in[i][lane] for i < kLanes, 0 from `valid` on.
 BNTRAIN_INLINE void transpose(const float* in, std::int64_t valid, float* out, std::int64_t stride) {
   Vec rows[kLanes];

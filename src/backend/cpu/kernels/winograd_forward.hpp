@@ -161,8 +161,8 @@ static void transform_outputs(const ConvShape& s, const ForwardScratch<Tile>& at
 }
 
 template <class Tile>
-static void forward(const ConvShape& s, const float* in, const float* packed, const float* bias, float* out,
-                    const ConvEpilogue& epilogue, float* scratch) {
+static void forward(const ConvShape& s, const ChannelRange&, const float* in, const float* packed,
+                    const float* bias, float* out, const ConvEpilogue& epilogue, float* scratch) {
   static constexpr decltype(&product<1>) products[] = {nullptr, product<1>, product<2>, product<3>,
                                                        product<kVectors>};
   const ForwardScratch<Tile> at(s);
@@ -212,9 +212,9 @@ static void forward(const ConvShape& s, const float* in, const float* packed, co
 }
 
 template <class Tile>
-static void backward_input(const ConvShape& s, std::int64_t padding, const float* dout, const GradientLayout&,
-                           const float* packed, float* din, float* scratch) {
-  forward<Tile>(backward_shape(s, padding), dout, packed, nullptr, din, {}, scratch);
+static void backward_input(const ConvShape& s, const ChannelRange&, std::int64_t padding, const float* dout,
+                           const GradientLayout&, const float* packed, float* din, float* scratch) {
+  forward<Tile>(backward_shape(s, padding), {}, dout, packed, nullptr, din, {}, scratch);
 }
 
 template <class Tile>

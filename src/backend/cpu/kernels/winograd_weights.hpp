@@ -102,7 +102,7 @@ static void transform_gradients(const ConvShape& s, const WeightOperands& w, con
 }
 
 template <class Tile>
-static void backward_weights(const ConvShape& s, const float* in, const float* dout,
+static void backward_weights(const ConvShape& s, const ChannelRange&, const float* in, const float* dout,
                              const GradientLayout& layout, float* partial, float* dbias, float* scratch) {
   static constexpr decltype(&weight_product<1>) products[] = {nullptr, weight_product<1>, weight_product<2>,
                                                               weight_product<3>, weight_product<kVectors>};

@@ -55,15 +55,28 @@ std::string BlockOp::variant(StepPass pass) const {
 void BlockOp::forward(const Pass& pass) {
   if (of_features() && takes_batch_statistics(pass)) return forward_features(pass);
   if (!after_conv() && (pools_raw(shape_) || takes_batch_statistics(pass)))
-    w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-      const ConvEpilogue e = epilogue(pass, group);
-      w_.kernels.block_reduce(shape_, input(group), e.gamma, e.valid, e.moments, e.pooled);
-    });
+    for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                  [&](std::int64_t group, const ChannelRange& channels, int) {
+                    const std::int64_t c = channels.first;
+                    const ConvEpilogue e = epilogue(pass, group);
+                    w_.kernels.block_reduce(shape_of(channels), input(group) + in_offset(c),
+                                            e.gamma != nullptr ? e.gamma + c : nullptr, e.valid,
+                                            e.moments != nullptr ? e.moments + c : nullptr,
+                                            e.pooled + out_offset(c));
+                  });
   if (op_.has_norm()) takes_batch_statistics(pass) ? use_batch_statistics(pass) : use_running_statistics();
-  const NormCoefficients norm = coefficients();
-  w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-    w_.kernels.block_forward(shape_, raw(group), norm, output(group));
-  });
+  for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                [&](std::int64_t group, const ChannelRange& channels, int) {
+                  const std::int64_t c = channels.first;
+                  w_.kernels.block_forward(shape_of(channels), raw(group) + raw_offset(c), coefficients(c),
+                                           output(group) + out_offset(c));
+                });
+}
+
+BlockShape BlockOp::shape_of(const ChannelRange& channels) const {
+  BlockShape part = shape_;
+  part.channels = channels.last - channels.first;
+  return part;
 }
 
 void BlockOp::use_batch_statistics(const Pass& pass) {
@@ -113,11 +126,14 @@ void BlockOp::update_running() {
 void BlockOp::backward(const Pass& pass) {
   if (of_features()) return backward_features(pass);
   if (op_.has_norm()) {
-    const NormCoefficients norm = coefficients();
-    w_.team.for_each(pass.groups, [&](std::int64_t group, int) {
-      w_.kernels.block_backward_sums(shape_, raw(group), output(group), output_gradient(group), norm,
-                                     &sums_[static_cast<std::size_t>(2 * group * shape_.channels)]);
-    });
+    for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                  [&](std::int64_t group, const ChannelRange& channels, int) {
+                    const std::int64_t c = channels.first, out = out_offset(c);
+                    w_.kernels.block_backward_sums(
+                        shape_of(channels), raw(group) + raw_offset(c), output(group) + out,
+                        output_gradient(group) + out, coefficients(c),
+                        &sums_[static_cast<std::size_t>(2 * (group * shape_.channels + c))]);
+                  });
     for (std::int64_t c = 0; c < shape_.channels; ++c) {
       double dbeta = 0;
       double dgamma = 0;
@@ -131,9 +147,13 @@ void BlockOp::backward(const Pass& pass) {
   }
   if (!stores_input_gradient()) return;
   const GradientLayout dense{shape_.in_height * shape_.in_width, shape_.in_width, 1, 0};
-  w_.team.for_each(pass.groups, [&](std::int64_t group, int thread) {
-    with_input_gradient(group, thread, [&](float* dx) { backward_input(pass, group, dense, dx); });
-  });
+  for_each_part(pass.groups, shape_.channels, cost_of_channel(),
+                [&](std::int64_t group, const ChannelRange& channels, int thread) {
+                  const std::int64_t plane = shape_.in_height * shape_.in_width,
+                                     first = channels.first * plane;
+                  with_input_gradient(group, thread, first, (channels.last - channels.first) * plane,
+                                      [&](float* dx) { backward_input(pass, group, channels, dense, dx); });
+                });
 }
 
 void BlockOp::set_gradients(std::int64_t channel, double dbeta, double dgamma) {
@@ -151,9 +171,7 @@ void BlockOp::for_each_features(const Work& work) {
   constexpr std::int64_t kFeatures = 16;  // 16 KiB of each tensor in a batch of 256
   w_.team.for_each((shape_.channels + kFeatures - 1) / kFeatures, [&](std::int64_t task, int thread) {
     const std::int64_t first = task * kFeatures, last = std::min(first + kFeatures, shape_.channels);
-    BlockShape part = shape_;
-    part.channels = last - first;
-    work(part, first, last, thread);
+    work(shape_of({first, last}), first, last, thread);
   });
 }
 
@@ -191,9 +209,12 @@ bool BlockOp::stores_input_gradient() const {
   return has_input_gradient() && !(after_conv() && w_.plan.op(op_.conv_before).gradient_rebuilt);
 }
 
-void BlockOp::backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out) {
-  w_.kernels.block_backward_input(shape_, input(group), raw(group), output(group), output_gradient(group),
-                                  coefficients(), pass.valid(group), layout, out);
+void BlockOp::backward_input(const Pass& pass, std::int64_t group, const ChannelRange& channels,
+                             const GradientLayout& layout, float* out) {
+  const std::int64_t c = channels.first;
+  w_.kernels.block_backward_input(shape_of(channels), input(group) + in_offset(c), raw(group) + raw_offset(c),
+                                  output(group) + out_offset(c), output_gradient(group) + out_offset(c),
+                                  coefficients(c), pass.valid(group), layout, out);
 }
 
 }  // namespace bntrain::cpu

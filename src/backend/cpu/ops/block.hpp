@@ -65,8 +65,9 @@ class BlockOp : public Op {
   bool reduces() const { return op_.has_norm() || pools_raw(shape_); }
   /// What the convolution before it must leave for this op.
   ConvEpilogue epilogue(const Pass& pass, std::int64_t group);
-  /// The gradient of this op's input for one group, laid out as asked.
-  void backward_input(const Pass& pass, std::int64_t group, const GradientLayout& layout, float* out);
+  /// The gradient of this op's input for these channels of one group, laid out as asked.
+  void backward_input(const Pass& pass, std::int64_t group, const ChannelRange& channels,
+                      const GradientLayout& layout, float* out);
   /// Of the last pass that computed them.
   const std::vector<ChannelStatistics>& statistics() const { return statistics_; }
   /// Moves the running statistics; once per applied update.
@@ -90,6 +91,19 @@ class BlockOp : public Op {
   void set_statistics(const Pass& pass, std::int64_t channel, ChannelStatistics s);
   void set_gradients(std::int64_t channel, double dbeta, double dgamma);
   void use_running_statistics();
+  BlockShape shape_of(const ChannelRange& channels) const;
+  /// As for_each_part() wants it: a pass makes some eight operations a pixel.
+  std::int64_t cost_of_channel() const { return 8 * shape_.in_height * shape_.in_width; }
+  /// Floats of a group before that channel, of the input and of the output.
+  std::int64_t in_offset(std::int64_t channel) const {
+    return channel * shape_.in_height * shape_.in_width * w_.kernels.lanes;
+  }
+  std::int64_t raw_offset(std::int64_t channel) const {
+    return pools_raw(shape_) ? out_offset(channel) : in_offset(channel);
+  }
+  std::int64_t out_offset(std::int64_t channel) const {
+    return channel * shape_.out_height * shape_.out_width * w_.kernels.lanes;
+  }
   void set_coefficients(std::int64_t channel, const ChannelStatistics& s);
   NormCoefficients coefficients(std::int64_t first_channel = 0);
   bool stores_input_gradient() const;

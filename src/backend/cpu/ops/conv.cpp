@@ -23,6 +23,10 @@ ConvShape shape_of(const PlanOp& op) {
           op.stride};
 }
 
+std::int64_t multiply_adds(const ConvShape& s) {
+  return s.out_channels * s.out_height * s.out_width * s.in_channels * s.kernel * s.kernel;
+}
+
 /// So that what follows is aligned as FloatBuffer's memory is.
 std::int64_t whole_lines(std::int64_t floats) {
   return (floats + 31) / 32 * 32;
@@ -67,7 +71,8 @@ ConvOp::ConvOp(Workspace& workspace, const PlanOp& op, BlockOp* block)
   if (has_input_gradient()) w_.reserve(backward_packed_, algorithm_.backward_packed_floats(shape_));
   partial_floats_ = whole_lines(algorithm_.partial_floats(shape_) + shape_.out_channels);
   w_.reserve(partials_, slices_ * partial_floats_);
-  w_.reserve(dout_, threads * shape_.out_channels * layout_.channel * w_.kernels.lanes);
+  const std::int64_t places = w_.kernels.lanes == 1 ? w_.groups() : threads;
+  w_.reserve(dout_, places * shape_.out_channels * layout_.channel * w_.kernels.lanes);
 }
 
 void ConvOp::pack(std::int64_t task) {
@@ -93,65 +98,97 @@ std::string ConvOp::variant(StepPass pass) const {
 }
 
 void ConvOp::forward(const Pass& pass) {
-  w_.team.for_each(pass.groups, [&](std::int64_t group, int thread) {
-    algorithm_.forward(shape_, padded_input(group, thread), packed_.data(), parameter(op_.bias),
-                       output(group), block_ != nullptr ? block_->epilogue(pass, group) : ConvEpilogue{},
-                       scratch(thread));
-  });
+  for_each_part(pass.groups, shape_.out_channels, multiply_adds(shape_) / shape_.out_channels,
+                [&](std::int64_t group, const ChannelRange& outputs, int thread) {
+                  algorithm_.forward(shape_, outputs, padded_input(group, thread), packed_.data(),
+                                     parameter(op_.bias), output(group),
+                                     block_ != nullptr ? block_->epilogue(pass, group) : ConvEpilogue{},
+                                     scratch(thread));
+                });
 }
 
 float* ConvOp::dout(std::int64_t place) {
   return dout_.data() + place * shape_.out_channels * layout_.channel * w_.kernels.lanes;
 }
 
-void ConvOp::lay_out_gradient(const Pass& pass, std::int64_t group, float* to) {
+void ConvOp::lay_out_gradient(const Pass& pass, std::int64_t group, const ChannelRange& outputs,
+                              float* dout) {
+  float* to = dout + outputs.first * layout_.channel * w_.kernels.lanes;
   if (op_.gradient_rebuilt)
-    block_->backward_input(pass, group, layout_, to);
+    block_->backward_input(pass, group, outputs, layout_, to);
   else
-    w_.kernels.relayout(shape_.out_channels, shape_.out_height, shape_.out_width, output_gradient(group),
-                        layout_, to);
+    w_.kernels.relayout(
+        outputs.last - outputs.first, shape_.out_height, shape_.out_width,
+        output_gradient(group) + outputs.first * shape_.out_height * shape_.out_width * w_.kernels.lanes,
+        layout_, to);
 }
 
-float* ConvOp::cleared_partials(std::int64_t slice) {
+float* ConvOp::cleared_partials(std::int64_t slice, const ChannelRange& outputs) {
   float* partials = partials_.data() + slice * partial_floats_;
-  std::fill_n(partials, partial_floats_, 0.0f);
+  if (outputs.first == 0 && outputs.last == shape_.out_channels) {
+    std::fill_n(partials, partial_floats_, 0.0f);
+  } else {
+    const std::int64_t size = outputs.last - outputs.first, weights = algorithm_.partial_floats(shape_),
+                       of_channel = weights / shape_.out_channels;
+    std::fill_n(partials + outputs.first * of_channel, size * of_channel, 0.0f);
+    std::fill_n(partials + weights + outputs.first, size, 0.0f);
+  }
   return partials;
 }
 
-void ConvOp::add_weight_gradient(std::int64_t group, const float* dout, float* partials, int thread) {
+void ConvOp::add_weight_gradient(std::int64_t group, const ChannelRange& outputs, const float* dout,
+                                 float* partials, int thread) {
   float* dbias = op_.bias >= 0 && !op_.bias_absorbed ? partials + algorithm_.partial_floats(shape_) : nullptr;
-  algorithm_.backward_weights(shape_, padded_input(group, thread), dout, layout_, partials, dbias,
+  algorithm_.backward_weights(shape_, outputs, padded_input(group, thread), dout, layout_, partials, dbias,
                               scratch(thread));
 }
 
-void ConvOp::input_gradient(std::int64_t group, const float* dout, int thread) {
-  with_input_gradient(group, thread, [&](float* din) {
-    algorithm_.backward_input(shape_, op_.padding, dout, layout_, backward_packed_.data(), din,
-                              scratch(thread));
+void ConvOp::input_gradient(std::int64_t group, const ChannelRange& inputs, const float* dout, int thread) {
+  const std::int64_t plane = op_.in.height * op_.in.width, first = inputs.first * plane;
+  with_input_gradient(group, thread, first, inputs.last * plane - first, [&](float* din) {
+    algorithm_.backward_input(shape_, inputs, op_.padding, dout, layout_, backward_packed_.data(),
+                              din - first * w_.kernels.lanes, scratch(thread));
   });
 }
 
 void ConvOp::backward(const Pass& pass) {
   const std::int64_t slices = std::min(slices_, pass.groups);
   const auto first_group = [&](std::int64_t slice) { return pass.groups * slice / slices; };
-  if (pass.groups < w_.team.size() && has_input_gradient()) {
+  const ChannelRange inputs{0, shape_.in_channels}, outputs{0, shape_.out_channels};
+  if (w_.kernels.lanes == 1) {
+    for_each_part(pass.groups, shape_.out_channels, 8 * shape_.out_height * shape_.out_width,
+                  [&](std::int64_t group, const ChannelRange& range, int) {
+                    lay_out_gradient(pass, group, range, dout(group));
+                  });
+    for_each_part(slices, shape_.out_channels, multiply_adds(shape_) / shape_.out_channels,
+                  [&](std::int64_t slice, const ChannelRange& range, int thread) {
+                    float* partials = cleared_partials(slice, range);
+                    for (std::int64_t group = first_group(slice); group < first_group(slice + 1); ++group)
+                      add_weight_gradient(group, range, dout(group), partials, thread);
+                  });
+    if (has_input_gradient())
+      for_each_part(pass.groups, shape_.in_channels, multiply_adds(shape_) / shape_.in_channels,
+                    [&](std::int64_t group, const ChannelRange& range, int thread) {
+                      input_gradient(group, range, dout(group), thread);
+                    });
+  } else if (pass.groups < w_.team.size() && has_input_gradient()) {
     // The two gradients of a group go to different threads: with one image a step of the reference network
     // takes 0.8 times as long.
     w_.team.for_each(pass.groups,
-                     [&](std::int64_t group, int) { lay_out_gradient(pass, group, dout(group)); });
+                     [&](std::int64_t group, int) { lay_out_gradient(pass, group, outputs, dout(group)); });
     w_.team.for_each(slices + pass.groups, [&](std::int64_t task, int thread) {
-      if (task >= slices) return input_gradient(task - slices, dout(task - slices), thread);
-      float* partials = cleared_partials(task);
+      if (task >= slices) return input_gradient(task - slices, inputs, dout(task - slices), thread);
+      float* partials = cleared_partials(task, outputs);
       for (std::int64_t group = first_group(task); group < first_group(task + 1); ++group)
-        add_weight_gradient(group, dout(group), partials, thread);
+        add_weight_gradient(group, outputs, dout(group), partials, thread);
     });
   } else {
     w_.team.for_each(slices, [&](std::int64_t slice, int thread) {
-      float* partials = cleared_partials(slice);
+      float* partials = cleared_partials(slice, outputs);
       for (std::int64_t group = first_group(slice); group < first_group(slice + 1); ++group) {
-        lay_out_gradient(pass, group, dout(thread));
-        add_weight_gradient(group, dout(thread), partials, thread);
-        if (has_input_gradient()) input_gradient(group, dout(thread), thread);
+        lay_out_gradient(pass, group, outputs, dout(thread));
+        add_weight_gradient(group, outputs, dout(thread), partials, thread);
+        if (has_input_gradient()) input_gradient(group, inputs, dout(thread), thread);
       }
     });
   }

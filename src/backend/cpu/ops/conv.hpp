@@ -23,10 +23,11 @@ class ConvOp : public Op {
   float* scratch(int thread) { return scratch_.data() + thread * scratch_floats_; }
   float* dout(std::int64_t place);
   /// Puts the output's gradient of a group into `layout_`.
-  void lay_out_gradient(const Pass& pass, std::int64_t group, float* to);
-  float* cleared_partials(std::int64_t slice);
-  void add_weight_gradient(std::int64_t group, const float* dout, float* partials, int thread);
-  void input_gradient(std::int64_t group, const float* dout, int thread);
+  void lay_out_gradient(const Pass& pass, std::int64_t group, const ChannelRange& outputs, float* to);
+  float* cleared_partials(std::int64_t slice, const ChannelRange& outputs);
+  void add_weight_gradient(std::int64_t group, const ChannelRange& outputs, const float* dout,
+                           float* partials, int thread);
+  void input_gradient(std::int64_t group, const ChannelRange& inputs, const float* dout, int thread);
 
   ConvShape shape_{};
   const ConvAlgorithm& algorithm_;
@@ -38,7 +39,8 @@ class ConvOp : public Op {
   std::int64_t partial_floats_ = 0;
   FloatBuffer partials_;  ///< [slice][the algorithm's sums, biases]
   FloatBuffer padded_;    ///< [thread][in_channels][in_height][in_width][lane], border zero
-  FloatBuffer dout_;      ///< [thread, or group if fewer] output gradient in `layout_`, zeros between
+  FloatBuffer
+      dout_;  ///< [thread, or group if fewer or of one image] output gradient in `layout_`, zeros between
   std::int64_t scratch_floats_;
   FloatBuffer scratch_;  ///< [thread]
 };

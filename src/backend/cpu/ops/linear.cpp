@@ -8,6 +8,8 @@ namespace {
 // What one task computes of a layer: large enough to read its operands from the cache several times, small
 // enough to share. Inputs of a task are whole register tiles of every instruction set (48, 24 and 8 of them).
 constexpr std::int64_t kRows = 64, kInputs = 48, kOutputs = 256;
+// With one image a group the weights are most of what is read: all images and few outputs a task.
+constexpr std::int64_t kOutputsOfFew = 16;
 // Tasks that a thread should find, so that none waits long for the others.
 constexpr std::int64_t kTasksPerThread = 4;
 
@@ -19,21 +21,24 @@ constexpr std::int64_t parts(std::int64_t size, std::int64_t part) {
 /// the groups.
 class ProductTasks {
  public:
-  ProductTasks(std::int64_t rows, std::int64_t groups, int threads)
+  ProductTasks(std::int64_t rows, std::int64_t rows_per_part, std::int64_t groups, const Workspace& w)
       : rows_(rows),
         groups_(groups),
-        row_parts_(parts(rows, kRows)),
-        group_parts_(std::min(groups, parts(kTasksPerThread * threads, row_parts_))) {}
+        rows_per_part_(rows_per_part),
+        row_parts_(parts(rows, rows_per_part)),
+        group_parts_(
+            w.kernels.lanes == 1 ? 1 : std::min(groups, parts(kTasksPerThread * w.team.size(), row_parts_))) {
+  }
 
   std::int64_t count() const { return row_parts_ * group_parts_; }
   LinearPart operator[](std::int64_t task) const {
-    const std::int64_t row = task / group_parts_ * kRows, part = task % group_parts_;
-    return {row, std::min(row + kRows, rows_), groups_ * part / group_parts_,
+    const std::int64_t row = task / group_parts_ * rows_per_part_, part = task % group_parts_;
+    return {row, std::min(row + rows_per_part_, rows_), groups_ * part / group_parts_,
             groups_ * (part + 1) / group_parts_};
   }
 
  private:
-  std::int64_t rows_, groups_, row_parts_, group_parts_;
+  std::int64_t rows_, groups_, rows_per_part_, row_parts_, group_parts_;
 };
 
 }  // namespace
@@ -47,7 +52,7 @@ std::string LinearOp::variant(StepPass pass) const {
 }
 
 void LinearOp::forward(const Pass& pass) {
-  const ProductTasks tasks(shape_.out, pass.groups, w_.team.size());
+  const ProductTasks tasks(shape_.out, w_.kernels.lanes == 1 ? kOutputsOfFew : kRows, pass.groups, w_);
   w_.team.for_each(tasks.count(), [&](std::int64_t task, int) {
     w_.kernels.linear_forward(shape_, tasks[task], parameter(op_.weight), parameter(op_.bias),
                               op_.has_activation(), input(0), output(0));
@@ -62,7 +67,7 @@ void LinearOp::backward(const Pass& pass) {
   // The gradients of weights and inputs are independent: one list of tasks, the long ones first.
   const std::int64_t columns = parts(shape_.in, kInputs),
                      weight_tasks = columns * parts(shape_.out, kOutputs);
-  const ProductTasks input_tasks(shape_.in, pass.groups, w_.team.size());
+  const ProductTasks input_tasks(shape_.in, kRows, pass.groups, w_);
   w_.team.for_each(
       weight_tasks + (has_input_gradient() ? input_tasks.count() : 0), [&](std::int64_t task, int) {
         if (task < weight_tasks) {

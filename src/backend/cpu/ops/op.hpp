@@ -1,8 +1,10 @@
 // One op of the plan, compiled for the CPU. The ops of a plan share one workspace.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -116,13 +118,31 @@ class Op {
                            const Compute& compute) {
     float* gradient = w_.gradient(op_.input(), group) + first * w_.kernels.lanes;
     if (op_.input_gradients.front() == InputGradient::store) return compute(gradient);
-    float* own = added_.data() + thread * op_.in.size() * w_.kernels.lanes;
+    float* own = added_.data() + (thread * op_.in.size() + first) * w_.kernels.lanes;
     compute(own);
     w_.kernels.add({}, size, gradient, own, gradient);
   }
   template <class Compute>
   void with_input_gradient(std::int64_t group, int thread, const Compute& compute) {
     with_input_gradient(group, thread, 0, op_.in.size(), compute);
+  }
+
+  /// Calls work(group, channels, thread) so that all `channels` of all groups are covered. Groups of one
+  /// image are divided until every thread has the same share, unless that leaves a part less than what a
+  /// hand-over costs. `cost` is that of a channel in multiply-adds.
+  template <class Work>
+  void for_each_part(std::int64_t groups, std::int64_t channels, std::int64_t cost, const Work& work) {
+    constexpr std::int64_t kUnit = 4;         // whole register tiles
+    constexpr std::int64_t kLeast = 1 << 17;  // some 2 us
+    const std::int64_t units = (channels + kUnit - 1) / kUnit, threads = w_.team.size();
+    const std::int64_t most = std::min(units, std::max<std::int64_t>(1, channels * cost / kLeast));
+    const std::int64_t parts = w_.kernels.lanes > 1 ? 1 : std::min(most, threads / std::gcd(groups, threads));
+    w_.team.for_each(groups * parts, [&](std::int64_t task, int thread) {
+      const std::int64_t part = task % parts;
+      work(task / parts,
+           ChannelRange{units * part / parts * kUnit, std::min(units * (part + 1) / parts * kUnit, channels)},
+           thread);
+    });
   }
 
   Workspace& w_;
