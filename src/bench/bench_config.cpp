@@ -8,7 +8,7 @@
 namespace bntrain::bench {
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int config_version = 1;
 
 template <class Value>
 Json names(const std::vector<Value>& values) {
@@ -66,7 +66,7 @@ Json settings_of(const BenchConfig& config) {
 }
 
 Json bench_record(const BenchConfig& config, const Dataset& dataset, const std::string& variant) {
-  return {{"schema", "bntrain-bench-config"},   {"schema_version", schema_version},
+  return {{"schema", "bntrain-bench-config"},   {"schema_version", config_version},
           {"bntrain", BNTRAIN_VERSION},         {"variant", variant},
           {"dataset", dataset_record(dataset)}, {"config", settings_of(config)}};
 }

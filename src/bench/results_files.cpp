@@ -8,7 +8,7 @@
 namespace bntrain::bench {
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int results_version = 1;
 
 template <class Value>
 Json or_null(const std::optional<Value>& value) {
@@ -122,7 +122,7 @@ Json results_json(const Results& results, const Dataset& dataset) {
                            {"test_accuracy", statistic_record(difference.test_accuracy)}});
   }
   return {{"schema", "bntrain-bench"},
-          {"schema_version", schema_version},
+          {"schema_version", results_version},
           {"bntrain", BNTRAIN_VERSION},
           {"config", settings_of(results.config)},
           {"environment", environment},

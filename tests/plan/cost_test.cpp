@@ -13,7 +13,7 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr FusionRules kRebuild{.rebuild_conv_gradients = true};
+constexpr FusionRules kRebuilt{.rebuild_conv_gradients = true};
 
 class CostsOf {
  public:
@@ -119,11 +119,11 @@ TEST(PlanCost, SigmoidsAndAverages) {
   EXPECT_EQ(maximum.forward(1).flops, kN * 3 * 864);
   EXPECT_EQ(maximum.backward(1).flops, kN * 3 * 864);
 
-  const CostsOf rebuilt("d2l-lenet", kRebuild);
+  const CostsOf rebuilt("d2l-lenet", kRebuilt);
   EXPECT_EQ(rebuilt.forward(0).bytes, d2l.forward(0).bytes);  // nothing pooled is left behind
   EXPECT_EQ(rebuilt.forward(1).bytes, 4 * kN * (3456 + 864));
   EXPECT_EQ(rebuilt.backward(1).bytes, 4 * kN * (3456 + 864));
-  const CostsOf no_norm("conv6x5,sigmoid,avgpool2,fc10", kRebuild), plain("conv6x5,sigmoid,avgpool2,fc10");
+  const CostsOf no_norm("conv6x5,sigmoid,avgpool2,fc10", kRebuilt), plain("conv6x5,sigmoid,avgpool2,fc10");
   EXPECT_EQ(no_norm.backward(1).flops, 0);
   EXPECT_EQ(no_norm.backward(1).bytes, 0);
   EXPECT_EQ(no_norm.backward(0).flops, 2 * kN * 3456 * 25 + kN * (3 * 3456 + 864));
@@ -159,7 +159,7 @@ TEST(PlanCost, LossAndUpdate) {
 }
 
 TEST(PlanCost, RebuiltGradientsMoveWorkIntoTheConvolution) {
-  const CostsOf lenet("lenet-bn", kRebuild), plain("lenet-bn");
+  const CostsOf lenet("lenet-bn", kRebuilt), plain("lenet-bn");
   EXPECT_EQ(lenet.forward(0).flops, 147'456'000 + kN * 4 * 11520);
   EXPECT_EQ(lenet.forward(0).bytes, 4 * (kN * 784 + 500 + kN * 11520 + kN * 2880));
   EXPECT_EQ(lenet.forward(1).flops, kN * 3 * 2880);
@@ -178,7 +178,7 @@ TEST(PlanCost, RebuiltGradientsMoveWorkIntoTheConvolution) {
 }
 
 TEST(PlanCost, RebuiltGradientsOfABlockThatOnlyComparesAndOfNone) {
-  const CostsOf relu("conv4x3,relu,fc10", kRebuild);  // 4x26x26 = 2704
+  const CostsOf relu("conv4x3,relu,fc10", kRebuilt);  // 4x26x26 = 2704
   EXPECT_EQ(relu.forward(0).bytes, 4 * (kN * 784 + 36 + kN * 2704));
   EXPECT_EQ(relu.forward(1).bytes, 4 * kN * (2704 + 2704));
   EXPECT_EQ(relu.backward(1).bytes, 0);
@@ -186,7 +186,7 @@ TEST(PlanCost, RebuiltGradientsOfABlockThatOnlyComparesAndOfNone) {
   EXPECT_EQ(relu.backward(0).flops, 2 * kN * 36 * 26 * 26);
   EXPECT_EQ(relu.backward(0).bytes, 4 * (kN * 784 + kN * 2704 + kN * 2704 + 36));
   // A flatten in between: other channels, so the gradient is in a buffer.
-  const CostsOf flat("conv4x3,flatten,bn,fc10", kRebuild);
+  const CostsOf flat("conv4x3,flatten,bn,fc10", kRebuilt);
   EXPECT_EQ(flat.forward(1).flops, kN * 7 * 2704);
   EXPECT_EQ(flat.backward(0).flops, 2 * kN * 36 * 26 * 26);
 }

@@ -19,13 +19,13 @@ using kernels::Layout;
 using kernels::ResidentTuning;
 using support::Guarded;
 
-struct Problem {
+struct ResidentProblem {
   BatchNormShape shape;
   Layout layout;
   ResidentTuning tuning;
 };
 
-std::string to_string(const Problem& p) {
+std::string to_string(const ResidentProblem& p) {
   const ResidentTuning& t = p.tuning;
   std::string text = std::to_string(p.shape.batch) + "x" + std::to_string(p.shape.channels) + "x" +
                      std::to_string(p.shape.spatial);
@@ -35,8 +35,8 @@ std::string to_string(const Problem& p) {
 
 /// Every number of vectors, in every content of a vector, alone and in clusters of every size; shares that
 /// end in the middle of a row, of a step, and blocks without any.
-std::vector<Problem> problems() {
-  std::vector<Problem> all;
+std::vector<ResidentProblem> problems() {
+  std::vector<ResidentProblem> all;
   for (const int vectors : kernels::kResidentVectors)
     for (const std::int64_t spatial : {12, 9}) {
       // As many vectors as the block or cluster has room for, and fewer.
@@ -66,7 +66,7 @@ struct Results {
   BackwardResult backward;
 };
 
-Results run(const NormCase& c, const Problem& p, const kernels::Stream& stream) {
+Results run(const NormCase& c, const ResidentProblem& p, const kernels::Stream& stream) {
   const bool last = p.layout == Layout::channels_last;
   const auto in_layout = [&](const Floats& values) { return last ? to_channels_last(c, values) : values; };
   const auto take = [](const Guarded& output) {
@@ -111,7 +111,7 @@ void check(const NormCase& c, const Results& r) {
 }
 
 TEST(NormKernelResident, EveryTuningIsRight) {
-  for (const Problem& p : problems()) {
+  for (const ResidentProblem& p : problems()) {
     SCOPED_TRACE(to_string(p));
     const NormCase c = make_case(p.shape, 100);
     check(c, run(c, p, {}));
@@ -120,7 +120,7 @@ TEST(NormKernelResident, EveryTuningIsRight) {
 }
 
 TEST(NormKernelResident, ACapOnTheBlocksTakesMoreLaunches) {
-  const Problem p{{40, 7, 12}, Layout::channels_first, {1, 64, 2, 1}};
+  const ResidentProblem p{{40, 7, 12}, Layout::channels_first, {1, 64, 2, 1}};
   const NormCase c = make_case(p.shape);
   const Results expected = run(c, p, {});
   for (const int cap : {2, 5, 100}) {
@@ -134,11 +134,11 @@ TEST(NormKernelResident, ACapOnTheBlocksTakesMoreLaunches) {
 }
 
 TEST(NormKernelResident, TensorsAreReadOnceAndWrittenOnce) {
-  for (const Problem& p : {Problem{{64, 3, 16}, Layout::channels_first, {4, 64, 1, 1}},
-                           {{64, 3, 16}, Layout::channels_first, {4, 32, 2, 1}},
-                           {{63, 3, 9}, Layout::channels_first, {7, 96, 1, 1}},
-                           {{576, 16, 1}, Layout::channels_first, {9, 128, 2, 4}},
-                           {{115, 32, 5}, Layout::channels_last, {9, 256, 1, 4}}}) {
+  for (const ResidentProblem& p : {ResidentProblem{{64, 3, 16}, Layout::channels_first, {4, 64, 1, 1}},
+                                   {{64, 3, 16}, Layout::channels_first, {4, 32, 2, 1}},
+                                   {{63, 3, 9}, Layout::channels_first, {7, 96, 1, 1}},
+                                   {{576, 16, 1}, Layout::channels_first, {9, 128, 2, 4}},
+                                   {{115, 32, 5}, Layout::channels_last, {9, 256, 1, 4}}}) {
     SCOPED_TRACE(to_string(p));
     const NormCase c = make_case(p.shape);
     simt_host::Executor executor({.count = true});

@@ -25,13 +25,13 @@ using simt::Bfloat16;
 using simt_host::Executor;
 using Kernel = Placement::Kernel;
 
-constexpr std::int64_t kKilo = 1024;
+constexpr std::int64_t kKib = 1024;
 
 /// A device of few multiprocessors; little: shared memory for few slots.
 simt_host::Settings device(int multiprocessors, bool little = false) {
   simt_host::Settings settings;
   settings.device.multiprocessors = multiprocessors;
-  settings.device.shared_bytes_per_block = little ? 99 * kKilo : 227 * kKilo;
+  settings.device.shared_bytes_per_block = little ? 99 * kKib : 227 * kKib;
   return settings;
 }
 
@@ -394,7 +394,7 @@ TEST(NormStreamed, ReadsTensorsOnceWhereAStripFitsOnChip) {
 }
 
 kernels::DeviceLimits h200() {
-  return {132, 90, 227 * kKilo, 60 * kKilo * kKilo};
+  return {132, 90, 227 * kKib, 60 * kKib * kKib};
 }
 
 /// "whole 128 x 640 x 9", "strips of 32, 132 blocks, 1 group".
@@ -436,7 +436,7 @@ TEST(NormStreamed, WhatItCannotServe) {
   EXPECT_EQ(placed<ForwardPass>({5, 3, 7, kLast}), "none") << "no vectors in all";
   EXPECT_EQ(placed<ForwardPass>({50000, 148, 8, kLast}), "none") << "rows without strips";
   EXPECT_EQ(placed<ForwardPass>({1 << 16, 1 << 10, 1 << 8, kFirst}), "none") << "offsets beyond 32 bits";
-  EXPECT_EQ(placed<ForwardPass>({256, 64, 12544, kFirst}, {40, 75, 64 * kKilo, 4 * kKilo * kKilo}), "none")
+  EXPECT_EQ(placed<ForwardPass>({256, 64, 12544, kFirst}, {40, 75, 64 * kKib, 4 * kKib * kKib}), "none")
       << "a ring larger than shared memory";
   EXPECT_EQ(kernels::streamed::workspace({5, 3, 7, kFirst}, 4), 0);
 }
