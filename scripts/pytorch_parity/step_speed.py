@@ -80,7 +80,7 @@ def compare_losses(program, folder, text, shape, batch):
                                     "--bn-convention", "torch", "--lr", LR, "--steps", STEPS, "--shuffle", "none",
                                     "--batch-size", batch])
     theirs = torch_losses(network, images, labels, batch)
-    return max(abs(record["loss"] - loss) / loss for record, loss in zip(records, theirs, strict=True))
+    return max(abs(record["loss"] - loss) / (loss or 1) for record, loss in zip(records, theirs, strict=True))
 
 
 def our_step(program, folder, text, batch, threads):

@@ -6,21 +6,23 @@
 
 namespace bntrain::cpu::BNTRAIN_ISA::image {
 
+/// The coefficient of one channel in all lanes, or those of `count` channels from `first` on; null: 0.
+BNTRAIN_INLINE Vec read(const float* p, std::int64_t first, std::int64_t count, bool one_channel) {
+  return p == nullptr ? Vec{} : one_channel ? splat(p[first]) : load_first(p + first, count);
+}
+
 /// What a batch norm multiplies and adds: of one channel in all lanes, or of `count` channels from `first`
 /// on.
 struct Norm {
   Vec mean, inv_std, scale, beta, dbeta_mean, slope;
 
   BNTRAIN_METHOD Norm(const NormCoefficients& n, std::int64_t first, std::int64_t count, bool one_channel) {
-    const auto read = [&](const float* p) {
-      return p == nullptr ? Vec{} : one_channel ? splat(p[first]) : load_first(p + first, count);
-    };
-    mean = read(n.mean);
-    inv_std = read(n.inv_std);
-    scale = read(n.gamma) * inv_std;
-    beta = read(n.beta);
-    dbeta_mean = read(n.dbeta_mean);
-    slope = scale * inv_std * read(n.dgamma_mean);
+    mean = read(n.mean, first, count, one_channel);
+    inv_std = read(n.inv_std, first, count, one_channel);
+    scale = read(n.gamma, first, count, one_channel) * inv_std;
+    beta = read(n.beta, first, count, one_channel);
+    dbeta_mean = read(n.dbeta_mean, first, count, one_channel);
+    slope = scale * inv_std * read(n.dgamma_mean, first, count, one_channel);
   }
   /// A zero inv_std stands for a degenerate variance; multiplying by it could still give inf * 0.
   BNTRAIN_METHOD Vec operator()(Vec v) const { return inv_std == 0 ? beta : (v - mean) * scale + beta; }
